@@ -1,0 +1,301 @@
+"""Typed, frozen settings: from a ConfigDict, an override or a file, and back.
+
+Unknown names, wrong types and impossible values are errors of one line that name the
+rule, the value and the remedy.
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from infinitygan_jax import geometry
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of generator and discriminator (spec sections 3-5).
+
+    Attributes:
+      patch_size: pixels a side of a training patch, 5 + 6 * 2**k for k stages.
+      z_global_size: channels of the global latent, and of the styles.
+      z_local_size: channels of the local latents.
+      structure_width: channels out of the structure synthesizer.
+      texture_widths: channels by stage; the first k entries are used.
+      mapping_layers: dense layers of the mapping network.
+      coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
+      discriminator_widths: channels at size 4, 8, 16, ... in this order.
+      stddev_group: consecutive samples that share a minibatch standard deviation.
+      dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
+    """
+
+    patch_size: int = 101
+    z_global_size: int = 512
+    z_local_size: int = 256
+    structure_width: int = 256
+    texture_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32)
+    mapping_layers: int = 8
+    coords: str = "landscape"
+    discriminator_widths: tuple[int, ...] = (
+        *(512, 512, 512, 512, 512),
+        *(256, 128, 64, 32),
+    )
+    stddev_group: int = 16
+    dtype: str = "float32"
+
+    @property
+    def num_stages(self) -> int:
+        return geometry.num_stages_of(self.patch_size)
+
+    @property
+    def num_slots(self) -> int:
+        """Style slots: one per texture convolution and one more (spec section 3)."""
+        return 2 * self.num_stages + 1
+
+    @property
+    def num_coords(self) -> int:
+        return 4 if self.coords == "plane" else 3
+
+    @property
+    def cell_size(self) -> int:
+        """Pixels that one structure cell spans."""
+        return 2**self.num_stages
+
+    @property
+    def discriminator_log2_size(self) -> int:
+        return round(math.log2(self.patch_size))
+
+    def __post_init__(self):
+        _check_positive(self, "model")
+        _check_choice("model.coords", self.coords, ("landscape", "plane"))
+        _check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        stages = self.num_stages
+        _check_length("model.texture_widths", self.texture_widths, stages)
+        sizes = self.discriminator_log2_size - 1
+        _check_length("model.discriminator_widths", self.discriminator_widths, sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where training pictures come from and how they are cut (spec section 7).
+
+    Attributes:
+      source: a folder of images, ``tfds:NAME``, or ``generated:N`` pictures.
+      full_size: pixels a side of the training image that patches are cut from.
+      pre_size: pixels a side of an earlier reduction; 0 for none. (The reference
+        reduces to 128 and enlarges to 197, to match the view of 128 px baselines.)
+      flip: mirror half of the samples left to right.
+      num_threads: reading threads per process.
+    """
+
+    source: str = ""
+    full_size: int = 197
+    pre_size: int = 128
+    flip: bool = True
+    num_threads: int = 4
+
+    def __post_init__(self):
+        _check_positive(self, "data", zero=("pre_size",))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Objective, optimizers and the loop's periods (spec section 6).
+
+    Attributes:
+      batch_size: samples a step over all devices; even.
+      num_steps: steps in all; one step updates D and G.
+      seed: of the parameters, data order and all draws.
+      learning_rate: of Adam, before the lazy-regularization correction.
+      r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
+      path_weight, path_every, path_decay: path length penalty, its period in steps, and
+        the rate of its running mean.
+      path_batch_shrink: the path step uses batch_size / this.
+      path_mean_gradient: let the gradient flow through the new running mean, as the
+        reference does.
+      coords_weight: vertical coordinate loss of D and G; 0 switches it off.
+      diversity_weight: mode seeking loss of sample pairs; 0 switches it off.
+      diversity_form: "l1" (the paper's), "angular_distance", or
+        "released_angular_similarity" (the public code's; pulls pairs together).
+      style_mixing: probability of a second global latent in a batch.
+      ema_half_life: samples after which G's moving average has forgotten half, in
+        steps of 32 samples' worth as in the reference: decay = 0.5**(32 / this).
+      augment: "none" or "color": the same random brightness, saturation and contrast
+        distribution on D's real and generated inputs.
+      log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
+    """
+
+    batch_size: int = 16
+    num_steps: int = 800_000
+    seed: int = 0
+    learning_rate: float = 0.002
+    r1_weight: float = 10.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    path_every: int = 4
+    path_decay: float = 0.01
+    path_batch_shrink: int = 2
+    path_mean_gradient: bool = True
+    coords_weight: float = 1.0
+    diversity_weight: float = 1.0
+    diversity_form: str = "l1"
+    style_mixing: float = 0.9
+    ema_half_life: float = 10_000.0
+    augment: str = "none"
+    log_every: int = 50
+    sheet_every: int = 5_000
+    save_every: int = 5_000
+
+    def __post_init__(self):
+        zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
+        zero += ("diversity_weight", "style_mixing", "num_steps")
+        _check_positive(self, "train", zero=zero)
+        if self.batch_size % 2:
+            raise ValueError(
+                f"train.batch_size ({self.batch_size}) must be even, as samples form "
+                f"pairs; use {self.batch_size + 1}"
+            )
+        if self.style_mixing > 1:
+            raise ValueError(
+                f"train.style_mixing ({self.style_mixing}) is a probability; "
+                "use 0.0 to 1.0"
+            )
+        pairs = self.batch_size // 2
+        if self.batch_size % self.path_batch_shrink:
+            raise ValueError(
+                f"train.path_batch_shrink ({self.path_batch_shrink}) must divide "
+                f"train.batch_size ({self.batch_size}); use {math.gcd(2, pairs) or 1}"
+            )
+        _check_choice(
+            "train.diversity_form",
+            self.diversity_form,
+            ("l1", "angular_distance", "released_angular_similarity"),
+        )
+        _check_choice("train.augment", self.augment, ("none", "color"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of one trained model."""
+
+    name: str = "landscape"
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    def __post_init__(self):
+        full, patch = self.data.full_size, self.model.patch_size
+        if full < patch:
+            raise ValueError(
+                f"data.full_size ({full}) must be at least model.patch_size ({patch}); "
+                f"use {patch} or more"
+            )
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain dictionary of a settings dataclass (tuples stay tuples)."""
+    return dataclasses.asdict(config)
+
+
+def to_config_dict(config: Config) -> ml_collections.ConfigDict:
+    """ConfigDict for a file under ``configs/``; typed, so overrides keep types."""
+    return ml_collections.ConfigDict(to_dict(config))
+
+
+def from_mapping(mapping: Mapping[str, Any]) -> Config:
+    """Settings from nested mappings (a ConfigDict or JSON); absent ones are defaults.
+
+    Raises:
+      ValueError: an unknown name (the nearest is named), a wrong type, or a value that
+        breaks a rule.
+    """
+    return _build(Config, mapping, prefix="")
+
+
+def differences(first: Config, second: Config) -> list[str]:
+    """Lines ``name: first -> second`` of the settings in which two configs differ."""
+    left, right = _flatten(to_dict(first)), _flatten(to_dict(second))
+    return [
+        f"{name}: {left[name]} -> {right[name]}"
+        for name in left
+        if left[name] != right[name]
+    ]
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _build(cls: type, mapping: Mapping[str, Any], prefix: str) -> Any:
+    if not isinstance(mapping, Mapping):
+        raise ValueError(
+            f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings"
+        )
+    types = typing.get_type_hints(cls)
+    values = {}
+    for name in mapping:
+        value = mapping[name]
+        if name not in types:
+            raise ValueError(unknown_name(prefix + name, [prefix + n for n in types]))
+        if dataclasses.is_dataclass(types[name]):
+            values[name] = _build(types[name], value, f"{prefix}{name}.")
+        else:
+            values[name] = _coerce(prefix + name, value, types[name])
+    return cls(**values)
+
+
+def unknown_name(name: str, valid: list[str]) -> str:
+    """One line for an unknown setting: the nearest valid name, or all of them."""
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    remedy = f"the nearest is {near[0]}" if near else "valid are " + ", ".join(valid)
+    return f"unknown setting {name}; {remedy}"
+
+
+def _coerce(name: str, value: Any, kind: Any) -> Any:
+    if typing.get_origin(kind) is tuple:
+        element = typing.get_args(kind)[0]
+        if isinstance(value, (list, tuple)):
+            return tuple(_coerce(name, v, element) for v in value)
+    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif type(value) is kind and (kind is not float or math.isfinite(value)):
+        return value
+    expected = getattr(kind, "__name__", str(kind))
+    if typing.get_origin(kind) is tuple:
+        expected = "tuple of " + typing.get_args(kind)[0].__name__
+    raise ValueError(f"setting {name} ({value!r}) must be a {expected}")
+
+
+def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> None:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        values = value if isinstance(value, tuple) else (value,)
+        for number in values:
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                continue
+            if number < 0 or (number == 0 and field.name not in zero):
+                least = "at least 0" if field.name in zero else "above 0"
+                raise ValueError(f"{prefix}.{field.name} ({value}) must be {least}")
+
+
+def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ValueError(f"{name} ({value!r}) must be one of {', '.join(valid)}")
+
+
+def _check_length(name: str, values: tuple[int, ...], least: int) -> None:
+    if len(values) < least:
+        raise ValueError(
+            f"{name} ({values}) needs at least {least} entries for this patch_size; "
+            f"it has {len(values)}"
+        )
