@@ -1,0 +1,204 @@
+"""One checkpoint in one ``.safetensors`` file, with its settings and a digest.
+
+A bundle holds what sampling and fine-tuning start from: the generator's moving average,
+optionally the discriminator, the settings, and a few lines on where it comes from. This
+file knows nothing of the networks; whoever builds them checks the names and shapes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from infinitygan_jax import config as config_lib
+
+FORMAT = "infinitygan_jax bundle 1"
+SUFFIX = ".safetensors"
+WEIGHTS = pathlib.Path(__file__).parent / "weights"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A trained model.
+
+    Attributes:
+      config: all its settings.
+      generator: nested dictionary of parameters (the moving average).
+      discriminator: likewise, or None.
+      info: where it comes from (step, data, machine, ...); free names and texts.
+      digest: sha256 of parameters, settings and info; worked out if not given.
+    """
+
+    config: config_lib.Config
+    generator: dict[str, Any]
+    discriminator: dict[str, Any] | None = None
+    info: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    digest: str = ""
+
+    def __post_init__(self):
+        if not self.digest:
+            object.__setattr__(self, "digest", _digest(self))
+
+
+def digest_of(tree: Any) -> str:
+    """Hex sha256 of a pytree of arrays: each leaf's path, dtype, shape and bytes.
+
+    Leaves are taken in the order of their paths, so that nested and flat dictionaries
+    of the same names agree.
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    named = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in leaves
+    }
+    if len(named) != len(leaves):
+        raise ValueError("two leaves of the tree have the same path; rename one")
+    total = hashlib.sha256()
+    for name in sorted(named):
+        array = np.asarray(named[name])
+        total.update(f"{name}|{array.dtype.name}|{array.shape}\n".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def save(path: str | os.PathLike, bundle: Bundle) -> None:
+    """Writes a bundle to one file; aside first, then renamed.
+
+    Raises:
+      ValueError: the ending is not ``.safetensors`` or the folder does not exist.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != SUFFIX:
+        raise ValueError(f"file ({path}) must end in {SUFFIX}; use {path.stem}{SUFFIX}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"folder ({path.absolute().parent}) does not exist; create it first"
+        )
+    metadata = {
+        "format": FORMAT,
+        "settings": _settings(bundle.config),
+        "info": json.dumps(dict(bundle.info), sort_keys=True),
+        "digest": bundle.digest,
+    }
+    data = safetensors.numpy.save(_arrays(bundle), metadata=metadata)
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike) -> Bundle:
+    """Reads a bundle and checks its digest.
+
+    Raises:
+      ValueError: the file is missing, cut short, altered, or no bundle of this format.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"checkpoint ({path}) does not exist; give a {SUFFIX} file, a workdir of "
+            f"run_train.py, or one of {', '.join(bundled_names()) or 'no bundled names'}"
+        )
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(
+            f"checkpoint ({path}) must be a whole {SUFFIX} file, and it cannot be read "
+            f"({_one_line(error)}); copy or export it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"checkpoint ({path}) must be of format {FORMAT!r}, and it says "
+            f"{metadata.get('format')!r}; write one with "
+            "python -m infinitygan_jax.cli.export"
+        )
+    try:
+        return _from_parts(metadata, arrays)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"checkpoint ({path}) must be unaltered since it was written, and it is "
+            f"not ({_one_line(error)}); copy or export it again"
+        ) from error
+
+
+def bundled_names() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}"))
+
+
+def bundled(name: str) -> pathlib.Path:
+    """File of a model that comes with the package.
+
+    Raises:
+      ValueError: there is none of this name; the message lists the valid ones.
+    """
+    if name not in bundled_names():
+        raise ValueError(
+            f"no bundled model is called {name!r}; valid names are "
+            f"{', '.join(bundled_names()) or '(none in this installation)'}"
+        )
+    return WEIGHTS / f"{name}{SUFFIX}"
+
+
+def _settings(config: config_lib.Config) -> str:
+    return json.dumps(config_lib.to_dict(config), sort_keys=True)
+
+
+def _digest(bundle: Bundle) -> str:
+    total = hashlib.sha256(digest_of(_arrays(bundle)).encode())
+    total.update(_settings(bundle.config).encode())
+    total.update(json.dumps(dict(bundle.info), sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
+    """Flat names like ``generator/structure/kernel`` to contiguous arrays."""
+    networks = {"generator": bundle.generator}
+    if bundle.discriminator is not None:
+        networks["discriminator"] = bundle.discriminator
+    leaves = jax.tree_util.tree_flatten_with_path(networks)[0]
+    # ascontiguousarray makes scalars one-dimensional; copy keeps their shape.
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.array(
+            leaf, order="C", copy=True
+        )
+        for path, leaf in leaves
+    }
+
+
+def _from_parts(metadata: Mapping[str, str], arrays: dict[str, np.ndarray]) -> Bundle:
+    networks: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *folders, leaf = name.split("/")
+        place = networks
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[leaf] = array
+    bundle = Bundle(
+        config=config_lib.from_mapping(json.loads(metadata["settings"])),
+        generator=networks["generator"],
+        discriminator=networks.get("discriminator"),
+        info=json.loads(metadata["info"]),
+    )
+    if bundle.digest != metadata["digest"]:
+        raise ValueError("its digest differs from the one in its metadata")
+    return bundle
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
