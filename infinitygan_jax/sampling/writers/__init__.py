@@ -1,0 +1,110 @@
+"""Pictures to files, strip by strip; one file of this folder for each format.
+
+A writer is opened with the picture's full size, given its rows from the top in strips of
+any height, and closed; the file appears under its name only when it is whole.
+"""
+
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from typing import Protocol, Self
+
+import numpy as np
+
+from infinitygan_jax.sampling.writers import png
+
+
+class Writer(Protocol):
+    """What every format offers; also a context manager that aborts on an exception."""
+
+    max_side: int  # the format's limit on pixels a side
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        height: int,
+        width: int,
+        metadata: Mapping[str, str] | None = None,
+    ): ...
+
+    @staticmethod
+    def max_bytes(height: int, width: int) -> int:
+        """No file of this size of picture is larger."""
+        ...
+
+    def write(self, strip: np.ndarray) -> None:
+        """Takes the next rows, uint8 (rows, width, 3); may return before they lie."""
+        ...
+
+    def close(self) -> None:
+        """Finishes the file and gives it its name."""
+        ...
+
+    def abort(self) -> None:
+        """Gives up and removes what was written."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind, error, traceback) -> None: ...
+
+
+WRITERS: dict[str, type[Writer]] = {".png": png.PngWriter}
+
+
+def writer_of(path: str | os.PathLike) -> type[Writer]:
+    """The writer for a file name's ending.
+
+    Raises:
+      ValueError: no writer knows the ending; the message lists the valid ones.
+    """
+    ending = pathlib.Path(path).suffix
+    if ending.lower() not in WRITERS:
+        raise ValueError(
+            f"no writer knows the ending {ending!r} of {path}; valid endings are "
+            f"{', '.join(WRITERS)}"
+        )
+    return WRITERS[ending.lower()]
+
+
+def check_output(path: str | os.PathLike, height: int, width: int) -> None:
+    """Checks, before anything is computed, that a picture can be written to a file.
+
+    Raises:
+      ValueError: an unknown ending, a side beyond the format's limit, a folder that
+        does not exist or cannot be written, or too little room on the disk.
+    """
+    path = pathlib.Path(path)
+    writer = writer_of(path)
+    if max(height, width) > writer.max_side:
+        raise ValueError(
+            f"size ({width}x{height}) must be at most {writer.max_side} a side for a "
+            f"{path.suffix} file; paint it in parts with --origin"
+        )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(
+            f"output folder ({folder}) does not exist; create it or choose another"
+        )
+    if path.is_dir():
+        raise ValueError(f"output file ({path}) is a folder; give a file name in it")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"output folder ({folder}) cannot be written ({error.strerror}); choose "
+            "another with --out"
+        ) from error
+    need, free = writer.max_bytes(height, width), shutil.disk_usage(folder).free
+    if need > free:
+        raise ValueError(
+            f"a picture of {width}x{height} may need {_bytes(need)} and {folder} has "
+            f"{_bytes(free)} free; free some space or choose another folder with --out"
+        )
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"

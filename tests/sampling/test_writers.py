@@ -1,0 +1,173 @@
+"""Writers: what is read back is what was written, whole or not at all."""
+
+import collections
+import io
+import shutil
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling.writers import png
+
+
+def _picture(height, width, seed=0):
+    """Smooth rows, smooth columns and noise, so that both filters are taken."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.mgrid[:height, :width]
+    image = np.stack([rows * 3, cols * 5, rows + cols], axis=-1).astype(np.uint8)
+    image[height // 2 :] ^= rng.integers(0, 4, image[height // 2 :].shape, np.uint8)
+    image[: height // 4, :, :] = rng.integers(0, 256, (1, width, 3))
+    return image
+
+
+def _write(path, image, cuts, metadata=None):
+    with writers.writer_of(path)(path, *image.shape[:2], metadata) as writer:
+        for strip in np.split(image, cuts):
+            writer.write(strip)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "cuts"),
+    [(1, 1, []), (1, 70, []), (65, 1, [3]), (50, 33, [1, 2, 40]), (9, 40, [0, 9])],
+)
+def test_png_reads_back_equal(tmp_path, height, width, cuts):
+    image = _picture(height, width)
+    path = tmp_path / "out.png"
+    _write(path, image, cuts)
+    with PIL.Image.open(path) as file:
+        assert file.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(file), image)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_png_bytes_do_not_depend_on_block_size(tmp_path, monkeypatch):
+    image = _picture(40, 50)
+    _write(tmp_path / "a.png", image, [7])
+    monkeypatch.setattr(png, "_BLOCK_BYTES", 200)  # one row and less
+    monkeypatch.setattr(png, "_CHUNK_BYTES", 64)
+    _write(tmp_path / "b.png", image, [7])
+    with PIL.Image.open(tmp_path / "b.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), image)
+
+
+def test_png_rows_take_the_better_filter():
+    rng = np.random.default_rng(0)
+    repeated = np.broadcast_to(rng.integers(0, 256, (1, 20, 3), np.uint8), (3, 20, 3))
+    lines = png.filtered(repeated, repeated[0])
+    np.testing.assert_array_equal(lines[:, 0], 2)  # the row above says it all
+    np.testing.assert_array_equal(lines[:, 1:], 0)
+    flat = np.broadcast_to(rng.integers(0, 256, (3, 1, 1), np.uint8), (3, 20, 3))
+    lines = png.filtered(flat, np.zeros((20, 3), np.uint8))
+    np.testing.assert_array_equal(lines[:, 0], 1)  # the pixel to the left does
+    np.testing.assert_array_equal(lines[:, 4:], 0)
+
+
+def test_png_keeps_its_texts(tmp_path):
+    texts = {"Software": "infinitygan_jax", "Title": "Straße", "Comment": "山 at 12"}
+    path = tmp_path / "out.png"
+    _write(path, _picture(4, 4), [], texts)
+    with PIL.Image.open(path) as file:
+        assert dict(file.text) == texts
+
+
+def test_png_never_exceeds_its_bound(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (300, 500, 3), np.uint8)
+    _write(tmp_path / "out.png", image, [150])
+    bound = png.PngWriter.max_bytes(300, 500)
+    assert (tmp_path / "out.png").stat().st_size <= bound
+
+
+def test_an_exception_leaves_no_file(tmp_path):
+    path = tmp_path / "out.png"
+    with pytest.raises(KeyboardInterrupt), png.PngWriter(path, 64, 8) as writer:
+        for _ in range(4):
+            writer.write(np.zeros((8, 8, 3), np.uint8))
+        assert [p.name for p in tmp_path.iterdir()] == ["out.png.part"]
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_older_picture_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"older")
+    with pytest.raises(ValueError, match="rows"), png.PngWriter(path, 9, 8) as writer:
+        writer.write(np.zeros((8, 8, 3), np.uint8))
+    assert path.read_bytes() == b"older"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
+
+
+@pytest.mark.parametrize(
+    "strip",
+    [
+        np.zeros((8, 9, 3), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((10, 8, 3), np.uint8),
+    ],
+)
+def test_wrong_strips_are_refused(tmp_path, strip):
+    with (
+        pytest.raises(ValueError, match=r"strip|rows"),
+        png.PngWriter(tmp_path / "out.png", 9, 8) as writer,
+    ):
+        writer.write(strip)
+    assert not list(tmp_path.iterdir())
+
+
+class _FullDisk(io.RawIOBase):
+    def write(self, data):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_told_and_leaves_no_file(tmp_path):
+    path = tmp_path / "out.png"
+    with pytest.raises(OSError, match="No space"), png.PngWriter(path, 64, 8) as writer:
+        writer._file.close()
+        writer._file = _FullDisk()
+        writer.write(np.zeros((32, 8, 3), np.uint8))
+        writer.write(np.zeros((32, 8, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
+def test_writing_waits_rather_than_hoard_strips(tmp_path, monkeypatch):
+    """With a slow disk one strip is held, and the next is not taken before it is done."""
+    append, done = png.PngWriter._append, []
+
+    def slowly(self, strip):
+        time.sleep(0.02)
+        append(self, strip)
+        done.append(1)
+
+    monkeypatch.setattr(png.PngWriter, "_append", slowly)
+    with png.PngWriter(tmp_path / "out.png", 10, 8) as writer:
+        for index in range(10):
+            writer.write(np.zeros((1, 8, 3), np.uint8))
+            assert len(done) >= index
+
+
+def _refused(path, *words, size=(8, 8)):
+    with pytest.raises(ValueError) as error:
+        writers.check_output(path, *size)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
+    writers.check_output(tmp_path / "out.PNG", 8, 8)
+    writers.check_output("out.png", 8, 8)
+    _refused(tmp_path / "out.jpg", "'.jpg'", ".png")
+    _refused(tmp_path / "out", "''", ".png")
+    _refused(tmp_path / "no" / "out.png", "does not exist")
+    _refused(tmp_path / "out.png", "2147483647", size=(8, 2**31))
+    (tmp_path / "folder.png").mkdir()
+    _refused(tmp_path / "folder.png", "is a folder")
+    _refused("/proc/out.png", "cannot be written")
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**5))
+    _refused(tmp_path / "out.png", "3.1 MB", "0.1 MB free", size=(1000, 1000))
+    writers.check_output(tmp_path / "out.png", 100, 100)  # 30 kB and its frame
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
