@@ -108,9 +108,10 @@ def load(path: str | os.PathLike) -> Bundle:
     """
     path = pathlib.Path(path)
     if not path.is_file():
+        names = ", ".join(bundled_names()) or "(no bundled model)"
         raise ValueError(
             f"checkpoint ({path}) does not exist; give a {SUFFIX} file, a workdir of "
-            f"run_train.py, or one of {', '.join(bundled_names()) or 'no bundled names'}"
+            f"run_train.py, or a bundled model: {names}"
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

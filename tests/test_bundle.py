@@ -145,7 +145,7 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path):
 
 
 def test_saving_refuses_other_endings_and_missing_folders(tmp_path):
-    with pytest.raises(ValueError, match="must end in .safetensors"):
+    with pytest.raises(ValueError, match="must end in"):
         bundle_lib.save(tmp_path / "model.npz", _bundle())
     with pytest.raises(ValueError, match="does not exist"):
         bundle_lib.save(tmp_path / "no" / "model.safetensors", _bundle())
@@ -157,5 +157,5 @@ def test_unknown_bundled_names_list_the_valid_ones(tmp_path, monkeypatch):
     (tmp_path / "first.safetensors").touch()
     (tmp_path / "second.safetensors").touch()
     assert bundle_lib.bundled("first") == tmp_path / "first.safetensors"
-    with pytest.raises(ValueError, match="'frist'.*first, second"):
+    with pytest.raises(ValueError, match=r"'frist'.*first, second"):
         bundle_lib.bundled("frist")

@@ -133,7 +133,7 @@ def test_a_full_disk_is_told_and_leaves_no_file(tmp_path):
 
 
 def test_writing_waits_rather_than_hoard_strips(tmp_path, monkeypatch):
-    """With a slow disk one strip is held, and the next is not taken before it is done."""
+    """With a slow disk one strip is held; the next is taken when it is done."""
     append, done = png.PngWriter._append, []
 
     def slowly(self, strip):

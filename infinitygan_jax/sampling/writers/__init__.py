@@ -1,7 +1,7 @@
 """Pictures to files, strip by strip; one file of this folder for each format.
 
-A writer is opened with the picture's full size, given its rows from the top in strips of
-any height, and closed; the file appears under its name only when it is whole.
+A writer is opened with the picture's full size, given its rows from the top in strips
+of any height, and closed; the file appears under its name only when it is whole.
 """
 
 import os

@@ -1,6 +1,7 @@
 """PNG, 8 bits a channel, filtered, compressed and written while strips arrive."""
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import struct
@@ -39,7 +40,8 @@ class PngWriter:
 
         Args:
           path: where the picture shall be.
-          height, width: its full size in pixels, 1 to 2**31 - 1.
+          height: its rows in all, 1 to 2**31 - 1.
+          width: its columns, likewise.
           metadata: texts by keyword (Latin-1, 1 to 79 characters).
 
         Raises:
@@ -122,10 +124,8 @@ class PngWriter:
         """Stops the thread and removes the part file, if it is still there."""
         self._aborted.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
-        try:
+        with contextlib.suppress(OSError):  # what it still held does not matter now
             self._file.close()
-        except OSError:
-            pass  # what it still held does not matter any more
         self.part.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
