@@ -1,0 +1,39 @@
+# Everything runs in a virtual environment that `install` makes and keeps up to date.
+#   PYTHON  the Python (3.11 or newer) that makes it     VENV    where it is
+#   EXTRAS  optional parts, e.g. EXTRAS=test,cuda12      SIZE    of the sample
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= test
+SIZE ?= 4096x4096
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(EXTRAS)
+
+.PHONY: install sample test test-slow lint format
+
+install: $(STAMP)
+
+$(STAMP): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: Python 3.11 or newer is needed; name one: make PYTHON=..." >&2; \
+	    exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
+
+sample: install
+	$(BIN)/python run_sample.py --size $(SIZE)
+
+test: install
+	$(BIN)/python -m pytest
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+
+format: install
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
