@@ -28,7 +28,8 @@ class ModelConfig:
       texture_widths: channels by stage; the first k entries are used.
       mapping_layers: dense layers of the mapping network.
       coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
-      discriminator_widths: channels at size 4, 8, 16, ... in this order.
+      discriminator_widths: channels at size 4, 8, 16, ... in this order. (The
+        reference's list ends at 1024; 2048, for patches of 1541, halves once more.)
       stddev_group: consecutive samples that share a minibatch standard deviation.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
     """
@@ -42,7 +43,7 @@ class ModelConfig:
     coords: str = "landscape"
     discriminator_widths: tuple[int, ...] = (
         *(512, 512, 512, 512, 512),
-        *(256, 128, 64, 32),
+        *(256, 128, 64, 32, 16),
     )
     stddev_group: int = 16
     dtype: str = "float32"
@@ -206,7 +207,7 @@ def to_config_dict(config: Config) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(to_dict(config))
 
 
-def from_mapping(mapping: Mapping[str, Any]) -> Config:
+def from_mapping(mapping: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
     """Settings from nested mappings (a ConfigDict or JSON); absent ones are defaults.
 
     Raises:
@@ -236,8 +237,8 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _build(cls: type, mapping: Mapping[str, Any], prefix: str) -> Any:
-    if not isinstance(mapping, Mapping):
+def _build(cls: type, mapping: Any, prefix: str) -> Any:
+    if not isinstance(mapping, Mapping | ml_collections.ConfigDict):
         raise ValueError(
             f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings"
         )
@@ -270,10 +271,32 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
         return float(value)
     elif type(value) is kind and (kind is not float or math.isfinite(value)):
         return value
-    expected = getattr(kind, "__name__", str(kind))
-    if typing.get_origin(kind) is tuple:
-        expected = "tuple of " + typing.get_args(kind)[0].__name__
-    raise ValueError(f"setting {name} ({value!r}) must be a {expected}")
+    raise ValueError(wrong_type(name, value, kind))
+
+
+def wrong_type(name: str, value: Any, kind: Any) -> str:
+    """One line for a setting's value that is not of its type, with what is."""
+    element, *rest = typing.get_args(kind) or (kind,)
+    expected = {
+        bool: "true or false",
+        float: "a finite number",
+        int: "a whole number",
+        str: "a text",
+    }[element]
+    if rest:
+        expected = f"a list, such as (64, 32), of which each is {expected}"
+    return f"setting {name} ({value!r}) must be {expected}"
+
+
+def setting_types(cls: type = Config, prefix: str = "") -> dict[str, Any]:
+    """Every setting's full name, as ``model.patch_size``, and its type."""
+    types = {}
+    for name, kind in typing.get_type_hints(cls).items():
+        if dataclasses.is_dataclass(kind):
+            types |= setting_types(kind, f"{prefix}{name}.")
+        else:
+            types[prefix + name] = kind
+    return types
 
 
 def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> None:
