@@ -1,0 +1,1 @@
+"""One file per trained model; ``get_config()`` gives its settings."""

@@ -1,0 +1,69 @@
+"""What the files of this folder share: their one variant, ``:runlocal``."""
+
+import dataclasses
+
+import ml_collections
+
+from infinitygan_jax import config as settings
+from infinitygan_jax.config import Config
+
+VARIANTS = ("", "runlocal")
+LOCAL_PATCH = 29  # two stages: the smallest patch with every kind of layer
+
+
+def variant_of(config: Config, arg: str) -> ml_collections.ConfigDict:
+    """The ConfigDict that ``get_config(arg)`` returns.
+
+    Args:
+      config: the model's full settings.
+      arg: what follows the colon of ``--config=FILE:arg``; "" for the settings as they
+        are, "runlocal" for those of ``run_local``.
+
+    Raises:
+      ValueError: any other ``arg``.
+    """
+    if arg not in VARIANTS:
+        raise ValueError(
+            f"unknown variant {arg!r} of configs/{config.name}.py; "
+            "use :runlocal, or none for the full model"
+        )
+    return settings.to_config_dict(run_local(config) if arg == "runlocal" else config)
+
+
+def run_local(config: Config) -> Config:
+    """The same kind of model, so narrow that a laptop trains it in seconds.
+
+    It learns generated pictures. Coordinates, augmentation and loss weights stay, and
+    so does the share of a training image that a patch shows.
+    """
+    scale = LOCAL_PATCH / config.model.patch_size
+    model = dataclasses.replace(
+        config.model,
+        patch_size=LOCAL_PATCH,
+        z_global_size=16,
+        z_local_size=8,
+        structure_width=16,
+        texture_widths=(16, 8),
+        mapping_layers=2,
+        discriminator_widths=(16, 16, 8, 8),
+        stddev_group=4,
+    )
+    data = dataclasses.replace(
+        config.data,
+        source="generated:32",
+        full_size=round(config.data.full_size * scale),
+        pre_size=round(config.data.pre_size * scale),
+        num_threads=1,
+    )
+    train = dataclasses.replace(
+        config.train,
+        batch_size=4,
+        num_steps=8,
+        r1_every=4,
+        path_every=2,
+        log_every=2,
+        sheet_every=4,
+        save_every=4,
+    )
+    name = f"{config.name}_runlocal"
+    return Config(name=name, model=model, data=data, train=train)

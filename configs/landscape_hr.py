@@ -1,0 +1,20 @@
+"""The paper's HR model: patches of 389 pixels from landscapes of 773, 1.6M steps.
+
+Train it on pictures whose shorter side is at least 1024 pixels: smaller ones than 773
+are enlarged, and the model learns their blur.
+"""
+
+import ml_collections
+
+from configs import common
+from infinitygan_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    config = Config(
+        name="landscape_hr",
+        model=ModelConfig(patch_size=389, stddev_group=16),
+        data=DataConfig(full_size=773, pre_size=0),
+        train=TrainConfig(batch_size=16, num_steps=1_600_000),
+    )
+    return common.variant_of(config, arg)

@@ -1,0 +1,25 @@
+"""A narrow landscape model that paints and trains on a CPU; the bundled one."""
+
+import ml_collections
+
+from configs import common
+from infinitygan_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    config = Config(
+        name="landscape_lite",
+        model=ModelConfig(
+            patch_size=53,
+            z_global_size=64,
+            z_local_size=32,
+            structure_width=64,
+            texture_widths=(96, 64, 32),
+            mapping_layers=4,
+            discriminator_widths=(128, 128, 96, 64, 32),
+            stddev_group=4,
+        ),
+        data=DataConfig(full_size=101, pre_size=0),
+        train=TrainConfig(batch_size=16, augment="color"),
+    )
+    return common.variant_of(config, arg)

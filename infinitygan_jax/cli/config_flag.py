@@ -1,0 +1,160 @@
+"""``--config=FILE[:VARIANT] --config.group.name=value`` and other flags of a command.
+
+The values are read by ``ml_collections.config_flags``; around it, every kind of mistake
+becomes a ``ValueError`` of one line.
+"""
+
+import difflib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from infinitygan_jax import config as settings
+from infinitygan_jax.cli import errors
+
+PREFIX = "config."
+
+
+def parse_config(
+    argv: Sequence[str], flag_values: flags.FlagValues | None = None
+) -> tuple[settings.Config, flags.FlagValues]:
+    """Settings and parsed flags of a command line.
+
+    Args:
+      argv: the command line; the first entry is the program's name, as in ``sys.argv``.
+      flag_values: the command's other flags, defined but not parsed (a ``FlagValues``
+        of its own, not the global one, so that it can be parsed again). ``None``: none.
+
+    Returns:
+      The settings, with the command line's overrides, and ``flag_values``, parsed.
+
+    Raises:
+      ValueError: no ``--config`` or an unreadable one, an unknown variant, setting or
+        flag, or a value of the wrong type or that breaks a rule.
+      SystemExit: status 0, after ``--help`` has printed the flags and settings.
+    """
+    flag_values = flags.FlagValues() if flag_values is None else flag_values
+    try:
+        arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
+    except flags.Error as error:
+        raise ValueError(errors.one_line(error)) from error
+    if {"--help", "-h"} & set(arguments):
+        _print_help(argv[0], flag_values)
+        raise SystemExit(0)
+    path, overrides, others = _split(arguments)
+    _check_file(path)
+
+    config_argv = [f"--config={path}"]
+    config_argv += [f"--{PREFIX}{name}={value}" for name, value in overrides]
+    config_values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", flag_values=config_values, sys_argv=[argv[0], *config_argv]
+    )
+    sys.modules.pop("config_config", None)  # or config_flags adds to the last file's
+    try:
+        config_values([argv[0], *config_argv])
+    except AttributeError as error:
+        if error.name != "get_config":
+            raise
+        raise ValueError(f"config ({path}) has no get_config()") from error
+    except (flags.Error, SyntaxError) as error:
+        raise ValueError(_explain(error, path, dict(overrides))) from error
+    if not isinstance(config_values.config, ml_collections.ConfigDict):
+        raise ValueError(f"config ({path}): get_config() must return a ConfigDict")
+    config = settings.from_mapping(config_values.config)
+
+    try:
+        rest = flag_values([argv[0], *others])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise ValueError(_unknown_flag(error.flagname, flag_values)) from error
+    except flags.Error as error:
+        raise ValueError(errors.one_line(error)) from error
+    if rest:
+        raise ValueError(errors.unknown_option(rest[0], []))
+    return config, flag_values
+
+
+def _split(
+    arguments: Sequence[str],
+) -> tuple[str, list[tuple[str, str]], list[str]]:
+    """The config's path, its overrides (name, value), and all other arguments."""
+    types = settings.setting_types()
+    path, overrides, others = None, [], []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        option, has_value, value = argument.partition("=")
+        flag = option.lstrip("-") if option.startswith("-") else ""
+        negated = flag.startswith("no" + PREFIX)
+        name = flag.removeprefix("no").removeprefix(PREFIX)
+        if flag != "config" and not negated and not flag.startswith(PREFIX):
+            others.append(argument)
+            continue
+        if flag != "config" and name not in types:
+            raise ValueError(settings.unknown_name(name, list(types)))
+        if flag != "config" and types[name] is bool and not has_value:
+            value = "false" if negated else "true"
+        elif negated:
+            raise ValueError(
+                f"unknown flag {argument}; write --config.{name}=false or, of a "
+                "setting that is a number, =0"
+            )
+        elif not has_value:
+            if not waiting or waiting[0].startswith("--"):
+                raise ValueError(f"{option} needs a value; write {option}=VALUE")
+            value = waiting.pop(0)
+        if flag == "config":
+            path = value
+        else:
+            overrides.append((name, value))
+    if not path:
+        raise ValueError("no settings; name a file, as --config=configs/landscape.py")
+    return path, overrides, others
+
+
+def _check_file(path: str) -> None:
+    file = pathlib.Path(path.partition(":")[0])
+    if file.is_file():
+        return
+    others = sorted(str(other) for other in file.parent.glob("*.py"))
+    near = difflib.get_close_matches(str(file), others, n=1, cutoff=0.5)
+    remedy = f"; the nearest is {near[0]}" if near else ""
+    raise ValueError(f"config ({file}) is not a file{remedy}")
+
+
+def _explain(error: BaseException, path: str, overrides: dict[str, str]) -> str:
+    """One line for what config_flags raised."""
+    message = errors.one_line(error)
+    prefix = f"flag --{PREFIX}"
+    if message.startswith(prefix):
+        name = message.removeprefix(prefix).partition("=")[0]
+        if name in overrides:
+            kind = settings.setting_types()[name]
+            return settings.wrong_type(name, overrides[name], kind)
+    # config_flags folds the file's traceback into the message; its cause has less.
+    while error.__context__ is not None:
+        error = error.__context__
+    return f"config ({path}): {errors.one_line(error)}"
+
+
+def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
+    """One line for an unknown flag; a setting's bare name leads to the setting."""
+    for setting in settings.setting_types():
+        if setting.rpartition(".")[2] == name.rpartition(".")[2]:
+            return f"unknown option --{name}; the setting is --{PREFIX}{setting}"
+    options = [f"--{option}" for option in flag_values]
+    return errors.unknown_option(f"--{name}", [*options, "--config"])
+
+
+def _print_help(program: str, flag_values: flags.FlagValues) -> None:
+    print(f"usage: {program} --config=FILE[:VARIANT] [--config.NAME=VALUE ...] [flags]")
+    print("flags:")
+    for name in flag_values:
+        print(f"  --{name}: {flag_values[name].help}")
+    print("settings, which infinitygan_jax/config.py explains:")
+    for name in settings.setting_types():
+        print(f"  --{PREFIX}{name}")

@@ -1,0 +1,78 @@
+"""How every command reports a mistake: one line on stderr, exit status 2."""
+
+import argparse
+import difflib
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# A loss that is not finite ends training as a mistake in the settings would.
+EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
+
+
+def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a command's ``main`` so that a mistake is one line, not a traceback.
+
+    A ``ValueError`` or ``OSError`` prints ``error: ...`` on stderr and exits with
+    status 2; an interrupt exits with 130. Any other exception is a bug of this project
+    and keeps its traceback, as do all with ``INFINITYGAN_TRACEBACK=1`` in the
+    environment.
+    """
+
+    @functools.wraps(main)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return main(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(130) from None
+        except EXPECTED_ERRORS as error:
+            if os.environ.get("INFINITYGAN_TRACEBACK"):
+                raise
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+    return command
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line; of a system error, the file and the reason."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(n) for n in (error.filename, error.filename2) if n is not None]
+        text = ": ".join([" -> ".join(names), error.strerror] if names else [text])
+    lines = (line.strip() for line in text.splitlines())
+    return " ".join(line for line in lines if line) or type(error).__name__
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An ``argparse`` parser whose usage errors are ``ValueError``s of one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> None:
+        """Raises the usage error that argparse would print over several lines."""
+        raise ValueError(f"{message}; --help lists the options")
+
+    def parse_args(
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """Parses the arguments; for an unknown option, names the nearest one."""
+        values, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            options = [o for o in self._option_string_actions if o.startswith("--")]
+            raise ValueError(unknown_option(name, options))
+        return values
+
+
+def unknown_option(name: str, options: Sequence[str]) -> str:
+    """One line for an option or argument that a command does not know."""
+    if not name.startswith("-"):
+        return f"unexpected argument {name!r}; --help lists the options"
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    remedy = f"the nearest is {near[0]}" if near else "--help lists the options"
+    return f"unknown option {name}; {remedy}"

@@ -1,0 +1,97 @@
+"""Every command reports a mistake as one line with exit status 2."""
+
+import pytest
+
+from infinitygan_jax.cli import errors
+
+
+def run(error):
+    @errors.exit_on_error
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as exit_info:
+        main()
+    return exit_info.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("size (0) must be above 0"), "error: size (0) must be above 0"),
+        (ValueError("first\n\n  second\n"), "error: first second"),
+        (ValueError(), "error: ValueError"),
+        (FileNotFoundError(2, "No such file", "a.png"), "error: a.png: No such file"),
+        (OSError("no space"), "error: no space"),
+        (OSError(18, "Cross-device", "a", None, "b"), "error: a -> b: Cross-device"),
+        (FloatingPointError("d_loss is nan"), "error: d_loss is nan"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "error: 'utf-8' codec"),
+    ],
+)
+def test_mistakes_are_one_line_with_status_2(error, line, capsys):
+    assert run(error) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1 and err.endswith("\n")
+
+
+def test_an_interrupt_exits_with_130(capsys):
+    assert run(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("error", [TypeError("a"), KeyError("b"), AssertionError("c")])
+def test_bugs_keep_their_traceback(error):
+    @errors.exit_on_error
+    def main():
+        raise error
+
+    with pytest.raises(type(error)):
+        main()
+
+
+def test_mistakes_keep_their_traceback_on_request(monkeypatch):
+    monkeypatch.setenv("INFINITYGAN_TRACEBACK", "1")
+
+    @errors.exit_on_error
+    def main():
+        raise ValueError("size (0) must be above 0")
+
+    with pytest.raises(ValueError, match="must be above 0"):
+        main()
+
+
+def test_arguments_and_result_pass_through():
+    @errors.exit_on_error
+    def main(first, *, second):
+        return first + second
+
+    assert main(1, second=2) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--sise", "3"], r"unknown option --sise; the nearest is --size"),
+        (["--sise=3"], r"unknown option --sise; the nearest is --size"),
+        (["--qqqqqq"], r"unknown option --qqqqqq; --help lists the options"),
+        (["stray"], r"unexpected argument 'stray'; --help lists the options"),
+        (["--size"], r"--size: expected one argument; --help lists the options"),
+        (["--size", "x"], r"invalid int value: 'x'; --help lists the options"),
+        (["--si", "3"], r"unknown option --si; the nearest is --size"),
+    ],
+)
+def test_usage_errors_are_value_errors_of_one_line(argv, message):
+    parser = errors.ArgumentParser(prog="paint")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--seed", type=int)
+    with pytest.raises(ValueError, match=message) as error_info:
+        parser.parse_args(argv)
+    assert "\n" not in str(error_info.value)
+
+
+def test_known_options_are_parsed():
+    parser = errors.ArgumentParser(prog="paint")
+    parser.add_argument("--size", type=int)
+    assert parser.parse_args(["--size", "3"]).size == 3
