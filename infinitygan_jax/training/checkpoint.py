@@ -1,0 +1,355 @@
+"""Checkpoints of a training run: written beside it, the last two kept, each verified.
+
+A workdir holds ``config.json`` (the settings) and ``checkpoints/STEP`` (everything that
+training needs to go on, the step being the position in the data too). Orbax writes
+aside and renames, so a checkpoint that was cut off is not counted; but it restores
+overwritten bytes silently, hence digests of our own: of the arrays, written with them,
+and of the files, written after them, which finds damage before Orbax stumbles over it.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import config as config_lib
+
+NUM_KEPT = 2
+FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes it
+
+# Settings that steer side effects or the length only: the same states come out.
+FREE_SETTINGS = frozenset(
+    {
+        "train.num_steps",
+        "train.log_every",
+        "train.sheet_every",
+        "train.save_every",
+        "data.num_threads",
+    }
+)
+
+
+def config_path(workdir: str | os.PathLike) -> pathlib.Path:
+    """Where a workdir keeps its settings."""
+    return pathlib.Path(workdir) / "config.json"
+
+
+def checkpoints_path(workdir: str | os.PathLike) -> pathlib.Path:
+    """Where a workdir keeps its checkpoints."""
+    return pathlib.Path(workdir) / "checkpoints"
+
+
+def read_config(workdir: str | os.PathLike) -> config_lib.Config | None:
+    """The settings a workdir was made with; None where there are none yet.
+
+    Raises:
+      ValueError: the file is there but does not hold settings.
+    """
+    path = config_path(workdir)
+    if not path.exists():
+        return None
+    try:
+        return config_lib.from_mapping(json.loads(path.read_text()))
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"settings file ({path}) must hold settings as JSON, and it does not "
+            f"({_one_line(error)}); restore it, or use another --workdir"
+        ) from error
+
+
+def check_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
+    """Checks that a workdir was made with these settings, or is new.
+
+    Settings in ``FREE_SETTINGS`` may differ: they change no state.
+
+    Raises:
+      ValueError: other settings; the message says which.
+    """
+    former = read_config(workdir)
+    if former is None:
+        if checkpoints_path(workdir).exists():
+            raise ValueError(
+                f"workdir ({workdir}) has checkpoints but no config.json; restore "
+                "that file, or use another --workdir"
+            )
+        return
+    lines = [
+        line
+        for line in config_lib.differences(former, config)
+        if line.split(":")[0] not in FREE_SETTINGS
+    ]
+    if lines:
+        raise ValueError(
+            f"workdir ({workdir}) was made with other settings ({'; '.join(lines)}); "
+            "use the former ones, or another --workdir"
+        )
+
+
+def write_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
+    """Writes the settings into a workdir; aside first, then renamed."""
+    path = config_path(workdir)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(config_lib.to_dict(config), indent=2) + "\n")
+    os.replace(part, path)
+
+
+def state_bytes(state: Any) -> int:
+    """Bytes of a state's arrays; takes shapes (``jax.eval_shape``) as well."""
+    leaves = jax.tree.leaves(state)
+    return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+
+
+class Checkpoints:
+    """The checkpoints of one workdir, saved in the background; a context manager.
+
+    With several processes, all of them make every call; the first one writes.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, config: config_lib.Config):
+        self._settings = config_lib.to_dict(config)
+        self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self._pending: concurrent.futures.Future | None = None
+        training = ocp.training
+        path = checkpoints_path(workdir).absolute()
+        _check_newest(path)
+        self._checkpointer = training.Checkpointer(
+            path,
+            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=training.preservation_policies.LatestN(NUM_KEPT),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused) -> None:
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+            self._checkpointer.close()
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the newest whole checkpoint; None where there is none."""
+        latest = self._checkpointer.latest
+        return None if latest is None else latest.step
+
+    def save(self, step: int, state: Any) -> None:
+        """Copies a state to the host and starts writing it.
+
+        Waits for the write before this one, if it is not done yet. A step that is
+        saved already is left as it is.
+
+        Args:
+          step: steps done; the name of the checkpoint.
+          state: pytree of arrays, the same on all processes.
+
+        Raises:
+          FloatingPointError: a value is not finite; nothing is written.
+          OSError: this or the former checkpoint could not be written.
+        """
+        self.wait()
+        if step == self.latest_step:
+            return
+        arrays = _named_arrays(state)
+        for name, array in arrays.items():
+            if not np.all(np.isfinite(array)):
+                raise FloatingPointError(f"{name} is not finite after step {step}")
+        metadata = {
+            "digest": bundle_lib.digest_of(arrays),
+            "settings": json.dumps(self._settings),
+        }
+        response = self._checkpointer.save_checkpointables_async(
+            step, {"state": _nested(arrays)}, force=True, custom_metadata=metadata
+        )
+        self._pending = self._writer.submit(self._finish, step, response)
+
+    def _finish(self, step: int, response: ocp.AsyncResponse) -> None:
+        response.result()
+        if jax.process_index() == 0:
+            _write_file_digests(pathlib.Path(self._checkpointer.directory / str(step)))
+
+    def wait(self) -> None:
+        """Waits until everything is written.
+
+        Raises:
+          OSError: it could not be.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            pending.result()
+        except Exception as error:  # Orbax passes on whatever its threads raise.
+            raise OSError(
+                f"checkpoint in {self._checkpointer.directory} could not be written "
+                f"({_one_line(error)}); free disk space or check the folder, and run "
+                "the same command again"
+            ) from error
+
+    def restore(self, template: Any) -> Any:
+        """The newest checkpoint, as host arrays in the template's structure.
+
+        Args:
+          template: a state of the same settings, or its shapes (``jax.eval_shape``).
+
+        Raises:
+          ValueError: there is none; it was truncated or altered; or it does not fit.
+        """
+        arrays, _ = _load(self._checkpointer, self.latest_step)
+        return _fill(template, arrays, self._checkpointer.directory)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """What a checkpoint says of itself."""
+
+    step: int
+    settings: Mapping[str, Any]
+
+
+def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
+    """The newest checkpoint of a workdir as a bundle, the generator being the average.
+
+    Does not disturb a training run that goes on in the same workdir.
+
+    Raises:
+      ValueError: there is no checkpoint, or it was truncated or altered.
+    """
+    path = checkpoints_path(workdir)
+    if not path.is_dir():
+        raise ValueError(
+            f"checkpoint ({workdir}) must be a workdir of run_train.py, and it has no "
+            f"{path.name} folder; name one that has"
+        )
+    _check_newest(path.absolute())
+    with ocp.training.Checkpointer(path.absolute()) as checkpointer:
+        latest = checkpointer.latest
+        arrays, stored = _load(checkpointer, None if latest is None else latest.step)
+    tree = _nested(arrays)
+    return bundle_lib.Bundle(
+        config=config_lib.from_mapping(stored.settings),
+        generator=tree["ema_params"],
+        discriminator=tree["d_params"],
+        info={"step": str(stored.step)},
+    )
+
+
+def _load(
+    checkpointer: ocp.training.Checkpointer, step: int | None
+) -> tuple[dict[str, np.ndarray], _Stored]:
+    """Named host arrays of a step, verified against its digest."""
+    if step is None:
+        raise ValueError(
+            f"folder ({checkpointer.directory}) holds no whole checkpoint; train until "
+            "the first one is saved (train.save_every)"
+        )
+    path = pathlib.Path(checkpointer.directory / str(step))
+    try:
+        metadata = checkpointer.metadata(step).custom_metadata
+        arrays = _named_arrays(checkpointer.load_checkpointables(step)["state"])
+        settings = json.loads(metadata["settings"])
+        if bundle_lib.digest_of(arrays) != metadata["digest"]:
+            raise ValueError("the digest of its arrays differs")
+    except Exception as error:  # Orbax raises many kinds on damaged files.
+        raise ValueError(_altered(path, error)) from error
+    return arrays, _Stored(step, settings)
+
+
+def _altered(path: pathlib.Path, reason: BaseException) -> str:
+    return (
+        f"checkpoint ({path}) must be unaltered since it was saved, and it is not "
+        f"({_one_line(reason)[:200]}); delete that folder to go on from the one before"
+    )
+
+
+def _digests_of_files(folder: pathlib.Path) -> dict[str, str]:
+    """Names relative to a checkpoint's folder to sha256 of the files' bytes."""
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not name.startswith(FILE_DIGESTS):
+            with path.open("rb") as file:
+                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def _write_file_digests(folder: pathlib.Path) -> None:
+    lines = [f"{digest}  {name}" for name, digest in _digests_of_files(folder).items()]
+    part = folder / (FILE_DIGESTS + ".part")
+    part.write_text("\n".join(lines) + "\n")
+    os.replace(part, folder / FILE_DIGESTS)
+
+
+def _check_newest(path: pathlib.Path) -> None:
+    """Checks the files of the newest checkpoint before Orbax reads any."""
+    numbers = [int(p.name) for p in path.glob("*") if p.name.isdecimal()]
+    if not numbers:
+        return
+    folder = path / str(max(numbers))
+    listed = folder / FILE_DIGESTS
+    if not listed.exists():  # Killed just after the rename: the arrays' digest decides.
+        return
+    try:
+        lines = listed.read_text().splitlines()
+        expected = dict(line.split("  ", 1)[::-1] for line in lines)
+        found = _digests_of_files(folder)
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise ValueError(f"{name} is {'other' if name in found else 'missing'}")
+    except (ValueError, OSError) as error:
+        raise ValueError(_altered(folder, error)) from error
+
+
+def _named_arrays(tree: Any) -> dict[str, np.ndarray]:
+    """Names like ``g_params/mapping/kernel`` to host copies, in the tree's order."""
+    # Copies: on the CPU a host view shares the buffer that the next step is given.
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {_name(path): np.array(leaf) for path, leaf in leaves}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *folders, leaf = name.split("/")
+        place = tree
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[leaf] = array
+    return tree
+
+
+def _fill(template: Any, arrays: Mapping[str, np.ndarray], place: Any) -> Any:
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    shapes = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+    stored = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    if shapes != stored:
+        names = sorted(
+            name
+            for name in shapes.keys() | stored.keys()
+            if shapes.get(name) != stored.get(name)
+        )
+        raise ValueError(
+            f"checkpoint in {place} does not fit the model of these settings "
+            f"({', '.join(names[:3])}{', ...' if len(names) > 3 else ''} differ); use "
+            "the version of the project that wrote it, or another --workdir"
+        )
+    return jax.tree.unflatten(structure, [arrays[name] for name in shapes])
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

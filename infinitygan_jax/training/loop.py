@@ -1,0 +1,307 @@
+"""The training loop: orders side effects around the pure steps."""
+
+import contextlib
+import dataclasses
+import fcntl
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from infinitygan_jax.config import Config
+from infinitygan_jax.data import pipeline, sources
+from infinitygan_jax.training import checkpoint, sheets
+from infinitygan_jax.training.metrics import Losses, Speed, Summaries, progress_line
+from infinitygan_jax.training.state import TrainState, init_state
+from infinitygan_jax.training.step import Steps, check_devices, make_steps
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How training ended.
+
+    Attributes:
+      state: the last state, saved.
+      step: steps done.
+      signal: the number of the signal that stopped it early, or None.
+    """
+
+    state: TrainState
+    step: int
+    signal: int | None = None
+
+
+def train(config: Config, workdir: str | os.PathLike) -> Outcome:
+    """Trains a model in a workdir, from its newest checkpoint on if it has one.
+
+    Writes ``config.json``, ``checkpoints/``, ``sheets/step_XXXXXXXX/*.png`` and
+    ``tensorboard/`` there. On SIGTERM (and SIGINT, with one process) it finishes the
+    step, saves and returns; the same call goes on from there, bit for bit.
+
+    Args:
+      config: all settings.
+      workdir: folder, made if need be; with several processes one that all see.
+
+    Raises:
+      ValueError: data, devices or workdir do not fit the settings; see ``prepare``.
+      FloatingPointError: a loss is not finite; names it and the step. The checkpoints
+        of before are kept.
+      OSError: something cannot be written.
+    """
+    source = prepare(config, workdir)
+    workdir = pathlib.Path(workdir)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_lock(workdir))
+        checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config))
+        if jax.process_index() == 0:
+            checkpoint.write_config(workdir, config)
+        steps = make_steps(config)
+        state, start = _first_state(config, checkpoints)
+        summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
+        batches = _batches(config, source, start)
+        stack.callback(getattr(batches, "close", lambda: None))
+        stop = stack.enter_context(_StopRequests())
+        run = _Run(config, workdir, checkpoints, summaries)
+        state = steps.replicate(state)
+        step = start
+        for step in range(start + 1, config.train.num_steps + 1):
+            with run.speed.waiting():
+                batch = next(batches)
+            state = run.iterate(steps, step, state, batch)
+            stopped = stop.requested(step)
+            run.side_effects(step, state, last=stopped is not None)
+            if stopped is not None:
+                logger.info("stopped by signal %d; saved step %d", stopped, step)
+                return Outcome(state, step, stopped)
+        checkpoints.save(step, state)
+        return Outcome(state, step)
+
+
+def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
+    """Checks everything that can be checked before heavy work, and makes the workdir.
+
+    Returns:
+      The usable images of ``config.data.source``.
+
+    Raises:
+      ValueError: the devices do not divide the batch; the workdir was made with other
+        settings, cannot be written or is short of space; the data is missing or bad.
+    """
+    check_devices(config, jax.device_count())
+    checkpoint.check_config(workdir, config)
+    if not config.data.source:
+        raise ValueError(
+            "data.source must name a folder of images or tfds:NAME; "
+            "set --config.data.source"
+        )
+    source = sources.open_source(config.data.source)
+    report = sources.check_source(
+        source, config.model.patch_size, num_threads=config.data.num_threads
+    )
+    check_workdir(workdir, checkpoint.state_bytes(_state_shapes(config)))
+    return report.source
+
+
+def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
+    """Makes a workdir and checks that it can be written and holds the checkpoints.
+
+    Args:
+      workdir: folder.
+      num_bytes: size of one checkpoint.
+
+    Raises:
+      ValueError: it cannot be made or written, or its disk is short of space.
+    """
+    workdir = pathlib.Path(workdir)
+    trial = workdir / f".write_test.{jax.process_index()}"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"workdir ({workdir}) must be a folder that can be written, and it is not "
+            f"({error.strerror}); choose another --workdir"
+        ) from error
+    path = checkpoint.checkpoints_path(workdir)
+    held = len(list(path.iterdir())) if path.is_dir() else 0
+    # The oldest one goes only after the newest is whole.
+    needed = max(checkpoint.NUM_KEPT + 1 - held, 1) * num_bytes
+    free = shutil.disk_usage(workdir).free
+    if free < needed:
+        raise ValueError(
+            f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
+            f"disk has {free / 1e6:.0f} MB free; free some, or choose another --workdir"
+        )
+
+
+class _Run:
+    """What the steps of one run report to, and when."""
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: pathlib.Path,
+        checkpoints: checkpoint.Checkpoints,
+        summaries: Summaries,
+    ):
+        self._train, self._workdir = config.train, workdir
+        self._checkpoints, self._summaries = checkpoints, summaries
+        self._painter = sheets.SheetPainter(config)
+        self._losses = Losses()
+        self._compiled: set[frozenset[str]] = set()
+        self.speed = Speed(config.train.batch_size)
+
+    def iterate(
+        self,
+        steps: Steps,
+        step: int,
+        state: TrainState,
+        batch: Mapping[str, np.ndarray],
+    ) -> TrainState:
+        """Hands one step to the devices; looks at the losses of an earlier one."""
+        start = time.monotonic()
+        state, scalars = steps.iterate(state, steps.shard_batch(batch), step - 1)
+        names = frozenset(scalars)
+        if names in self._compiled:
+            self.speed.count()
+        else:  # The first step of its kind was compiled just now.
+            self._compiled.add(names)
+            jax.block_until_ready(scalars)
+            self.speed.count(uncounted_seconds=time.monotonic() - start)
+        self._losses.push(step, scalars)
+        return state
+
+    def side_effects(self, step: int, state: TrainState, last: bool) -> None:
+        """Log, checkpoint and sheets, whichever are due after this step."""
+        end = last or step == self._train.num_steps
+        save = end or step % self._train.save_every == 0
+        log = end or step % self._train.log_every == 0
+        if save or log:
+            self._losses.drain()
+        if save:
+            self._checkpoints.save(step, state)
+        if log:
+            self._log(step)
+        period = self._train.sheet_every
+        if period and not last and (end or step % period == 0):
+            self._write_sheets(step, state)
+
+    def _log(self, step: int) -> None:
+        num_steps = self._train.num_steps
+        rates, means = self.speed.pop_rates(), self._losses.pop_means()
+        left = self.speed.seconds_left(num_steps - step)
+        if jax.process_index() == 0:
+            logger.info(progress_line(step, num_steps, left, rates, means))
+        self._summaries.scalars(step, "losses", means)
+        self._summaries.scalars(step, "speed", rates)
+
+    def _write_sheets(self, step: int, state: TrainState) -> None:
+        if jax.process_index() == 0:
+            images = self._painter(jax.device_get(state.ema_params))
+            sheets.write_sheets(self._workdir / "sheets" / f"step_{step:08d}", images)
+            self._summaries.images(step, images)
+
+
+class _StopRequests:
+    """Turns a signal to stop into a question asked after each step.
+
+    With ``jax.distributed``, its service catches SIGTERM and finds a step at which all
+    processes stop; without, a handler of our own does, for SIGINT too. A second signal
+    acts as usual.
+    """
+
+    def __init__(self):
+        self._signal: int | None = None
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if not jax.distributed.is_initialized():
+            with contextlib.suppress(ValueError):  # Not in the main thread.
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    self._former[number] = signal.signal(number, self._catch)
+        return self
+
+    def __exit__(self, *unused) -> None:
+        self._restore()
+
+    def requested(self, step: int) -> int | None:
+        """The signal that asks to stop after this step, the same in all processes."""
+        if jax.distributed.is_initialized():
+            reached = multihost_utils.reached_preemption_sync_point(step)
+            return int(signal.SIGTERM) if reached else None
+        return self._signal
+
+    def _catch(self, number: int, unused_frame: Any) -> None:
+        self._signal = number
+        logger.info("got signal %d; stopping after this step", number)
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former.clear()
+
+
+@contextlib.contextmanager
+def _lock(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps a second run out of the workdir; the system drops it with the process."""
+    if jax.process_index() != 0:
+        yield
+        return
+    with (workdir / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"workdir ({workdir}) must not be in use, and another run trains in "
+                "it; wait for it, stop it, or use another --workdir"
+            ) from error
+        except OSError:  # A file system without locks.
+            logger.warning("workdir (%s) cannot be locked", workdir)
+        yield
+
+
+def _state_shapes(config: Config) -> TrainState:
+    return jax.eval_shape(lambda: init_state(config))
+
+
+def _first_state(
+    config: Config, checkpoints: checkpoint.Checkpoints
+) -> tuple[TrainState, int]:
+    """The newest checkpoint's state, or a fresh one, and its number of steps."""
+    step = checkpoints.latest_step
+    if step is None:
+        logger.info("starting from step 0")
+        return init_state(config), 0
+    logger.info("going on from step %d", step)
+    return checkpoints.restore(_state_shapes(config)), step
+
+
+def _batches(
+    config: Config, source: sources.ImageSource, start_step: int
+) -> Iterator[dict[str, np.ndarray]]:
+    data = config.data
+    return pipeline.make_batches(
+        source,
+        full_size=data.full_size,
+        patch_size=config.model.patch_size,
+        pre_size=data.pre_size,
+        flip=data.flip,
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        start_step=start_step,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        num_threads=data.num_threads,
+    )
