@@ -18,6 +18,11 @@ import jaxtyping  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# An int is accepted where a float is asked for, as type checkers do.
-CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+# An int is accepted where a float is asked for, as type checkers do. A function with an
+# annotation that cannot be checked, such as a class of a Protocol, is left alone with a
+# warning.
+CHECKER = (
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True, "
+    "warning_cls_on_decorator_exception=UserWarning))"
+)
 jaxtyping.install_import_hook("infinitygan_jax", CHECKER)
