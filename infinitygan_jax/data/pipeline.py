@@ -1,0 +1,143 @@
+"""Images -> batches of patches, the same whatever the process count and the start.
+
+Training sees one infinite sequence of samples. Sample n takes image shuffle(n) of the
+source (a new permutation each epoch) and cuts it with a random generator of its own;
+both are functions of (seed, n) alone. Step t is the samples [t B, (t + 1) B) of that
+sequence, and process p of P gets the p-th of their P consecutive slices. So a resumed
+run needs the step only, and a run on more processes draws the same samples.
+"""
+
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+
+from infinitygan_jax.data.crops import prepare, random_patch
+from infinitygan_jax.data.sources import ImageSource, default_num_threads
+
+# Batches waiting for the training step: at most this many bytes, but at least two.
+_PREFETCH_BYTES = 2**28
+
+
+def make_batches(
+    source: ImageSource,
+    *,
+    full_size: int,
+    patch_size: int,
+    pre_size: int,
+    flip: bool,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int | None = None,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Starts the endless stream of this process's batches.
+
+    Threads prepare the next batches while a step runs; there are no worker processes.
+    Jumping to `start_step` costs nothing: batches are computed by their number.
+
+    Args:
+      source: the images, as `check_source` returns them in its report.
+      full_size: side of the training images, in pixels (spec 7: 197).
+      patch_size: side of the patches, in pixels (spec 7: 101).
+      pre_size: size that images are brought to before `full_size` (spec 7: 128), or 0.
+      flip: whether half of the patches are mirrored left to right.
+      batch_size: samples a step, over all processes.
+      seed: of the order and of the patches; not negative.
+      start_step: step of the first batch.
+      process_index: which process this is, from 0.
+      process_count: number of processes.
+      num_threads: threads that prepare batches; half of the cores, at least 2, if None;
+        0 prepares each batch only when it is asked for.
+
+    Returns:
+      Iterator of {"image": float32 (b, p, p, 3) in [-1, 1], "label": float32 (b,) in
+      [-1, 1]}, b = batch_size / process_count, p = patch_size. `close()` ends its
+      threads early.
+
+    Raises:
+      ValueError: sizes, counts or the seed are impossible.
+    """
+    if not 1 <= patch_size <= full_size:
+        raise ValueError(
+            f"patch_size ({patch_size}) must be from 1 to full_size ({full_size}); "
+            "use a smaller patch or a larger full_size"
+        )
+    if pre_size < 0:
+        raise ValueError(f"pre_size ({pre_size}) must be positive, or 0 for none")
+    _check_positions(len(source), batch_size, seed, start_step)
+    _check_processes(batch_size, process_index, process_count)
+    local_size = batch_size // process_count
+    order_seed, patch_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
+    cut = _CutPatch(full_size, patch_size, pre_size, flip)
+    batches = (
+        grain.MapDataset.source(source)
+        .shuffle(seed=order_seed)
+        # random_map must come after: it numbers samples through all epochs.
+        .repeat(None, reseed_each_epoch=True)
+        .random_map(cut, seed=patch_seed)
+        .batch(local_size, drop_remainder=True)
+    )
+    # Number t P + p of the local batches is the p-th slice of step t.
+    batches = batches[start_step * process_count + process_index :: process_count]
+    return iter(
+        batches.to_iter_dataset(_read_options(num_threads, local_size, patch_size))
+    )
+
+
+class _CutPatch(grain.transforms.RandomMap):
+    """Image of a source -> sample."""
+
+    def __init__(self, full_size: int, patch_size: int, pre_size: int, flip: bool):
+        self._full_size, self._pre_size = full_size, pre_size
+        self._patch_size, self._flip = patch_size, flip
+
+    def random_map(
+        self, element: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        full = prepare(element, self._full_size, self._pre_size)
+        patch, label = random_patch(full, rng, self._patch_size, self._flip)
+        return {"image": patch, "label": label}
+
+
+def _read_options(
+    num_threads: int | None, local_size: int, patch_size: int
+) -> grain.ReadOptions:
+    """Threads and waiting batches, within the memory that they may take."""
+    if num_threads is None:
+        num_threads = default_num_threads()
+    batch_bytes = local_size * patch_size * patch_size * 3 * 4
+    most = max(2, _PREFETCH_BYTES // batch_bytes)
+    num_threads = min(num_threads, most)
+    return grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=min(2 * num_threads, most)
+    )
+
+
+def _check_positions(
+    num_images: int, batch_size: int, seed: int, start_step: int
+) -> None:
+    if num_images < 1:
+        raise ValueError("the source must hold images, not 0; name another one")
+    if batch_size < 1:
+        raise ValueError(f"batch_size ({batch_size}) must be at least 1")
+    if seed < 0:
+        raise ValueError(f"seed ({seed}) must not be negative; take {-seed}")
+    if start_step < 0:
+        raise ValueError(f"start_step ({start_step}) must not be negative; 0 starts")
+
+
+def _check_processes(batch_size: int, process_index: int, process_count: int) -> None:
+    if process_count < 1 or not 0 <= process_index < process_count:
+        raise ValueError(
+            f"process_index ({process_index}) must be from 0 to process_count - 1 "
+            f"({process_count - 1})"
+        )
+    if batch_size % process_count:
+        nearest = max(1, round(batch_size / process_count)) * process_count
+        raise ValueError(
+            f"batch_size ({batch_size}) must be a multiple of the number of processes "
+            f"({process_count}); the nearest is {nearest}"
+        )

@@ -1,0 +1,344 @@
+"""What a data source's name gives, and what is said of one that cannot be used."""
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import logging
+from PIL import Image
+
+from infinitygan_jax.data import check_source, make_batches, open_source
+
+
+def picture(number, height=40, width=50):
+    rng = np.random.default_rng(number)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    image[0, 0] = number
+    return image
+
+
+def save(path, number, **size):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(number, **size)).save(path)
+
+
+def truncate(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    said = []
+    monkeypatch.setattr(logging, "warning", lambda text, *a: said.append(text % a))
+    return said
+
+
+def test_folder_is_read_recursively_in_the_order_of_paths(tmp_path):
+    save(tmp_path / "b.PNG", 3)
+    save(tmp_path / "a" / "z" / "1.png", 1)
+    save(tmp_path / "a" / "2.bmp", 0)
+    save(tmp_path / "c.tif", 4)
+    save(tmp_path / "a.png", 2)
+    save(tmp_path / ".hidden.png", 9)
+    save(tmp_path / ".trash" / "1.png", 9)
+    (tmp_path / "notes.txt").write_text("no image")
+    source = open_source(str(tmp_path))
+    # By characters, and "." comes before "/".
+    names = ["a.png", "a/2.bmp", "a/z/1.png", "b.PNG", "c.tif"]
+    assert [source.name(i) for i in range(len(source))] == names
+    for index, number in enumerate((2, 0, 1, 3, 4)):
+        np.testing.assert_array_equal(source[index], picture(number))
+
+
+def test_links_are_followed_and_circles_end(tmp_path):
+    save(tmp_path / "elsewhere" / "1.png", 1)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "data")
+    assert open_source(str(tmp_path / "data")).names == ("link/1.png",)
+
+
+def test_bad_images_are_named_counted_and_skipped(tmp_path, warnings):
+    for number in range(8):
+        save(tmp_path / f"{number}.png", number)
+    (tmp_path / "1.png").write_bytes(b"\x89PNG but no more")
+    truncate(tmp_path / "3.png", 2000)
+    save(tmp_path / "4.png", 4, height=20)
+    (tmp_path / "6.png").unlink()
+    (tmp_path / "6.png").symlink_to(tmp_path / "nowhere")
+    report = check_source(open_source(str(tmp_path)), 21)
+    assert (report.num_images, report.num_checked) == (8, 8)
+    assert [image.name for image in report.skipped] == [
+        f"{i}.png" for i in (1, 3, 4, 6)
+    ]
+    reasons = [image.reason for image in report.skipped]
+    assert reasons[0] == "is no JPEG, PNG, WebP, BMP or TIFF image"
+    assert reasons[1].startswith("is corrupt (")
+    assert reasons[2] == "is too small (50x20, shorter side under 21)"
+    assert reasons[3] == "cannot be read (No such file or directory)"
+    assert [warnings[-1], len(warnings)] == ["skipping 4 of 8 images", 5]
+    assert [image[0, 0, 0] for image in report.source] == [0, 2, 5, 7]
+
+
+def test_most_bad_is_an_error_and_half_is_not(tmp_path):
+    for number in range(4):
+        save(tmp_path / f"{number}.png", number)
+    truncate(tmp_path / "0.png", 2000)
+    truncate(tmp_path / "1.png", 2000)
+    assert len(check_source(open_source(str(tmp_path)), 21).source) == 2
+    truncate(tmp_path / "2.png", 2000)
+    with pytest.raises(ValueError, match=r"3 of 4 in .*the first, 0\.png, is corrupt"):
+        check_source(open_source(str(tmp_path)), 21)
+
+
+def test_images_that_are_all_too_small_are_an_error():
+    with pytest.raises(
+        ValueError, match=r"5 of 5 .* too small \(256 pixels, under 389"
+    ):
+        check_source(open_source("generated:5"), 389)
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_a_check_by_headers_still_finds_cut_off_and_small_files(tmp_path, num_threads):
+    for number in range(150):
+        save(tmp_path / f"{number:03}.png", number)
+    truncate(tmp_path / "100.png", 2000)
+    save(tmp_path / "149.png", 0, height=20)
+    report = check_source(
+        open_source(str(tmp_path)), 21, full_check_limit=9, num_threads=num_threads
+    )
+    assert [image.name for image in report.skipped] == ["100.png", "149.png"]
+    assert len(report.source) == 148
+
+
+def corrupt_inside(path):
+    """Damages the data of a PNG, but neither its header nor its end."""
+    data = bytearray(path.read_bytes())
+    data[1000:2000] = bytes(1000)
+    path.write_bytes(data)
+
+
+def test_what_a_short_check_misses_is_replaced_by_the_next_image(tmp_path, warnings):
+    for number in range(5):
+        save(tmp_path / f"{number}.png", number)
+    for number in (1, 2, 4):
+        corrupt_inside(tmp_path / f"{number}.png")
+    source = check_source(open_source(str(tmp_path)), 21, full_check_limit=1).source
+    assert len(source) == 5
+    for _ in range(2):
+        assert [image[0, 0, 0] for image in source] == [0, 3, 3, 3, 0]
+    # Each is named once.
+    assert sorted(text.split(" is ")[0] for text in warnings) == [
+        "1.png",
+        "2.png",
+        "4.png",
+    ]
+    for number in (0, 3):
+        corrupt_inside(tmp_path / f"{number}.png")
+    with pytest.raises(ValueError, match=r"image 0\.png .* the 4 after it cannot"):
+        source[0]
+
+
+def test_generated_pictures_depend_on_their_index_only():
+    one, other = open_source("generated:3"), open_source("generated:300")
+    assert (len(one), len(other)) == (3, 300)
+    for index in range(3):
+        assert one[index].shape == (256, 256, 3) and one[index].dtype == np.uint8
+        np.testing.assert_array_equal(one[index], other[index])
+    assert not np.array_equal(other[0], other[1])
+
+
+def test_generated_pictures_have_a_sky_above_and_ground_below():
+    pictures = [np.asarray(image, float) for image in open_source("generated:30")]
+    # Ground is textured, sky is smooth: compare neighbouring pixels.
+    rough = [np.abs(np.diff(p, axis=1)).mean((1, 2)) for p in pictures]
+    assert all(r[-32:].mean() > 2 * r[:32].mean() for r in rough)
+    colours = np.array([p[200:].mean((0, 1)) for p in pictures])
+    assert (colours.std(0) > 20).all()
+
+
+def test_sources_can_be_pickled(tmp_path, prepared):
+    save(tmp_path / "images" / "1.png", 1)
+    for name in (str(tmp_path / "images"), "generated:2", f"tfds:{prepared}"):
+        source = check_source(open_source(name), 21).source
+        copy = pickle.loads(pickle.dumps(source))
+        np.testing.assert_array_equal(copy[0], source[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "must be a folder, tfds:NAME or generated:N"),
+        ("generated:0", "from 1 to 999999999, not '0'"),
+        ("generated:many", "not 'many'"),
+        ("generated:-3", "not '-3'"),
+        ("s3://bucket/images", r"scheme \(s3:\) must be tfds: or generated:"),
+        ("/no/such/folder", "must exist, but /no/such/folder does not"),
+        ("tfds:", "names a dataset"),
+    ],
+)
+def test_impossible_sources_are_named(source, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        open_source(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_without_images_are_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match=r"none below .*endings looked for are \.jpg"):
+        open_source(str(tmp_path))
+    with pytest.raises(ValueError, match=r"notes\.txt is a file; name the folder"):
+        open_source(str(tmp_path / "notes.txt"))
+
+
+def test_unreadable_folders_are_named(tmp_path, monkeypatch):
+    save(tmp_path / "1.png", 1)
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # The tests may run as root, whom no mode bits stop.
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match=r"locked is not \(Permission denied\); check"):
+        open_source(str(tmp_path))
+
+
+# tfds -----------------------------------------------------------------------------
+
+
+def prepare_dataset(data_dir, splits, feature="image", config=None):
+    """Writes a tfds dataset of PNG images, without TensorFlow; returns its folder."""
+    import tensorflow_datasets as tfds
+
+    def example(number):
+        file = io.BytesIO()
+        Image.fromarray(picture(number, height=30 + number)).save(file, "PNG")
+        file.seek(0)
+        return {feature: file, "number": number}
+
+    class Holidays(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        __module__ = "holidays"  # Or tfds looks for its files beside this one.
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS = (
+            [tfds.core.BuilderConfig(name=config, version=VERSION)] if config else []
+        )
+
+        def _info(self):
+            features = {
+                feature: tfds.features.Image(shape=(None, None, 3)),
+                "number": tfds.features.Scalar(np.int64),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {
+                name: ((f"{number:03}", example(number)) for number in numbers)
+                for name, numbers in splits.items()
+            }
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    tfds.disable_progress_bar()
+    builder = Holidays(data_dir=str(data_dir), file_format="array_record")
+    builder.download_and_prepare()
+    return str(builder.data_dir)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="module")
+def prepared(data_dir):
+    return prepare_dataset(data_dir, {"train": range(6), "test": range(6, 8)})
+
+
+def numbers(source):
+    for index in range(len(source)):
+        number = int(source[index][0, 0, 0])
+        np.testing.assert_array_equal(
+            source[index], picture(number, height=30 + number)
+        )
+    return sorted(int(image[0, 0, 0]) for image in source)
+
+
+def test_tfds_datasets_are_read(data_dir, prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    for name in ("holidays", "holidays:train", "holidays:1.0.0", prepared):
+        assert numbers(open_source(f"tfds:{name}")) == [0, 1, 2, 3, 4, 5]
+    for name in ("holidays:test", "holidays:1.0.0:test", f"{prepared}:test"):
+        assert numbers(open_source(f"tfds:{name}")) == [6, 7]
+    assert len(open_source("tfds:holidays:train[:50%]")) == 3
+    assert numbers(open_source("tfds:holidays:train+test")) == list(range(8))
+
+
+def test_tfds_configs_and_other_image_features_are_read(tmp_path, monkeypatch):
+    prepare_dataset(tmp_path, {"train": range(3)}, feature="photo", config="small")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert numbers(open_source("tfds:holidays/small:train")) == [0, 1, 2]
+
+
+def test_tfds_images_are_checked_and_batched(prepared):
+    report = check_source(open_source(f"tfds:{prepared}"), 32)
+    assert [image.reason[:12] for image in report.skipped] == ["is too small"] * 2
+    assert numbers(report.source) == [2, 3, 4, 5]
+    sizes = {"full_size": 24, "patch_size": 21, "pre_size": 0}
+    batches = make_batches(report.source, **sizes, flip=True, batch_size=8, seed=0)
+    batch = next(batches)
+    batches.close()
+    assert batch["image"].shape == (8, 21, 21, 3)
+
+
+def test_long_tfds_datasets_are_checked_in_samples(prepared):
+    source = open_source(f"tfds:{prepared}")
+    report = check_source(source, 1, full_check_limit=2)
+    assert (report.num_images, report.num_checked) == (6, 2)
+    assert len(report.source) == 6
+    # Those not looked at are checked when they are read.
+    least = max(source[0].shape[0], source[3].shape[0])
+    assert any(image.shape[0] < least for image in source)
+    checked = check_source(source, least, full_check_limit=2).source
+    assert all(image.shape[0] >= least for image in checked)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nope", r"found for tfds:nope, but in .* is none"),
+        ("holidays:2.0.0", "found for tfds:holidays:2.0.0, but in"),
+        ("holidays/big", "found for tfds:holidays/big, but in"),
+        (
+            "holidays:validation",
+            "Unknown split 'validation'.*are (train, test|test, tr)",
+        ),
+        ("/no/such/builder", "found for tfds:/no/such/builder, but there is none"),
+    ],
+)
+def test_unknown_tfds_names_are_said(data_dir, prepared, monkeypatch, name, message):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    with pytest.raises(ValueError, match=message) as caught:
+        open_source(f"tfds:{name}")
+    assert "\n" not in str(caught.value)
+    if "but in" in message:
+        assert str(data_dir) in str(caught.value)
+
+
+def test_reading_tfds_needs_no_tensorflow(prepared):
+    program = (
+        "import sys\n"
+        "from infinitygan_jax.data import open_source\n"
+        f"assert open_source('tfds:{prepared}')[0].shape[2] == 3\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
