@@ -6,6 +6,7 @@ without them.
 """
 
 import dataclasses
+import logging
 import os
 import re
 import time
@@ -14,11 +15,12 @@ from concurrent import futures
 from typing import Any
 
 import numpy as np
-from absl import logging
 from jaxtyping import Int, UInt8
 
 from infinitygan_jax.data import decoding, readers
 from infinitygan_jax.data.readers import ImageSource
+
+logger = logging.getLogger(__name__)
 
 # Sources of up to this many images are decoded whole by `check_source`: some seconds
 # for small images, a few minutes for large ones on two cores.
@@ -67,7 +69,7 @@ class CheckedSource(ImageSource):
             except decoding.ImageError as error:
                 if candidate not in self._named:
                     self._named.add(candidate)
-                    logging.warning(
+                    logger.warning(
                         "%s %s; the next one takes its place",
                         *(self._source.name(candidate), error),
                     )
@@ -179,9 +181,9 @@ def check_source(
     bad = _in_threads(check_chunk, indices, num_threads or default_num_threads())
     skipped = tuple(SkippedImage(source.name(i), reason) for i, reason in bad)
     for image in skipped[:_NUM_NAMED]:
-        logging.warning("skipping %s, which %s", image.name, image.reason)
+        logger.warning("skipping %s, which %s", image.name, image.reason)
     if skipped:
-        logging.warning("skipping %d of %d images", len(skipped), len(indices))
+        logger.warning("skipping %d of %d images", len(skipped), len(indices))
     if 2 * len(skipped) > len(indices):
         first = skipped[0]
         raise ValueError(
@@ -230,5 +232,5 @@ def _in_threads(
             if time.monotonic() - last > _PROGRESS_SECONDS:
                 last = time.monotonic()
                 done = min((number + 1) * _CHUNK, len(indices))
-                logging.info("checked %d of %d images", done, len(indices))
+                logger.info("checked %d of %d images", done, len(indices))
     return results

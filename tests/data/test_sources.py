@@ -8,10 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-from absl import logging
 from PIL import Image
 
-from infinitygan_jax.data import check_source, make_batches, open_source
+from infinitygan_jax.data import check_source, make_batches, open_source, sources
 
 
 def picture(number, height=40, width=50):
@@ -33,7 +32,7 @@ def truncate(path, kept):
 @pytest.fixture
 def warnings(monkeypatch):
     said = []
-    monkeypatch.setattr(logging, "warning", lambda text, *a: said.append(text % a))
+    monkeypatch.setattr(sources.logger, "warning", lambda t, *a: said.append(t % a))
     return said
 
 
