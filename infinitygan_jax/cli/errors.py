@@ -38,7 +38,7 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message on one line; of a system error, the file and the reason."""
+    """An exception's message on one line; a system error's file and reason."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         names = [str(n) for n in (error.filename, error.filename2) if n is not None]
