@@ -13,10 +13,11 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
@@ -102,9 +103,9 @@ def write_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
     os.replace(part, path)
 
 
-def state_bytes(state: Any) -> int:
-    """Bytes of a state's arrays; takes shapes (``jax.eval_shape``) as well."""
-    leaves = jax.tree.leaves(state)
+def state_bytes(make_state: Callable[[], Any]) -> int:
+    """Bytes of the arrays that a function would make; it is only traced."""
+    leaves = jax.eval_shape(lambda: jax.tree.leaves(make_state()))
     return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in leaves)
 
 
@@ -128,7 +129,7 @@ class Checkpoints:
             cleanup_tmp_directories=True,
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *unused) -> None:
@@ -174,7 +175,7 @@ class Checkpoints:
         )
         self._pending = self._writer.submit(self._finish, step, response)
 
-    def _finish(self, step: int, response: ocp.AsyncResponse) -> None:
+    def _finish(self, step: int, response: Any) -> None:
         response.result()
         if jax.process_index() == 0:
             _write_file_digests(pathlib.Path(self._checkpointer.directory / str(step)))
@@ -197,17 +198,20 @@ class Checkpoints:
                 "the same command again"
             ) from error
 
-    def restore(self, template: Any) -> Any:
-        """The newest checkpoint, as host arrays in the template's structure.
+    def restore(self, make_state: Callable[[], Any]) -> Any:
+        """The newest checkpoint, in the structure of a fresh state.
 
         Args:
-          template: a state of the same settings, or its shapes (``jax.eval_shape``).
+          make_state: makes a state of the same settings; it is only traced.
+
+        Returns:
+          The state, on the first device.
 
         Raises:
           ValueError: there is none; it was truncated or altered; or it does not fit.
         """
         arrays, _ = _load(self._checkpointer, self.latest_step)
-        return _fill(template, arrays, self._checkpointer.directory)
+        return _fill(make_state, arrays, self._checkpointer.directory)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,22 +337,29 @@ def _nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return tree
 
 
-def _fill(template: Any, arrays: Mapping[str, np.ndarray], place: Any) -> Any:
-    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    shapes = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+def _fill(
+    make_state: Callable[[], Any], arrays: Mapping[str, np.ndarray], place: Any
+) -> Any:
+    names, structure = [], None
+
+    def leaves():
+        nonlocal names, structure
+        with_paths, structure = jax.tree_util.tree_flatten_with_path(make_state())
+        names = [_name(path) for path, _ in with_paths]
+        return [leaf for _, leaf in with_paths]
+
+    fresh = jax.eval_shape(leaves)
+    shapes = {n: (leaf.shape, leaf.dtype) for n, leaf in zip(names, fresh, strict=True)}
     stored = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     if shapes != stored:
-        names = sorted(
-            name
-            for name in shapes.keys() | stored.keys()
-            if shapes.get(name) != stored.get(name)
-        )
+        both = sorted(shapes.keys() | stored.keys())
+        other = [name for name in both if shapes.get(name) != stored.get(name)]
         raise ValueError(
             f"checkpoint in {place} does not fit the model of these settings "
-            f"({', '.join(names[:3])}{', ...' if len(names) > 3 else ''} differ); use "
+            f"({', '.join(other[:3])}{', ...' if len(other) > 3 else ''} differ); use "
             "the version of the project that wrote it, or another --workdir"
         )
-    return jax.tree.unflatten(structure, [arrays[name] for name in shapes])
+    return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in names])
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -108,7 +108,7 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
     report = sources.check_source(
         source, config.model.patch_size, num_threads=config.data.num_threads
     )
-    check_workdir(workdir, checkpoint.state_bytes(_state_shapes(config)))
+    check_workdir(workdir, checkpoint.state_bytes(lambda: init_state(config)))
     return report.source
 
 
@@ -225,7 +225,7 @@ class _StopRequests:
         self._signal: int | None = None
         self._former: dict[int, Any] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "_StopRequests":
         if not jax.distributed.is_initialized():
             with contextlib.suppress(ValueError):  # Not in the main thread.
                 for number in (signal.SIGTERM, signal.SIGINT):
@@ -272,10 +272,6 @@ def _lock(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _state_shapes(config: Config) -> TrainState:
-    return jax.eval_shape(lambda: init_state(config))
-
-
 def _first_state(
     config: Config, checkpoints: checkpoint.Checkpoints
 ) -> tuple[TrainState, int]:
@@ -285,7 +281,7 @@ def _first_state(
         logger.info("starting from step 0")
         return init_state(config), 0
     logger.info("going on from step %d", step)
-    return checkpoints.restore(_state_shapes(config)), step
+    return checkpoints.restore(lambda: init_state(config)), step
 
 
 def _batches(

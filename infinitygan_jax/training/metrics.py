@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Self
 
 import jax
 import numpy as np
@@ -135,7 +134,7 @@ class Summaries:
                 str(folder), purge_step=start_step + 1
             )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Summaries":
         return self
 
     def __exit__(self, *unused) -> None:

@@ -1,0 +1,183 @@
+"""The loop's side effects, around steps that only count."""
+
+import dataclasses
+import json
+import logging
+import math
+import os
+import pathlib
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infinitygan_jax.training import checkpoint, loop, sheets
+from infinitygan_jax.training.state import TrainState
+from infinitygan_jax.training.step import Steps
+from tests.training import running
+
+
+class CountingSteps(Steps):
+    """Adds the batch's mean to a parameter; ``hook(step)`` may change the loss."""
+
+    def __init__(self, hook):
+        self.hook, self.batches = hook, []
+
+    def replicate(self, tree):
+        return tree
+
+    def shard_batch(self, local):
+        return local
+
+    def iterate(self, state, batch, step):
+        assert int(state.step) == step
+        self.batches.append(batch)
+        weight = state.g_params["w"] + jnp.mean(jnp.asarray(batch["image"]))
+        loss = jnp.float32(self.hook(step + 1) or 0.5)
+        state = state.replace(step=state.step + 1, g_params={"w": weight})
+        return state, {"d_adv": loss}
+
+
+def fresh_state(*unused) -> TrainState:
+    return TrainState(
+        step=jnp.int32(0),
+        g_params={"w": jnp.zeros(3)},
+        d_params={},
+        ema_params={"w": jnp.zeros(3)},
+        g_opt_state=(),
+        d_opt_state=(),
+        path_mean=jnp.zeros(()),
+    )
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Trains in ``tmp_path`` with ``CountingSteps``; returns them and the outcome."""
+    image = np.zeros((2, 2, 3), np.uint8)
+    monkeypatch.setattr(loop, "init_state", fresh_state)
+    monkeypatch.setattr(loop, "check_devices", lambda *unused: None)
+    monkeypatch.setattr(
+        sheets.SheetPainter, "__call__", lambda self, params: {"samples": image}
+    )
+
+    def train(hook=lambda step: None, **settings):
+        steps = CountingSteps(hook)
+        monkeypatch.setattr(loop, "make_steps", lambda config: steps)
+        return steps, loop.train(running.tiny_config(**settings), tmp_path)
+
+    return train
+
+
+def saved_steps(workdir: pathlib.Path) -> set[str]:
+    return {path.name for path in checkpoint.checkpoints_path(workdir).iterdir()}
+
+
+def test_everything_is_written_at_its_period_and_at_the_end(run, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "infinitygan_jax")
+    _, outcome = run(num_steps=8, log_every=3, sheet_every=5, save_every=3)
+    assert (outcome.step, outcome.signal) == (8, None)
+    assert saved_steps(tmp_path) == {"6", "8"}
+    lines = [message.split()[1] for message in caplog.messages if "images/s" in message]
+    assert lines == ["3/8", "6/8", "8/8"]
+    folders = sorted(path.name for path in (tmp_path / "sheets").iterdir())
+    assert folders == ["step_00000005", "step_00000008"]
+    scalars = running.read_scalars(tmp_path)
+    assert {step for name, step in scalars if name == "losses/d_adv"} == {3, 6, 8}
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert settings["train"]["num_steps"] == 8
+
+
+def test_no_sheets_with_period_zero(run, tmp_path):
+    run(num_steps=2, sheet_every=0)
+    assert not (tmp_path / "sheets").exists()
+
+
+def test_going_on_takes_the_batches_that_follow(run):
+    steps, whole = run(num_steps=7, save_every=100)
+    assert [len(steps.batches), whole.step] == [7, 7]
+    more, outcome = run(num_steps=9)
+    assert (len(more.batches), outcome.step) == (2, 9)
+    all_steps = [batch["image"] for batch in steps.batches + more.batches]
+    expected = np.zeros(3, np.float32)
+    for image in all_steps:
+        expected += np.asarray(jnp.mean(jnp.asarray(image)))
+    np.testing.assert_array_equal(outcome.state.g_params["w"], expected)
+    means = [image.mean() for image in all_steps]
+    assert len(set(means)) == 9  # No batch twice.
+
+
+def test_finished_run_does_nothing_again(run):
+    run(num_steps=3)
+    steps, outcome = run(num_steps=3)
+    assert (len(steps.batches), outcome.step) == (0, 3)
+
+
+def test_no_steps_save_the_first_state(run, tmp_path):
+    _, outcome = run(num_steps=0)
+    assert outcome.step == 0
+    assert saved_steps(tmp_path) == {"0"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_loss_that_is_not_finite_stops_at_once_and_saves_nothing(
+    run, tmp_path, value, log_every
+):
+    hook = {5: value}.get
+    with pytest.raises(FloatingPointError, match=r"d_adv is (nan|inf) at step 5"):
+        run(hook, num_steps=1000, save_every=3, log_every=log_every)
+    assert saved_steps(tmp_path) == {"3"}
+
+
+def test_signal_finishes_the_step_saves_and_stops(run, tmp_path):
+    def hook(step):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    former = signal.getsignal(signal.SIGTERM)
+    _, outcome = run(hook, num_steps=1000, save_every=1000)
+    assert (outcome.step, outcome.signal) == (4, signal.SIGTERM)
+    assert saved_steps(tmp_path) == {"4"}
+    assert signal.getsignal(signal.SIGTERM) == former
+    assert run(num_steps=6)[1].step == 6
+
+
+def test_other_settings_are_refused_and_nothing_changes(run, tmp_path):
+    run(num_steps=3)
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"made with other settings \(train\.seed"):
+        run(num_steps=6, seed=5)
+    assert (tmp_path / "config.json").read_text() == before
+    assert saved_steps(tmp_path) == {"3"}
+
+
+def test_second_run_in_the_same_workdir_is_refused(run):
+    def hook(step):
+        if step == 2:
+            with pytest.raises(ValueError, match="another run trains in it"):
+                run(num_steps=5)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(hook, num_steps=5)
+    assert run(num_steps=5)[1].step == 5
+
+
+def test_short_disk_is_noticed_before_training(run, tmp_path, monkeypatch):
+    usage = loop.shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(loop.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ValueError, match="for checkpoints, and its disk has 0 MB free"):
+        run(num_steps=5)
+    assert not checkpoint.checkpoints_path(tmp_path).exists()
+
+
+def test_restored_state_replaces_the_fresh_one(run, tmp_path):
+    _, first = run(num_steps=3)
+    _, second = run(num_steps=3)
+    for one, other in zip(
+        jax.tree.leaves(first.state), jax.tree.leaves(second.state), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert dataclasses.is_dataclass(second.state)

@@ -1,0 +1,50 @@
+"""Several processes train as one does."""
+
+import re
+
+import pytest
+
+from tests.training import running
+
+STEPS = 5
+
+
+def losses(workdir):
+    scalars = running.read_scalars(workdir)
+    return {key: value for key, value in scalars.items() if key[0].startswith("losses")}
+
+
+def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = [f"--config.train.num_steps={STEPS}", "--config.train.sheet_every=5"]
+    process = running.start(tmp_path, f"--workdir={one}", *flags, devices=4)
+    status, text = running.finish(process)
+    assert status == 0, text
+
+    flags += [f"--workdir={two}", "--num_processes=2"]
+    flags += [f"--coordinator_address=localhost:{running.free_port()}"]
+    processes = [
+        running.start(tmp_path, *flags, f"--process_id={index}", devices=2)
+        for index in range(2)
+    ]
+    results = [running.finish(process) for process in processes]
+    assert [status for status, _ in results] == [0, 0], results
+    # The first process alone reports and writes.
+    assert re.search(rf"step {STEPS}/{STEPS} ", results[0][1])
+    assert not re.search(rf"step {STEPS}/{STEPS} ", results[1][1])
+    assert len(list((two / "tensorboard").iterdir())) == 1
+    assert len(list((two / "sheets" / "step_00000005").iterdir())) == 5
+
+    expected, found = losses(one), losses(two)
+    assert expected.keys() == found.keys()
+    assert {step for _, step in expected} == set(range(1, STEPS + 1))
+    for key, value in expected.items():
+        # Other samples would differ by tenths in the first step already.
+        tolerance = 1e-5 if key[1] == 1 else 1e-3
+        assert found[key] == pytest.approx(value, rel=tolerance, abs=tolerance), key
+
+    # The checkpoint of two processes goes on in one, of one device.
+    flags = [f"--workdir={two}", f"--config.train.num_steps={STEPS + 1}"]
+    status, text = running.finish(running.start(tmp_path, *flags))
+    assert status == 0, text
+    assert f"going on from step {STEPS}" in text
