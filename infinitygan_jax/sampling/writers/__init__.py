@@ -1,55 +1,12 @@
-"""Pictures to files, strip by strip; one file of this folder for each format.
-
-A writer is opened with the picture's full size, given its rows from the top in strips
-of any height, and closed; the file appears under its name only when it is whole.
-"""
+"""Pictures to files, strip by strip; one file of this folder for each format."""
 
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Mapping
-from typing import Protocol, Self
-
-import numpy as np
 
 from infinitygan_jax.sampling.writers import png
-
-
-class Writer(Protocol):
-    """What every format offers; also a context manager that aborts on an exception."""
-
-    max_side: int  # the format's limit on pixels a side
-
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-    ): ...
-
-    @staticmethod
-    def max_bytes(height: int, width: int) -> int:
-        """No file of this size of picture is larger."""
-        ...
-
-    def write(self, strip: np.ndarray) -> None:
-        """Takes the next rows, uint8 (rows, width, 3); may return before they lie."""
-        ...
-
-    def close(self) -> None:
-        """Finishes the file and gives it its name."""
-        ...
-
-    def abort(self) -> None:
-        """Gives up and removes what was written."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind, error, traceback) -> None: ...
-
+from infinitygan_jax.sampling.writers.base import Writer
 
 WRITERS: dict[str, type[Writer]] = {".png": png.PngWriter}
 

@@ -8,9 +8,10 @@ import struct
 import threading
 import zlib
 from collections.abc import Mapping
-from typing import Self
 
 import numpy as np
+
+from infinitygan_jax.sampling.writers.base import Writer
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once
@@ -19,7 +20,7 @@ _LEVEL = 3  # of zlib: 6 takes twice as long and more, and its files are 2% larg
 _SUB, _UP = 1, 2  # filter types of the PNG specification
 
 
-class PngWriter:
+class PngWriter(Writer):
     """Writes one RGB picture from strips; a thread of its own does the work.
 
     Strips are filtered (the better of "sub" and "up" for each row), deflated and
@@ -77,12 +78,7 @@ class PngWriter:
         return raw + raw // 1000 + 65_536
 
     def write(self, strip: np.ndarray) -> None:
-        """Takes the next rows, uint8 (rows, width, 3); the caller must not change them.
-
-        Raises:
-          ValueError: a wrong shape or dtype, or more rows than the picture has.
-          OSError: an earlier strip could not be written.
-        """
+        """Takes the next rows; see `Writer`."""
         if strip.dtype != np.uint8 or strip.shape[1:] != self._shape[1:]:
             raise ValueError(
                 f"strip ({strip.dtype}, {strip.shape}) must be uint8 "
@@ -98,12 +94,7 @@ class PngWriter:
         self._pending = self._thread.submit(self._append, strip)
 
     def close(self) -> None:
-        """Waits for the thread, finishes the file and renames it.
-
-        Raises:
-          ValueError: rows are missing.
-          OSError: the file could not be written.
-        """
+        """Waits for the thread, finishes the file and renames it; see `Writer`."""
         try:
             if self._rows_taken != self._shape[0]:
                 raise ValueError(
@@ -127,15 +118,6 @@ class PngWriter:
         with contextlib.suppress(OSError):  # what it still held does not matter now
             self._file.close()
         self.part.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _append(self, strip: np.ndarray) -> None:
         step = max(1, _BLOCK_BYTES // (3 * self._shape[1]))

@@ -1,0 +1,235 @@
+"""Windows of the world to canonical tiles, batches and costs. Integers, no JAX.
+
+The tile lattice is anchored at world (0, 0) and all tiles have one size, so a tile is
+the same computation whatever window asked for it. Tiles are painted in rows of tiles,
+from the top and from the left, and one row of tiles makes one strip of the picture.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+from infinitygan_jax import geometry
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.geometry import AxisSpans, tile_spans
+
+POSITION_LIMIT = 2**62  # rows and columns of windows lie in [-2**62, 2**62]
+SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
+MAX_TILE = 4096
+# Float32 copies of a tile's largest layer that are alive at once (measured on CPU).
+_LIVE_LAYERS = 4
+_PROGRAM_BYTES = 350_000_000  # Python, JAX and the compiled function (measured)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A half-open rectangle of world pixels.
+
+    Attributes:
+      top, left: world row and column of the first pixel; any integers.
+      height, width: pixels.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def __post_init__(self):
+        if min(self.height, self.width) < 1:
+            raise ValueError(
+                f"size ({self.width}x{self.height}, width by height) must be at least "
+                "1x1; ask for one pixel or more"
+            )
+        if max(self.height, self.width) > SIDE_LIMIT:
+            raise ValueError(
+                f"size ({self.width}x{self.height}) must be at most {SIDE_LIMIT} "
+                "pixels a side; paint it in parts"
+            )
+        for name, start, stop in (
+            ("rows", self.top, self.bottom),
+            ("columns", self.left, self.right),
+        ):
+            if start < -POSITION_LIMIT or stop > POSITION_LIMIT:
+                raise ValueError(
+                    f"{name} ({start} to {stop}) must lie within -2**62 to 2**62; "
+                    "choose an origin nearer to 0"
+                )
+
+    @property
+    def bottom(self) -> int:
+        """World row after the last."""
+        return self.top + self.height
+
+    @property
+    def right(self) -> int:
+        """World column after the last."""
+        return self.left + self.width
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One tile: rows and columns ``[index * size, (index + 1) * size)``."""
+
+    row: int
+    col: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a window is painted.
+
+    Attributes:
+      window: what is asked for.
+      tile_size: pixels a side of all tiles.
+      num_devices: devices that share each batch.
+      batch_size: tiles a device paints at once.
+    """
+
+    window: Window
+    tile_size: int
+    num_devices: int = 1
+    batch_size: int = 1
+
+    @property
+    def tile_rows(self) -> range:
+        """Lattice rows that the window touches."""
+        size = self.tile_size
+        return range(self.window.top // size, -(-self.window.bottom // size))
+
+    @property
+    def tile_cols(self) -> range:
+        """Lattice columns that the window touches."""
+        size = self.tile_size
+        return range(self.window.left // size, -(-self.window.right // size))
+
+    @property
+    def num_tiles(self) -> int:
+        """Tiles that the window touches."""
+        return len(self.tile_rows) * len(self.tile_cols)
+
+    @property
+    def tiles_per_step(self) -> int:
+        """Tiles of one call of the tile function, over all devices."""
+        return self.num_devices * self.batch_size
+
+    @property
+    def num_steps(self) -> int:
+        """Calls of the tile function."""
+        return -(-self.num_tiles // self.tiles_per_step)
+
+    def steps(self) -> Iterator[list[Tile]]:
+        """Tiles by call, row by row; the last call may have fewer."""
+        step = []
+        for row in self.tile_rows:
+            for col in self.tile_cols:
+                step.append(Tile(row, col))
+                if len(step) == self.tiles_per_step:
+                    yield step
+                    step = []
+        if step:
+            yield step
+
+    def strip_rows(self, tile_row: int) -> tuple[int, int]:
+        """World rows of the window in one row of tiles, half-open."""
+        top = tile_row * self.tile_size
+        return max(top, self.window.top), min(top + self.tile_size, self.window.bottom)
+
+    def strip_cols(self, tile_col: int) -> tuple[int, int]:
+        """World columns of the window in one column of tiles, half-open."""
+        left = tile_col * self.tile_size
+        right = left + self.tile_size
+        return max(left, self.window.left), min(right, self.window.right)
+
+
+def check_tile_size(tile_size: int, model: ModelConfig) -> None:
+    """Checks that tiles can have this size.
+
+    Raises:
+      ValueError: not a multiple of the pixels of a cell, or out of range; the message
+        names the nearest.
+    """
+    cell = model.cell_size
+    if cell <= tile_size <= MAX_TILE and tile_size % cell == 0:
+        return
+    nearest = min(max(round(tile_size / cell), 1) * cell, MAX_TILE)
+    raise ValueError(
+        f"tile ({tile_size}) must be a multiple of {cell} pixels, from {cell} to "
+        f"{MAX_TILE}; the nearest is {nearest}"
+    )
+
+
+def tile_axes(
+    tile: Tile, tile_size: int, num_stages: int
+) -> tuple[AxisSpans, AxisSpans]:
+    """World spans of every field that a tile reads: of its rows and of its columns."""
+    cells = tile_size // 2**num_stages
+    return (
+        tile_spans(tile.row, cells, num_stages),
+        tile_spans(tile.col, cells, num_stages),
+    )
+
+
+def operations(model: ModelConfig, height: int, width: int) -> int:
+    """Floating-point operations of the convolutions that paint a window in one shot.
+
+    Counted: multiplications and additions of the taps that meet an input, of structure,
+    texture and colour convolutions. Not counted: blurs, modulation, noise, activations
+    and random numbers, which no matrix product does.
+
+    Args:
+      model: sizes.
+      height: rows of pixels, rounded up to whole cells.
+      width: columns, likewise.
+    """
+    rows, cols = (
+        -(-pixels // model.cell_size) + geometry.TILE_CELLS_EXTRA
+        for pixels in (height, width)
+    )
+    total = 0
+    channels = model.z_local_size
+    for layer in range(4):
+        lost = 6 * (layer + 1) - 2 * geometry.STRUCTURE_MARGIN  # 7x7: n -> n - 6
+        taps = 49 * (rows - lost) * (cols - lost)
+        total += taps * (channels + model.num_coords) * model.structure_width
+        channels = model.structure_width
+    for wide in model.texture_widths[: model.num_stages]:
+        # Transposed, n -> 2n - 1: n odd positions meet one tap, n - 1 even ones two.
+        total += (3 * rows - 2) * (3 * cols - 2) * channels * wide
+        rows, cols = 2 * rows - 5, 2 * cols - 5
+        total += rows * cols * (9 * wide * wide + 3 * wide)  # 3x3, and to colours
+        channels = wide
+    return 2 * total
+
+
+def tile_operations(plan: Plan, model: ModelConfig) -> int:
+    """Operations of all tiles of a plan, the last batch's fillers included."""
+    tiles = plan.num_steps * plan.tiles_per_step
+    return tiles * operations(model, plan.tile_size, plan.tile_size)
+
+
+def window_operations(plan: Plan, model: ModelConfig) -> int:
+    """Operations of the plan's window in one shot: as a boundless memory could."""
+    return operations(model, plan.window.height, plan.window.width)
+
+
+def device_bytes(plan: Plan, model: ModelConfig) -> int:
+    """Estimated peak memory of one device's batch: its largest layer, several times."""
+    largest, channels = 0, model.structure_width
+    size = plan.tile_size // model.cell_size + geometry.TILE_CELLS_EXTRA
+    for wide in model.texture_widths[: model.num_stages]:
+        largest = max(largest, (2 * size - 1) ** 2 * max(wide, channels // 4))
+        size, channels = 2 * size - 5, wide
+    width = 2 if model.dtype == "bfloat16" else 4
+    return plan.batch_size * largest * width * _LIVE_LAYERS
+
+
+def host_bytes(plan: Plan) -> int:
+    """Estimated memory of the picture's strips: in work, being written, and filling."""
+    strip = plan.tile_size * len(plan.tile_cols) * plan.tile_size * 3
+    step = plan.tiles_per_step * plan.tile_size**2 * 3
+    return 3 * strip + 2 * step
+
+
+def program_bytes() -> int:
+    """Memory that any rendering takes."""
+    return _PROGRAM_BYTES

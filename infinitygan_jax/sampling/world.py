@@ -1,0 +1,287 @@
+"""An infinite picture as an array: any window of it can be read."""
+
+import collections
+import operator
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.plan import Plan, Window
+
+DEFAULT_MODEL = "landscape_lite"
+MAX_ARRAY_BYTES = 2**33  # of one window read as an array
+
+# Tiles a device paints at once. On a CPU one, so that the same tile is the same
+# computation, bit for bit, whatever was asked for.
+_BATCH = {"cpu": 1}
+_BATCH_ELSEWHERE = 4
+_TILE = 512  # pixels, where the model's cells divide it
+
+
+class World:
+    """The picture of one model and seed: ``world[y0:y1, x0:x1]`` is a part of it.
+
+    Rows and columns are world positions: row 0 is the horizon of a landscape, rows
+    above it are negative, and there is no end within 2**62 pixels. A window's pixels
+    do not depend on the window: on one machine overlapping windows of one tile size
+    agree byte for byte, and elsewhere, or with another tile size, within 1/255.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        generator_params: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        tile_size: int | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        batch_size: int | None = None,
+    ):
+        """Prepares the picture; nothing is painted or compiled yet.
+
+        Args:
+          config: the model's sizes.
+          generator_params: its parameters.
+          seed: which picture, 0 to 2**64 - 1.
+          tile_size: pixels a side that are painted at once; a multiple of the model's
+            cell size. Default: what is fast here.
+          devices: those to paint on. Default: all of this process.
+          batch_size: tiles a device paints at once. Default: 1 on a CPU, where it
+            keeps windows equal byte for byte; more elsewhere.
+
+        Raises:
+          ValueError: parameters of another model, or a value out of range.
+        """
+        devices = list(devices or jax.local_devices())
+        if tile_size is None:
+            tile_size = default_tile_size(config)
+        if batch_size is None:
+            batch_size = _BATCH.get(devices[0].platform, _BATCH_ELSEWHERE)
+        if batch_size < 1:
+            raise ValueError(f"batch_size ({batch_size}) must be at least 1; use 1")
+        planning.check_tile_size(tile_size, config)
+        self.config = config
+        self.seed = seed
+        self.tile_size = tile_size
+        self.devices = devices
+        self.batch_size = batch_size
+        check_params(config, generator_params)
+        self._mesh = tiles.make_mesh(devices)
+        look = tiles.make_look(config, generator_params, seed)
+        self._params = tiles.replicate(generator_params, self._mesh)
+        self._look = tiles.replicate(look, self._mesh)
+
+    @classmethod
+    def load(
+        cls, path_or_name: str | os.PathLike = DEFAULT_MODEL, **options: Any
+    ) -> "World":
+        """The picture of a trained model.
+
+        Args:
+          path_or_name: the name of a bundled model, a ``.safetensors`` file, or a
+            workdir of ``run_train.py``.
+          **options: ``seed`` and the other keyword arguments of ``World``.
+
+        Raises:
+          ValueError: there is no such model, or it was truncated or altered.
+        """
+        bundle = load_bundle(path_or_name)
+        return cls(bundle.config.model, bundle.generator, **options)
+
+    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "h w 3"]:
+        """A window as an array; both bounds of rows and columns are needed.
+
+        Raises:
+          ValueError: a bound is missing, a step is given, or the window is empty, too
+            large for memory, or beyond 2**62.
+        """
+        window = window_of(key)
+        size = 3 * window.height * window.width
+        if size > MAX_ARRAY_BYTES:
+            raise ValueError(
+                f"window ({window.width}x{window.height}) would take {size / 1e9:.0f} "
+                f"GB, above {MAX_ARRAY_BYTES / 1e9:.0f} GB; read it in parts, or write "
+                "it to a file with run_sample.py"
+            )
+        picture = np.empty((window.height, window.width, 3), np.uint8)
+        row = 0
+        for strip in self.strips(window):
+            picture[row : row + len(strip)] = strip
+            row += len(strip)
+        return picture
+
+    def plan(self, window: Window) -> Plan:
+        """How a window is painted here."""
+        return Plan(window, self.tile_size, len(self.devices), self.batch_size)
+
+    def strips(
+        self, window: Window, on_tiles: Callable[[int], Any] | None = None
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """Paints a window from the top, one row of tiles at a time.
+
+        While a strip is used, the devices already paint the next tiles. Memory does not
+        grow with the window's height.
+
+        Args:
+          window: what to paint.
+          on_tiles: called with the number of tiles that became ready, for a progress
+            bar.
+
+        Yields:
+          uint8 strips of the window's full width, in order; the caller owns them.
+        """
+        plan = self.plan(window)
+        unfinished: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
+        missing = {}
+        for step, painted in self._painted(plan):
+            for tile, pixels in zip(step, painted, strict=False):  # fillers dropped
+                if tile.row not in unfinished:
+                    top, bottom = plan.strip_rows(tile.row)
+                    shape = (bottom - top, window.width, 3)
+                    unfinished[tile.row] = np.empty(shape, np.uint8)
+                    missing[tile.row] = len(plan.tile_cols)
+                _place(unfinished[tile.row], plan, tile, pixels)
+                missing[tile.row] -= 1
+            if on_tiles is not None:
+                on_tiles(len(step))
+            for row in [row for row in unfinished if not missing[row]]:
+                yield unfinished.pop(row)
+
+    def _painted(
+        self, plan: Plan
+    ) -> Iterator[tuple[list[planning.Tile], UInt8[np.ndarray, "b t t 3"]]]:
+        """Steps and their tiles; the next step is under way when one is handed out."""
+        paint = tiles.tile_function(self.config, self.tile_size, self._mesh)
+        ahead: collections.deque = collections.deque()
+        for step in plan.steps():
+            fillers = [step[-1]] * (plan.tiles_per_step - len(step))
+            inputs = tiles.tile_inputs(self.config, self.tile_size, step + fillers)
+            inputs = tiles.split(inputs, self._mesh)
+            ahead.append((step, paint(self._params, self._look, inputs)))
+            if len(ahead) > 1:
+                former, painted = ahead.popleft()
+                yield former, np.asarray(painted)
+        for former, painted in ahead:
+            yield former, np.asarray(painted)
+
+
+def _place(
+    strip: UInt8[np.ndarray, "h w 3"],
+    plan: Plan,
+    tile: planning.Tile,
+    pixels: UInt8[np.ndarray, "t t 3"],
+) -> None:
+    """Copies the part of a tile that lies in the window into its strip."""
+    top, bottom = plan.strip_rows(tile.row)
+    left, right = plan.strip_cols(tile.col)
+    row, col = tile.row * plan.tile_size, tile.col * plan.tile_size
+    place = slice(left - plan.window.left, right - plan.window.left)
+    strip[:, place] = pixels[top - row : bottom - row, left - col : right - col]
+
+
+def default_tile_size(config: ModelConfig) -> int:
+    """Pixels a side of a tile where none is asked for; a multiple of the cell size."""
+    return max(_TILE, config.cell_size)
+
+
+def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
+    """Reads a bundled model (by name), a ``.safetensors`` file or a workdir.
+
+    A bare name is a bundled model's; write ``./NAME`` for a folder.
+
+    Raises:
+      ValueError: there is no such model, or it was truncated or altered.
+    """
+    path = pathlib.Path(path_or_name)
+    if str(path_or_name) in bundle_lib.bundled_names():
+        return bundle_lib.load(bundle_lib.bundled(str(path_or_name)))
+    if path.is_dir():
+        # Orbax takes a second to import, and only workdirs need it.
+        from infinitygan_jax.training import checkpoint
+
+        return checkpoint.load_for_sampling(path)
+    return bundle_lib.load(path)
+
+
+def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
+    """Checks that parameters are a generator's of these sizes.
+
+    Raises:
+      ValueError: the message names the first parameters that differ.
+    """
+    expected = jax.eval_shape(
+        lambda key: init_generator(config, key), jax.random.key(0)
+    )
+    need, have = _shapes(expected), _shapes(params)
+    wrong = [
+        f"{name} is {have.get(name, 'missing')} for {need.get(name, 'none')}"
+        for name in sorted(need.keys() | have.keys())
+        if need.get(name) != have.get(name)
+    ]
+    if wrong:
+        raise ValueError(
+            "the generator's parameters must have the shapes that the settings give: "
+            f"{len(wrong)} differ ({'; '.join(wrong[:3])}); use the settings it was "
+            "trained with"
+        )
+
+
+def _shapes(tree: Mapping[str, Any]) -> dict[str, str]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
+        )
+        for path, leaf in leaves
+    }
+
+
+def window_of(key: Any) -> Window:
+    """The window of an index like ``[y0:y1, x0:x1]``.
+
+    Raises:
+      ValueError: anything else, with what to write instead.
+    """
+    if not (isinstance(key, tuple) and len(key) == 2):
+        raise ValueError(
+            f"index ({key!r}) must be two ranges, rows and columns; write "
+            "world[y0:y1, x0:x1]"
+        )
+    (top, bottom), (left, right) = (
+        _bounds(name, part) for name, part in zip(("rows", "columns"), key, strict=True)
+    )
+    return Window(top, left, bottom - top, right - left)
+
+
+def _bounds(name: str, part: Any) -> tuple[int, int]:
+    if not isinstance(part, slice):
+        raise ValueError(
+            f"{name} ({part!r}) must be a range; for one pixel write p:p + 1"
+        )
+    if part.step is not None:
+        raise ValueError(
+            f"{name} must have no step ({part.step!r}), as pictures are not reduced "
+            "yet; read the full window and reduce it"
+        )
+    if part.start is None or part.stop is None:
+        raise ValueError(
+            f"{name} must have both bounds, as an infinite picture has no ends; write "
+            "world[y0:y1, x0:x1]"
+        )
+    try:
+        return operator.index(part.start), operator.index(part.stop)
+    except TypeError:
+        raise ValueError(
+            f"{name} ({part.start!r} to {part.stop!r}) must be whole numbers; round "
+            "them"
+        ) from None

@@ -1,0 +1,67 @@
+"""What every writer of pictures offers."""
+
+import abc
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class Writer(abc.ABC):
+    """Writes one RGB picture from strips; a context manager that aborts on errors.
+
+    A writer is opened with the picture's full size, given its rows from the top in
+    strips of any height, and closed; the file appears under its name only when it is
+    whole.
+
+    Attributes:
+      max_side: the format's limit on pixels a side.
+    """
+
+    max_side: int
+
+    @abc.abstractmethod
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        height: int,
+        width: int,
+        metadata: Mapping[str, str] | None = None,
+    ):
+        """Opens a part file beside ``path``; ``metadata`` are texts by keyword."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def max_bytes(height: int, width: int) -> int:
+        """No file of a picture of this size is larger."""
+
+    @abc.abstractmethod
+    def write(self, strip: np.ndarray) -> None:
+        """Takes the next rows, uint8 (rows, width, 3); the caller must not change them.
+
+        Raises:
+          ValueError: a wrong shape or dtype, or more rows than the picture has.
+          OSError: an earlier strip could not be written.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Finishes the file and gives it its name.
+
+        Raises:
+          ValueError: rows are missing.
+          OSError: the file could not be written.
+        """
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """Gives up and removes what was written."""
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()

@@ -1,0 +1,132 @@
+"""Plans: every pixel of a window once, from canonical tiles, at a counted cost."""
+
+import numpy as np
+import pytest
+
+from infinitygan_jax import config
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.plan import Plan, Tile, Window
+
+TINY = config.ModelConfig(
+    patch_size=17,
+    z_local_size=5,
+    structure_width=6,
+    texture_widths=(7,),
+)
+
+
+@pytest.mark.parametrize("tiles_per_step", [(1, 1), (3, 1), (2, 4)])
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(0, 0, 16, 16),
+        Window(0, 0, 1, 1),
+        Window(-1, -1, 2, 2),
+        Window(-17, 5, 40, 33),
+        Window(2**40 + 3, -(2**40) - 3, 20, 50),
+        Window(2**62 - 7, -(2**62), 7, 7),
+    ],
+)
+def test_tiles_cover_a_window_once(window, tiles_per_step):
+    plan = Plan(window, 16, *tiles_per_step)
+    seen = np.zeros((window.height, window.width), int)
+    order = []
+    for step in plan.steps():
+        assert 1 <= len(step) <= plan.tiles_per_step
+        for tile in step:
+            order.append((tile.row, tile.col))
+            top, bottom = plan.strip_rows(tile.row)
+            left, right = plan.strip_cols(tile.col)
+            assert tile.row * 16 <= top < bottom <= (tile.row + 1) * 16
+            assert tile.col * 16 <= left < right <= (tile.col + 1) * 16
+            rows = slice(top - window.top, bottom - window.top)
+            seen[rows, left - window.left : right - window.left] += 1
+    np.testing.assert_array_equal(seen, 1)
+    assert order == sorted(order)  # row by row
+    assert len(order) == plan.num_tiles
+    assert len(list(plan.steps())) == plan.num_steps
+
+
+def test_a_tile_reads_the_cells_and_noise_of_its_own_pixels():
+    # Two stages: a tile of 16 px is 4 cells; spec section 1: pixels [X, X + 16 m) with
+    # X = 16 t need the cells [t - 2, t + m + 3), and latents 12 further.
+    rows, cols = planning.tile_axes(Tile(-3, 2), 16, 2)
+    assert (rows.structure.start, rows.structure.size) == (-14, 9)
+    assert (rows.latent.start, rows.latent.size) == (-26, 33)
+    assert (cols.structure.start, cols.structure.size) == (6, 9)
+    # 9 cells -> 15 -> 13 -> 23 -> 21 pixels: two and three around the tile.
+    assert [span.size for span in cols.noise] == [15, 13, 23, 21]
+    assert (cols.pixels.start, cols.pixels.size) == (2 * 16 - 2, 21)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((0, 0, 0, 5), ["5x0", "at least 1x1"]),
+        ((0, 0, 5, -1), ["-1x5", "at least 1x1"]),
+        ((0, 0, 5, 2**31), ["2147483648x5", "at most 2147483647"]),
+        ((2**62 - 4, 0, 5, 5), ["rows", "2**62"]),
+        ((0, -(2**62) - 1, 5, 5), ["columns", "2**62"]),
+    ],
+)
+def test_impossible_windows_are_refused(args, words):
+    with pytest.raises(ValueError) as error:
+        Window(*args)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_tile_sizes_are_multiples_of_a_cell():
+    model = config.ModelConfig(patch_size=53)  # three stages: 8 px
+    for good in (8, 96, 512, 4096):
+        planning.check_tile_size(good, model)
+    for bad, nearest in [(0, 8), (-8, 8), (3, 8), (100, 96), (510, 512), (9999, 4096)]:
+        with pytest.raises(ValueError, match=rf"\({bad}\).*nearest is {nearest}"):
+            planning.check_tile_size(bad, model)
+
+
+def _taps_of_transposed(n):
+    """Pairs of an input and a tap that meet a kept output: 2 i + a in 1 .. 2 n - 1."""
+    return sum(1 <= 2 * i + a <= 2 * n - 1 for i in range(n) for a in range(3))
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (12, 6), (11, 5)])
+def test_operations_count_every_multiplication(height, width):
+    # One stage: a cell is 2 px, so 12 x 6 px are 6 x 3 cells, and 5 more a side.
+    rows, cols = (height + 1) // 2 + 5, (width + 1) // 2 + 5
+    products, channels = 0, 5 + 3
+    for lost in (6, 12, 18, 24):
+        out = (rows + 24 - lost) * (cols + 24 - lost)
+        products += out * 49 * channels * 6
+        channels = 6 + 3
+    products += _taps_of_transposed(rows) * _taps_of_transposed(cols) * 6 * 7
+    rows, cols = 2 * rows - 3 - 2, 2 * cols - 3 - 2  # blurred, then 3x3
+    products += rows * cols * 9 * 7 * 7
+    products += rows * cols * 7 * 3  # to RGB
+    assert planning.operations(TINY, height, width) == 2 * products
+
+
+def test_tiles_cost_more_than_one_shot_by_their_margins():
+    plan = Plan(Window(0, 0, 64, 64), 16)
+    tiles = planning.tile_operations(plan, TINY)
+    assert tiles == 16 * planning.operations(TINY, 16, 16)
+    assert tiles > planning.window_operations(plan, TINY)
+    whole = Plan(Window(0, 0, 64, 64), 64)
+    assert planning.tile_operations(whole, TINY) == planning.window_operations(
+        whole, TINY
+    )
+
+
+def test_fillers_of_the_last_batch_are_counted():
+    plan = Plan(Window(0, 0, 16, 48), 16, num_devices=2)  # three tiles on two devices
+    cost = planning.operations(TINY, 16, 16)
+    assert planning.tile_operations(plan, TINY) == 4 * cost
+
+
+def test_memory_does_not_grow_with_height():
+    model = config.ModelConfig()
+    low = Plan(Window(0, 0, 4096, 4096), 512)
+    tall = Plan(Window(0, 0, 2**30, 4096), 512)
+    assert planning.host_bytes(tall) == planning.host_bytes(low)
+    assert planning.device_bytes(tall, model) == planning.device_bytes(low, model)

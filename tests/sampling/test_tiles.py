@@ -1,0 +1,117 @@
+"""The tile function: the generator's own window, wherever and on how many devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infinitygan_jax import coords, fields, geometry
+from infinitygan_jax.models.generator import make_generator
+from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.plan import Tile
+from tests.sampling import tiny
+
+SEED = 11
+_field = jax.jit(fields.normal_field, static_argnums=3)
+
+
+def _one_shot(row_cell, col_cell, rows, cols):
+    """The generator on a window of cells, by the spec's positions; float32 image."""
+    model, params = tiny.MODEL, {"params": tiny.params()}
+    generator = make_generator(model)
+    spans = [
+        geometry.axis_spans(first, size, model.num_stages)
+        for first, size in ((row_cell, rows), (col_cell, cols))
+    ]
+    z_global = fields.global_latent(SEED, model.z_global_size)[None]
+
+    def draw(stream, level_spans, channels):
+        words = (jnp.asarray(fields.words(s.start, s.size)) for s in level_spans)
+        key = jnp.asarray(fields.stream_key(SEED, stream))
+        return _field(key, *words, channels)[None]
+
+    latent = [axis.latent for axis in spans]
+    parts = coords.world_coords(
+        "landscape",
+        *(number for span in latent for number in (span.start, span.size)),
+    )
+    here = coords.grid(*(jnp.asarray(part) for part in parts))[None]
+    z_local = draw(fields.Z_LOCAL, latent, model.z_local_size)
+    noise = [
+        draw(fields.NOISE + index, pair, 1)
+        for index, pair in enumerate(zip(*(axis.noise for axis in spans), strict=True))
+    ]
+    image = jax.jit(generator.apply)(params, z_global, z_local, here, noise)[0]
+    return np.asarray(image), [axis.pixels for axis in spans]
+
+
+def _painted(tile_size, batch, look=None):
+    mesh = tiles.make_mesh(jax.devices()[:1])
+    look = look or tiles.make_look(tiny.MODEL, tiny.params(), SEED)
+    paint = tiles.tile_function(tiny.MODEL, tile_size, mesh)
+    inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
+    return np.asarray(paint(tiny.params(), look, inputs))
+
+
+@pytest.mark.parametrize("tile", [Tile(0, 0), Tile(-2, 1), Tile(2**40, -(2**40))])
+def test_a_tile_is_the_generators_window(tile):
+    """A one-shot window with another origin and size holds the tile, within 1/255."""
+    size = 16
+    cells = size // tiny.MODEL.cell_size
+    top, left = tile.row * cells - 4, tile.col * cells - 3
+    image, (rows, cols) = _one_shot(top, left, cells + 9, cells + 8)
+    row, col = tile.row * size - rows.start, tile.col * size - cols.start
+    expected = image[row : row + size, col : col + size]
+    assert expected.shape == (size, size, 3)
+    expected = np.clip((expected.astype(np.float64) + 1) * 127.5, 0, 255)
+    (painted,) = _painted(size, [tile])
+    # Rounding to the nearest, and float32 rounding of another summation order.
+    assert np.abs(painted - expected).max() <= 0.5 + 1e-3
+    assert painted.std() > 20  # a picture, not a plain colour
+
+
+def test_a_batch_is_its_tiles():
+    batch = [Tile(0, 0), Tile(-1, 3), Tile(2, -2)]
+    together = _painted(16, batch)
+    alone = np.concatenate([_painted(16, [tile]) for tile in batch])
+    difference = together.astype(int) - alone
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 0.01
+
+
+def test_noise_shows():
+    """The tests above see the noise only if it matters to the picture."""
+    look = tiles.make_look(tiny.MODEL, tiny.params(), SEED)
+    expected = _painted(16, [Tile(0, 0)]).astype(int)
+    for index in range(2 * tiny.MODEL.num_stages):
+        keys = look.noise_keys.at[index].add(np.uint32(1))
+        other = _painted(16, [Tile(0, 0)], look._replace(noise_keys=keys))
+        assert np.abs(other - expected).max() > 2
+
+
+def test_colours_to_bytes():
+    # (x + 1) 127.5: 0 -> 127.5, a tie, to the even 128; 1/255 -> 128; 0.5 -> 191.25
+    colours = jnp.asarray([-9.0, -1.0, 0.0, 1 / 255, 0.5, 1.0, 1.003, 9.0])
+    expected = [0, 0, 128, 128, 191, 255, 255, 255]
+    np.testing.assert_array_equal(tiles.to_uint8(colours), np.uint8(expected))
+
+
+def test_the_style_is_mapped_once():
+    """The tile function takes the mapped style and never the mapping network."""
+    look = tiles.make_look(tiny.MODEL, tiny.params(), SEED)
+    generator = make_generator(tiny.MODEL)
+    style = generator.apply(
+        {"params": tiny.params()}, look.z_global[None], method="mapping"
+    )
+    np.testing.assert_allclose(look.style, style[0], rtol=1e-5, atol=1e-6)
+    broken = tiny.params() | {"mapping_network": {}}
+    inputs = tiles.tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
+    jax.eval_shape(
+        lambda params: tiles.paint_tiles(tiny.MODEL, 16, params, look, inputs), broken
+    )
+
+
+def test_seeds_out_of_range_are_refused():
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match="seed"):
+            tiles.make_look(tiny.MODEL, tiny.params(), seed)

@@ -1,0 +1,208 @@
+"""Worlds: one picture, whatever window, device count or order it is read in."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.sampling import world as world_lib
+from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.world import World
+from tests.sampling import tiny
+
+
+@functools.lru_cache
+def _world(seed=3, tile_size=32, num_devices=1):
+    return World(
+        tiny.MODEL,
+        tiny.params(),
+        seed=seed,
+        tile_size=tile_size,
+        devices=jax.devices()[:num_devices],
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "col"),
+    [
+        (0, 0),
+        (-50, -37),
+        (2**40 + 5, -(2**40) - 11),
+        (-(2**55), 2**61),
+        (2**62 - 100, 2**62 - 100),
+        (-(2**62), -(2**62)),
+    ],
+)
+def test_overlapping_windows_agree(row, col):
+    picture = _world()[row : row + 100, col : col + 90]
+    assert picture.shape == (100, 90, 3)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 10
+    for top, left, height, width in [
+        (0, 0, 1, 1),
+        (33, 7, 64, 64),
+        (7, 33, 20, 57),
+        (99, 0, 1, 90),
+        (31, 31, 2, 2),
+    ]:
+        window = _world()[
+            row + top : row + top + height, col + left : col + left + width
+        ]
+        expected = picture[top : top + height, left : left + width]
+        np.testing.assert_array_equal(window, expected)
+
+
+def test_reading_again_gives_the_same_bytes():
+    first = _world()[-10:40, 5:70]
+    _world()[500:520, 500:520]
+    np.testing.assert_array_equal(_world()[-10:40, 5:70], first)
+
+
+@pytest.mark.parametrize("num_devices", [4, 8])
+def test_device_counts_give_the_same_bytes(num_devices):
+    expected = _world()[-20:81, -33:70]  # 4 x 5 tiles: 8 devices need fillers
+    picture = _world(num_devices=num_devices)[-20:81, -33:70]
+    np.testing.assert_array_equal(picture, expected)
+
+
+@pytest.mark.parametrize("tile_size", [4, 48])
+def test_tile_sizes_agree_to_one_level(tile_size):
+    expected = _world()[-20:60, 2**41 : 2**41 + 50].astype(int)
+    picture = _world(tile_size=tile_size)[-20:60, 2**41 : 2**41 + 50]
+    difference = np.abs(picture - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
+def test_seeds_are_different_pictures():
+    first, second = _world()[0:32, 0:32], _world(seed=4)[0:32, 0:32]
+    assert np.abs(first.astype(int) - second).mean() > 5
+
+
+def test_strips_are_the_window_from_the_top():
+    window = Window(-20, 7, 70, 40)
+    counts = []
+    strips = list(_world(num_devices=4).strips(window, counts.append))
+    # Rows -20..49 meet the tile rows [-32, 0), [0, 32), [32, 64).
+    assert [strip.shape for strip in strips] == [(20, 40, 3), (32, 40, 3), (18, 40, 3)]
+    np.testing.assert_array_equal(np.concatenate(strips), _world()[-20:50, 7:47])
+    assert sum(counts) == 6  # columns 7..46 meet two tile columns
+
+
+def test_strips_come_before_the_rest_is_painted():
+    """A picture of 2**40 tiles gives its first strip at once: nothing is hoarded."""
+    ready = []
+    strips = _world().strips(Window(0, 0, 2**31 - 1, 64), ready.append)
+    for row in range(3):
+        strip = next(strips)
+        np.testing.assert_array_equal(strip, _world()[row * 32 : row * 32 + 32, 0:64])
+        assert sum(ready) == 2 * (row + 1)
+    strips.close()
+
+
+def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch):
+    world, events = _world(), []
+    make = world_lib.tiles.tile_function
+
+    class Painted:
+        def __init__(self, array):
+            self.array = array
+            events.append("dispatch")
+
+        def __array__(self, *args, **kwargs):
+            events.append("fetch")
+            return np.asarray(self.array)
+
+    monkeypatch.setattr(
+        world_lib.tiles,
+        "tile_function",
+        lambda *key: lambda *args: Painted(make(*key)(*args)),
+    )
+    list(world.strips(Window(0, 0, 32, 96)))
+    expected = ["dispatch", "dispatch", "fetch", "dispatch", "fetch", "fetch"]
+    assert events == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ((slice(0, 5),), ["world[y0:y1, x0:x1]"]),
+        (slice(0, 5), ["world[y0:y1, x0:x1]"]),
+        ((5, slice(0, 5)), ["rows", "5", "p:p + 1"]),
+        ((slice(0, 5), slice(None, 5)), ["columns", "no ends", "world[y0:y1, x0:x1]"]),
+        ((slice(0, None), slice(0, 5)), ["rows", "no ends"]),
+        ((slice(0, 8, 2), slice(0, 5)), ["rows", "step"]),
+        ((slice(0.0, 8.0), slice(0, 5)), ["rows", "whole numbers"]),
+        ((slice(5, 5), slice(0, 5)), ["5x0", "at least 1x1"]),
+        ((slice(9, 5), slice(0, 5)), ["5x-4", "at least 1x1"]),
+        ((slice(0, 2**62 + 1), slice(0, 5)), ["at most"]),
+        ((slice(2**62, 2**62 + 9), slice(0, 5)), ["rows", "2**62"]),
+        ((slice(0, 10**6), slice(0, 10**6)), ["3000 GB", "run_sample.py"]),
+    ],
+)
+def test_impossible_windows_say_what_to_write(key, words):
+    with pytest.raises(ValueError) as error:
+        _world()[key]
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_numpy_integers_are_positions():
+    window = _world()[np.int64(0) : np.int32(5), np.uint8(0) : 5]
+    np.testing.assert_array_equal(window, _world()[0:5, 0:5])
+
+
+def test_parameters_of_other_sizes_are_refused():
+    params = tiny.params()
+    up = params["texture_synthesizer"]["up_0"]
+    for broken, words in [
+        (params | {"extra": {"kernel": np.zeros(3, np.float32)}}, ["extra/kernel"]),
+        (
+            {name: params[name] for name in params if name != "mapping_network"},
+            ["mapping_network/dense_0/bias is missing"],
+        ),
+        (
+            params
+            | {
+                "texture_synthesizer": params["texture_synthesizer"]
+                | {"up_0": up | {"bias": np.zeros(9, np.float32)}}
+            },
+            ["up_0/bias is float32[9] for float32[8]"],
+        ),
+    ]:
+        with pytest.raises(ValueError) as error:
+            World(tiny.MODEL, broken)
+        for word in words:
+            assert word in str(error.value)
+
+
+def test_bad_tiles_are_refused():
+    with pytest.raises(ValueError, match=r"tile \(30\).*nearest is 32"):
+        World(tiny.MODEL, tiny.params(), tile_size=30)
+    with pytest.raises(ValueError, match=r"tile \(0\)"):
+        World(tiny.MODEL, tiny.params(), tile_size=0)
+
+
+def test_loading_files_and_bundled_names(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    expected = _world()[0:40, 0:40]
+    world = World.load(path, seed=3, tile_size=32, devices=jax.devices()[:1])
+    np.testing.assert_array_equal(world[0:40, 0:40], expected)
+    monkeypatch.setattr(bundle_lib, "WEIGHTS", tmp_path)
+    world = World.load("model", seed=3, tile_size=32, devices=jax.devices()[:1])
+    np.testing.assert_array_equal(world[0:40, 0:40], expected)
+    with pytest.raises(ValueError, match=r"nomodel.*does not exist.*model"):
+        World.load("nomodel")
+
+
+def test_a_file_of_other_sizes_than_its_settings_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    params = dict(tiny.params())
+    del params["structure_synthesizer"]
+    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, params))
+    with pytest.raises(ValueError, match="structure_synthesizer"):
+        World.load(path)
