@@ -69,8 +69,8 @@ def digest_of(tree: Any) -> str:
     return total.hexdigest()
 
 
-def save(path: str | os.PathLike, bundle: Bundle) -> None:
-    """Writes a bundle to one file; aside first, then renamed.
+def check_target(path: str | os.PathLike) -> None:
+    """Checks the name of a file to be saved.
 
     Raises:
       ValueError: the ending is not ``.safetensors`` or the folder does not exist.
@@ -82,6 +82,20 @@ def save(path: str | os.PathLike, bundle: Bundle) -> None:
         raise ValueError(
             f"folder ({path.absolute().parent}) does not exist; create it first"
         )
+
+
+def save(path: str | os.PathLike, bundle: Bundle) -> int:
+    """Writes a bundle to one file; aside first, then renamed.
+
+    Returns:
+      The file's size in bytes.
+
+    Raises:
+      ValueError: the ending is not ``.safetensors`` or the folder does not exist.
+      OSError: it cannot be written.
+    """
+    check_target(path)
+    path = pathlib.Path(path)
     metadata = {
         "format": FORMAT,
         "settings": _settings(bundle.config),
@@ -98,6 +112,7 @@ def save(path: str | os.PathLike, bundle: Bundle) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+    return len(data)
 
 
 def load(path: str | os.PathLike) -> Bundle:

@@ -224,8 +224,11 @@ def device_bytes(plan: Plan, model: ModelConfig) -> int:
 
 
 def host_bytes(plan: Plan) -> int:
-    """Estimated memory of the picture's strips: in work, being written, and filling."""
-    strip = plan.tile_size * len(plan.tile_cols) * plan.tile_size * 3
+    """Memory of the picture's strips and of the tiles on their way into them.
+
+    One strip is filled, one is offered to the writer and one is being written.
+    """
+    strip = min(plan.tile_size, plan.window.height) * plan.window.width * 3
     step = plan.tiles_per_step * plan.tile_size**2 * 3
     return 3 * strip + 2 * step
 
@@ -233,3 +236,20 @@ def host_bytes(plan: Plan) -> int:
 def program_bytes() -> int:
     """Memory that any rendering takes."""
     return _PROGRAM_BYTES
+
+
+def check_memory(plan: Plan, available: int) -> None:
+    """Checks that a plan's strips fit into memory.
+
+    Raises:
+      ValueError: they do not; the message names a width that does.
+    """
+    need = host_bytes(plan)
+    if need <= available:
+        return
+    width = max(1, plan.window.width * available // (2 * need))
+    raise ValueError(
+        f"strips of {plan.window.width} pixels would take {need / 1e9:.1f} GB of "
+        f"memory, above this machine's {available / 1e9:.1f} GB; paint parts of up to "
+        f"{width} pixels with --origin, or use a smaller --tile"
+    )

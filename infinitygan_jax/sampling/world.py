@@ -1,6 +1,7 @@
 """An infinite picture as an array: any window of it can be read."""
 
 import collections
+import functools
 import operator
 import os
 import pathlib
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import plan as planning
@@ -51,7 +53,7 @@ class World:
 
         Args:
           config: the model's sizes.
-          generator_params: its parameters.
+          generator_params: its parameters; must not be changed afterwards.
           seed: which picture, 0 to 2**64 - 1.
           tile_size: pixels a side that are painted at once; a multiple of the model's
             cell size. Default: what is fast here.
@@ -70,16 +72,24 @@ class World:
         if batch_size < 1:
             raise ValueError(f"batch_size ({batch_size}) must be at least 1; use 1")
         planning.check_tile_size(tile_size, config)
+        fields.stream_key(seed, fields.Z_LOCAL)  # refuses a seed that is out of range
+        check_params(config, generator_params)
         self.config = config
         self.seed = seed
         self.tile_size = tile_size
         self.devices = devices
         self.batch_size = batch_size
-        check_params(config, generator_params)
-        self._mesh = tiles.make_mesh(devices)
-        look = tiles.make_look(config, generator_params, seed)
-        self._params = tiles.replicate(generator_params, self._mesh)
-        self._look = tiles.replicate(look, self._mesh)
+        self._generator_params = generator_params
+
+    @functools.cached_property
+    def _mesh(self) -> jax.sharding.Mesh:
+        return tiles.make_mesh(self.devices)
+
+    @functools.cached_property
+    def _on_devices(self) -> tuple[Mapping[str, Any], tiles.Look]:
+        """Parameters and look on every device."""
+        look = tiles.make_look(self.config, self._generator_params, self.seed)
+        return tiles.replicate((self._generator_params, look), self._mesh)
 
     @classmethod
     def load(
@@ -167,7 +177,7 @@ class World:
             fillers = [step[-1]] * (plan.tiles_per_step - len(step))
             inputs = tiles.tile_inputs(self.config, self.tile_size, step + fillers)
             inputs = tiles.split(inputs, self._mesh)
-            ahead.append((step, paint(self._params, self._look, inputs)))
+            ahead.append((step, paint(*self._on_devices, inputs)))
             if len(ahead) > 1:
                 former, painted = ahead.popleft()
                 yield former, np.asarray(painted)

@@ -1,0 +1,54 @@
+"""``python -m infinitygan_jax.cli.export WORKDIR FILE``: a model in one file."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+from infinitygan_jax.cli import errors
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.export",
+        description="Writes the newest checkpoint of a workdir, the generator's moving "
+        "average and the discriminator, as one file.",
+    )
+    parser.add_argument("workdir", metavar="WORKDIR", help="made by run_train.py")
+    parser.add_argument("file", metavar="FILE", help="ends in .safetensors")
+    parser.add_argument(
+        "--info",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a text to keep in the file, e.g. --info 'data=5,297 photographs'; may be "
+        "given several times",
+    )
+    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    info = dict(map(_pair, args.info))
+
+    from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax.sampling.world import check_params
+    from infinitygan_jax.training import checkpoint
+
+    bundle_lib.check_target(args.file)
+    bundle = checkpoint.load_for_sampling(args.workdir)
+    check_params(bundle.config.model, bundle.generator)
+    merged = {**bundle.info, **info}
+    bundle = dataclasses.replace(bundle, info=merged, digest="")
+    size = bundle_lib.save(args.file, bundle)
+    print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
+    for name, text in merged.items():
+        print(f"  {name}: {text}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--info ({text}) must be KEY=VALUE; write e.g. data=photos")
+    return name, value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""``run_sample.py``: paints any rectangle of an infinite picture into a file."""
+
+import argparse
+import os
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import infinitygan_jax
+from infinitygan_jax.cli import errors
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling.plan import Plan, Window
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax.sampling.world import World
+
+DEFAULT_CHECKPOINT = "landscape_lite"
+_NUMBERS = ("--size", "--origin", "--seed", "--tile")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = errors.ArgumentParser(
+        prog="run_sample.py",
+        description="Paints any rectangle of an infinite picture into a file.",
+    )
+    parser.add_argument(
+        "--size",
+        required=True,
+        metavar="WIDTHxHEIGHT",
+        help="pixels of the picture, e.g. 4096x4096",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default=DEFAULT_CHECKPOINT,
+        metavar="DIR|FILE|NAME",
+        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which picture, 0 to 2**64 - 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--origin",
+        metavar="Y,X",
+        help="world row and column of the top left pixel; row 0 is the horizon "
+        "(default: the horizon in the middle, column 0)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help=f"where to write; endings {', '.join(writers.WRITERS)} (default: a name "
+        "that says what it is, in the current folder)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="pixels a side that are painted at once (default: what is fast)",
+    )
+    parser.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="print the plan (tiles, devices, memory, operations) and stop",
+    )
+    return parser
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    start = time.perf_counter()
+    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    window = window_of(args.size, args.origin)
+    out = pathlib.Path(args.out or _default_out(args))
+    writers.check_output(out, window.height, window.width)
+
+    from infinitygan_jax.sampling import world as world_lib
+
+    bundle = world_lib.load_bundle(args.checkpoint)
+    world = world_lib.World(
+        bundle.config.model, bundle.generator, seed=args.seed, tile_size=args.tile
+    )
+    plan = world.plan(window)
+    planning.check_memory(plan, _memory())
+    if args.dry_run:
+        print("\n".join(describe(plan, world, bundle, out)))
+        return
+    _paint(world, plan, out, _texts(args, plan, bundle))
+    seconds = time.perf_counter() - start
+    rate = window.height * window.width / 1e6 / seconds
+    print(f"{out}: {seconds:.1f} s, {rate:.2f} megapixels a second")
+
+
+def window_of(size: str, origin: str | None) -> Window:
+    """The window that the options ask for.
+
+    Args:
+      size: ``WIDTHxHEIGHT``.
+      origin: ``Y,X`` of the top left pixel, or None: row 0 in the middle, column 0.
+
+    Raises:
+      ValueError: either is not of this form, or the window is impossible.
+    """
+    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*[xX]\s*([-+]?\d+)\s*", size)
+    if not numbers:
+        raise ValueError(
+            f"--size ({size}) must be WIDTHxHEIGHT in whole pixels; write e.g. "
+            "--size 4096x4096"
+        )
+    width, height = map(int, numbers.groups())
+    if origin is None:
+        return Window(-(height // 2), 0, height, width)
+    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*", origin)
+    if not numbers:
+        raise ValueError(
+            f"--origin ({origin}) must be Y,X in whole pixels; write e.g. "
+            "--origin=-2048,0"
+        )
+    top, left = map(int, numbers.groups())
+    return Window(top, left, height, width)
+
+
+def describe(
+    plan: Plan, world: "World", bundle: "bundle_lib.Bundle", out: pathlib.Path
+) -> list[str]:
+    """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
+    window, size, model = plan.window, plan.tile_size, bundle.config.model
+    device = world.devices[0]
+    tiled = planning.tile_operations(plan, model)
+    more = tiled / planning.window_operations(plan, model) - 1
+    most = writers.writer_of(out).max_bytes(window.height, window.width)
+    program, strips = planning.program_bytes(), planning.host_bytes(plan)
+    painting = planning.device_bytes(plan, model)
+    if device.platform == "cpu":
+        total = program + strips + painting * plan.num_devices
+        memory = f"about {_bytes(total)}"
+    else:
+        memory = f"about {_bytes(program + strips)}, and {_bytes(painting)} a device"
+    return [
+        f"picture     {window.width}x{window.height} px, rows {window.top} to "
+        f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
+        f"model       {bundle.config.name}, seed {world.seed}, digest "
+        f"{bundle.digest[:12]}",
+        f"tiles       {len(plan.tile_rows)} rows x {len(plan.tile_cols)} columns of "
+        f"{size}x{size} px: {plan.num_tiles} tiles",
+        f"devices     {plan.num_devices} x {device.device_kind}, {plan.batch_size} "
+        f"{'tile' if plan.batch_size == 1 else 'tiles'} each at once: "
+        f"{plan.num_steps} steps",
+        f"memory      {memory}",
+        f"operations  {tiled / 1e12:.3g} TFLOP in convolutions, {100 * more:.0f}% more "
+        "than in one shot",
+        f"output      {out}, at most {_bytes(most)}",
+    ]
+
+
+def _paint(world: "World", plan: Plan, out: pathlib.Path, texts: dict[str, str]):
+    import tqdm
+
+    window = plan.window
+    with (
+        tqdm.tqdm(
+            total=plan.num_tiles,
+            unit="tile",
+            # A log file needs no line every tenth of a second.
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+        ) as bar,
+        writers.writer_of(out)(out, window.height, window.width, texts) as writer,
+    ):
+        for strip in world.strips(window, bar.update):
+            writer.write(strip)
+
+
+def _texts(
+    args: argparse.Namespace, plan: Plan, bundle: "bundle_lib.Bundle"
+) -> dict[str, str]:
+    """What a picture says of itself: enough to paint it again."""
+    window = plan.window
+    return {
+        "Software": f"infinitygan_jax {infinitygan_jax.__version__}",
+        "Checkpoint": bundle.config.name,
+        "Checkpoint digest": bundle.digest,
+        "Seed": str(args.seed),
+        "Origin": f"{window.top},{window.left}",
+        "Size": f"{window.width}x{window.height}",
+        "Tile": str(plan.tile_size),
+    }
+
+
+def _default_out(args: argparse.Namespace) -> str:
+    path = pathlib.Path(args.checkpoint)
+    name = path.stem if path.suffix == ".safetensors" else path.resolve().name
+    place = "" if args.origin is None else f"-at{args.origin.replace(' ', '')}"
+    return f"{name}-seed{args.seed}-{args.size}{place}.png"
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Ties negative numbers to their options: argparse takes -100,20 for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in _NUMBERS and re.match(r"-\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory; without a limit where it cannot be told."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return sys.maxsize
+
+
+def _bytes(number: float) -> str:
+    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    main()
