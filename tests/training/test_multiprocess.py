@@ -39,8 +39,10 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
     assert expected.keys() == found.keys()
     assert {step for _, step in expected} == set(range(1, STEPS + 1))
     for key, value in expected.items():
-        # Other samples would differ by tenths in the first step already.
-        tolerance = 1e-5 if key[1] == 1 else 1e-3
+        # Other samples would differ by tenths. Before Adam's first update, which
+        # amplifies rounding, there is nothing but rounding.
+        first = key[1] == 1 and key[0].startswith("losses/d_")
+        tolerance = 1e-5 if first else 1e-3
         assert found[key] == pytest.approx(value, rel=tolerance, abs=tolerance), key
 
     # The checkpoint of two processes goes on in one, of one device.
