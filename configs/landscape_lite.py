@@ -20,6 +20,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             stddev_group=4,
         ),
         data=DataConfig(full_size=101, pre_size=0),
-        train=TrainConfig(batch_size=16, augment="color"),
+        train=TrainConfig(batch_size=16),
     )
     return common.variant_of(config, arg)

@@ -1,0 +1,112 @@
+"""World rows and columns as the generator sees them: (tanh, cos, sin). Spec section 4.
+
+Everything is computed on the host, in exact integers and float64, and split into a row
+part and a column part: two short vectors per window. Far away is as sharp as near.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from infinitygan_jax import geometry
+
+NUM_STARTS = 10  # vertical starts of a training window (V in the spec)
+CUT = 3.0  # v spans [-CUT, CUT] over the training rows
+NUM_COLUMNS = 140  # columns of the training grid (P)
+PERIOD = NUM_COLUMNS - 1  # cells after which cos and sin repeat
+_ROW_SCALE = geometry.PATCH_CELLS + NUM_STARTS - 1
+ROW_STEP = 2 * CUT / _ROW_SCALE  # v per cell: 0.3
+COLUMN_STEP = 2 / PERIOD  # u per cell
+WINDOW_CELLS = geometry.PATCH_CELLS + 2 * geometry.STRUCTURE_MARGIN
+_NUM_ROWS = WINDOW_CELLS + NUM_STARTS
+
+
+def num_channels(kind: str) -> int:
+    """Channels of a coordinate kind: 3 for "landscape", 4 for "plane"."""
+    return 4 if kind == "plane" else 3
+
+
+def world_coords(
+    kind: str, row_start: int, rows: int, col_start: int, cols: int
+) -> tuple[Float[np.ndarray, "h cr"], Float[np.ndarray, "w cc"]]:
+    """Coordinates of the structure cells of a world window, as row and column parts.
+
+    Cell row 0 is the middle of the learned vertical range, v = 0: the horizon of a
+    landscape (spec section 4, world form).
+
+    Args:
+      kind: "landscape" or "plane".
+      row_start: world index of the first cell row; any integer.
+      rows: cell rows, margins included.
+      col_start: world index of the first cell column; any integer.
+      cols: cell columns, margins included.
+    """
+    if kind == "plane":
+        return _periodic(row_start, rows), _periodic(col_start, cols)
+    # int64 saturates no earlier than tanh does: v beyond 20 is 1 in float32.
+    v = ROW_STEP * np.clip(_indices(row_start, rows), -(2**40), 2**40).astype(float)
+    return np.tanh(v)[:, None].astype(np.float32), _periodic(col_start, cols)
+
+
+def grid(
+    row_part: Float[Array, "h cr"], col_part: Float[Array, "w cc"]
+) -> Float[Array, "h w c"]:
+    """Joins the two parts to one coordinate vector per cell."""
+    size = (row_part.shape[0], col_part.shape[0])
+    row = jnp.broadcast_to(row_part[:, None, :], (*size, row_part.shape[1]))
+    col = jnp.broadcast_to(col_part[None, :, :], (*size, col_part.shape[1]))
+    return jnp.concatenate([row, col], axis=-1)
+
+
+def training_coords(
+    kind: str,
+    row_start: Int[Array, ""],
+    col_start: Int[Array, ""],
+    row_jitter: Float[Array, ""],
+    col_jitter: Float[Array, ""],
+) -> Float[Array, "35 35 c"]:
+    """Coordinates of one training window (spec section 4, training grid).
+
+    Args:
+      kind: "landscape" or "plane" (which takes the column's rule for both axes).
+      row_start: first grid row, 0 .. 9 ("plane": 0 .. 139).
+      col_start: first grid column, 0 .. 139; columns wrap around.
+      row_jitter: added to v (to u of the rows for "plane"), within half a grid step.
+      col_jitter: added to u, within half a grid step: +-1/139.
+    """
+    index = jnp.arange(WINDOW_CELLS)
+    col = _phase(jnp.asarray(_grid_u())[(col_start + index) % NUM_COLUMNS] + col_jitter)
+    if kind == "plane":
+        u = jnp.asarray(_grid_u())[(row_start + index) % NUM_COLUMNS]
+        return grid(_phase(u + row_jitter), col)
+    v = jnp.asarray(_grid_v())[row_start + index] + row_jitter
+    return grid(jnp.tanh(v)[:, None], col)
+
+
+def vertical_label(row_start: Int[Array, "*n"]) -> Float[Array, "*n"]:
+    """Vertical label of training windows: the start row 0 .. 9 as -1 .. 1."""
+    return 2 * row_start.astype(jnp.float32) / (NUM_STARTS - 1) - 1
+
+
+def _indices(start: int, size: int) -> np.ndarray:
+    return np.int64(start) + np.arange(size, dtype=np.int64)
+
+
+def _periodic(start: int, size: int) -> Float[np.ndarray, "n 2"]:
+    # The index is reduced first, so that the phase of a far cell has no rounding.
+    phase = np.pi * (COLUMN_STEP * (_indices(start, size) % PERIOD) - 1)
+    return np.stack([np.cos(phase), np.sin(phase)], axis=-1).astype(np.float32)
+
+
+def _phase(u: Float[Array, " n"]) -> Float[Array, "n 2"]:
+    return jnp.stack([jnp.cos(np.pi * u), jnp.sin(np.pi * u)], axis=-1)
+
+
+def _grid_v() -> Float[np.ndarray, " 45"]:
+    x = np.arange(_NUM_ROWS) / _ROW_SCALE
+    x = x - (x[-1] - 1) / 2  # the middle of the grid at 0.5
+    return (CUT * (2 * x - 1)).astype(np.float32)
+
+
+def _grid_u() -> Float[np.ndarray, " 140"]:
+    return (COLUMN_STEP * np.arange(NUM_COLUMNS) - 1).astype(np.float32)

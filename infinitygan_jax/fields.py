@@ -1,0 +1,138 @@
+"""Random fields over the unbounded plane: any window of them is a pure function.
+
+Every value is a hash of (seed, stream, row, column) by threefry2x32 with 20 rounds
+(Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), so it does not depend
+on the window, batch, tile or device that asked for it. Rows and columns are 64-bit world
+indices, handled as two 32-bit words, so the plane has no practical edge.
+
+The algorithm is pinned: a seed and a position must name the same place for ever. Changing
+anything here is changing every picture.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+# Streams: one per latent, and one per texture convolution's noise (NOISE + index).
+Z_GLOBAL = 0
+Z_LOCAL = 1
+NOISE = 16
+
+POSITION_LIMIT = 2**63  # positions lie in [-2**63, 2**63)
+SEED_LIMIT = 2**64
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+_MASK = 0xFFFFFFFF
+
+
+def threefry2x32(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Hashes two words under a key of two words; all uint32, broadcast together.
+
+    Args:
+      key: two uint32 arrays (NumPy's or JAX's).
+      counter: two uint32 arrays.
+
+    Returns:
+      Two uint32 arrays of independent, uniform bits.
+    """
+    keys = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(_PARITY))
+    x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << np.uint32(distance)) | (x1 >> np.uint32(32 - distance))
+            x1 = x1 ^ x0
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + keys[(group + 2) % 3] + np.uint32(group + 1)
+    return x0, x1
+
+
+def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
+    """The key of one stream of one seed; on the host.
+
+    Args:
+      seed: 0 to 2**64 - 1.
+      stream: ``Z_GLOBAL``, ``Z_LOCAL`` or ``NOISE + index``.
+
+    Raises:
+      ValueError: the seed is out of range.
+    """
+    if not 0 <= seed < SEED_LIMIT:
+        raise ValueError(
+            f"seed ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % SEED_LIMIT}"
+        )
+    # Arrays, not scalars: NumPy warns of a scalar's wrap-around, which is meant here.
+    high, low, zero, index = (
+        np.array([word], np.uint32) for word in (seed >> 32, seed & _MASK, 0, stream)
+    )
+    return np.concatenate(threefry2x32((high, low), (zero, index)))
+
+
+def words(start: int, size: int) -> UInt32[np.ndarray, "size 2"]:
+    """High and low 32-bit words of the positions ``start .. start + size - 1``.
+
+    Two's complement of 64 bits, so negative positions have words of their own.
+
+    Raises:
+      ValueError: a position lies outside [-2**63, 2**63).
+    """
+    if not -POSITION_LIMIT <= start <= POSITION_LIMIT - size:
+        raise ValueError(
+            f"positions {start} to {start + size - 1} must lie in [-2**63, 2**63); "
+            "move the window towards 0"
+        )
+    position = np.int64(start) + np.arange(size, dtype=np.int64)
+    bits = position.astype(np.uint64)
+    high = (bits >> np.uint64(32)).astype(np.uint32)
+    return np.stack([high, bits.astype(np.uint32)], axis=-1)
+
+
+def normal_field(
+    key: UInt32[Array, "2"],
+    rows: UInt32[Array, "h 2"],
+    cols: UInt32[Array, "w 2"],
+    num_channels: int,
+) -> Float[Array, "h w c"]:
+    """Standard normal draws for the cells of a window; one value per cell and channel.
+
+    The cell's hash is of its row under the stream's key, then of its column. A field of
+    one channel takes that hash as its bits; channels of a wider one are hashed from it.
+
+    Args:
+      key: the stream's key (``stream_key``).
+      rows: words of the window's rows (``words``).
+      cols: words of the window's columns.
+      num_channels: values per cell.
+
+    Returns:
+      float32 draws. The bits under them are the same everywhere; the values are the same
+      on one kind of hardware and version, and elsewhere within an ulp or two of erfinv.
+    """
+    row_key = threefry2x32((key[0], key[1]), (rows[:, 0], rows[:, 1]))
+    cell = threefry2x32(
+        (row_key[0][:, None], row_key[1][:, None]), (cols[None, :, 0], cols[None, :, 1])
+    )
+    if num_channels == 1:
+        return _normal(cell[0][..., None])
+    channels = jnp.arange(num_channels, dtype=jnp.uint32)[None, None, :]
+    cell_key = (cell[0][..., None], cell[1][..., None])
+    bits, _ = threefry2x32(cell_key, (jnp.zeros_like(channels), channels))
+    return _normal(bits)
+
+
+def global_latent(seed: int, size: int) -> Float[Array, " size"]:
+    """The global latent of a seed: one draw per channel, without a position."""
+    origin = jnp.asarray(words(0, 1))
+    key = jnp.asarray(stream_key(seed, Z_GLOBAL))
+    return jax.jit(normal_field, static_argnums=3)(key, origin, origin, size)[0, 0]
+
+
+def _normal(bits: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:
+    # The odd numbers between -2**23 and 2**23: exact in float32, symmetric, never +-1.
+    odd = (bits >> np.uint32(9)).astype(jnp.int32) * 2 + (1 - 2**23)
+    uniform = odd.astype(jnp.float32) * np.float32(2.0**-23)
+    return np.float32(np.sqrt(2)) * jax.lax.erf_inv(uniform)

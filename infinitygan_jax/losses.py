@@ -1,0 +1,116 @@
+"""The objective (spec section 6): pure functions of predictions, latents and images."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+_DIVERSITY_EPSILON = 1e-5
+_COSINE_LIMIT = 1.0 - 1e-6  # arccos has an infinite slope at +-1
+
+
+def adversarial_d(
+    real: Float[Array, " b"], fake: Float[Array, " b"]
+) -> Float[Array, ""]:
+    """Non-saturating loss of D: mean softplus(-real) + mean softplus(fake)."""
+    return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
+
+
+def adversarial_g(fake: Float[Array, " b"]) -> Float[Array, ""]:
+    """Non-saturating loss of G: mean softplus(-fake)."""
+    return jnp.mean(jax.nn.softplus(-fake))
+
+
+def vertical_coordinate(
+    prediction: Float[Array, "b 3"], label: Float[Array, " b"]
+) -> Float[Array, ""]:
+    """Mean absolute error of the coordinate head's first output against the label."""
+    return jnp.mean(jnp.abs(prediction[:, 0] - label))
+
+
+def r1(
+    discriminate: Callable[[Float[Array, "b h w 3"]], Float[Array, " b"]],
+    real: Float[Array, "b h w 3"],
+) -> Float[Array, ""]:
+    """Mean over samples of the squared norm of the gradient of sum D(real) by real."""
+    gradient = jax.grad(lambda image: jnp.sum(discriminate(image)))(real)
+    return jnp.mean(jnp.sum(gradient * gradient, axis=(1, 2, 3)))
+
+
+def path_lengths(
+    paint: Callable[[Float[Array, "b n d"]], Float[Array, "b h w 3"]],
+    styles: Float[Array, "b n d"],
+    projection: Float[Array, "b h w 3"],
+) -> Float[Array, " b"]:
+    """Root mean square over slots and channels of the projected styles' gradient.
+
+    Args:
+      paint: styles to images, sample by sample.
+      styles: style vectors of every slot.
+      projection: standard normal draws of the images' shape; divided by sqrt(h w) here.
+    """
+    pixels = projection.shape[1] * projection.shape[2]
+    weight = projection / jnp.sqrt(jnp.float32(pixels))
+    gradient = jax.grad(lambda s: jnp.sum(paint(s) * weight))(styles)
+    return jnp.sqrt(jnp.mean(gradient * gradient, axis=(1, 2)))
+
+
+def path_penalty(
+    lengths: Float[Array, " b"], mean_length: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Mean squared distance of path lengths from their running mean."""
+    return jnp.mean(jnp.square(lengths - mean_length))
+
+
+def diversity(
+    form: str,
+    structure: Float[Array, "b h w s"],
+    z_local: Float[Array, "b H W l"],
+) -> Float[Array, ""]:
+    """Mode seeking on structure latents: different local latents, different structures.
+
+    Samples 2i and 2i + 1 are a pair that shares the global latent and the coordinates.
+    The loss of a batch is the mean of its pairs' losses, so that it does not depend on
+    how the batch is spread over devices.
+
+    Args:
+      form: "l1", the paper's mean|z1 - z2| / mean|s1 - s2|; "angular_distance", the same
+        ratio of angles between the vectors; or "released_angular_similarity", the public
+        code's ratio of *similarities*, which pulls a pair's structures together and whose
+        slope is infinite where they agree (spec section 6). For comparison only.
+      structure: structure latents.
+      z_local: the local latents that they were made from.
+    """
+    s1, s2 = _pairs(structure)
+    z1, z2 = _pairs(z_local)
+    if form == "l1":
+        ratio = _mean_distance(z1, z2) / (_mean_distance(s1, s2) + _DIVERSITY_EPSILON)
+    elif form == "angular_distance":
+        ratio = _angle(z1, z2) / (_angle(s1, s2) + _DIVERSITY_EPSILON)
+    else:
+        similarity = (1 - _angle(s1, s2, safe=False)) / (1 - _angle(z1, z2, safe=False))
+        ratio = 1 / (similarity + 1e-5)
+    return jnp.mean(ratio)
+
+
+def _pairs(x: Float[Array, "b *shape"]) -> tuple[Array, Array]:
+    flat = x.astype(jnp.float32).reshape(x.shape[0] // 2, 2, -1)
+    return flat[:, 0], flat[:, 1]
+
+
+def _mean_distance(
+    x: Float[Array, "p n"], y: Float[Array, "p n"]
+) -> Float[Array, " p"]:
+    return jnp.mean(jnp.abs(x - y), axis=-1)
+
+
+def _angle(
+    x: Float[Array, "p n"], y: Float[Array, "p n"], safe: bool = True
+) -> Float[Array, " p"]:
+    """Angle between vectors as a fraction of a half turn, 0 to 1."""
+    norms = jnp.linalg.norm(x, axis=-1) * jnp.linalg.norm(y, axis=-1)
+    cosine = jnp.sum(x * y, axis=-1) / jnp.maximum(norms, 1e-8)
+    if safe:
+        cosine = jnp.clip(cosine, -_COSINE_LIMIT, _COSINE_LIMIT)
+    return jnp.arccos(cosine) / jnp.pi

@@ -1,0 +1,115 @@
+"""The generator: structure synthesizer, mapping network and texture synthesizer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from infinitygan_jax import geometry
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models.layers import Style
+from infinitygan_jax.models.structure import StructureSynthesizer
+from infinitygan_jax.models.texture import MappingNetwork, TextureSynthesizer
+
+
+class Generator(nn.Module):
+    """Latents, coordinates and noise to an image (spec section 3).
+
+    Every random or positional input arrives as an array, so that a window of the world,
+    a training patch and a fixture are the same call.
+
+    Attributes:
+      config: sizes.
+    """
+
+    config: ModelConfig
+
+    def setup(self):
+        config, dtype = self.config, jnp.dtype(self.config.dtype)
+        self.structure_synthesizer = StructureSynthesizer(config.structure_width, dtype)
+        self.mapping_network = MappingNetwork(config.mapping_layers)
+        widths = config.texture_widths[: config.num_stages]
+        self.texture_synthesizer = TextureSynthesizer(widths, dtype)
+
+    def mapping(self, z_global: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        """Styles of global latents."""
+        return self.mapping_network(z_global)
+
+    def structure(
+        self,
+        z_local: Float[Array, "b H W l"],
+        coords: Float[Array, "b H W c"],
+        z_global: Style,
+    ) -> Float[Array, "b h w s"]:
+        """Structure latents, 12 cells smaller a side than their inputs."""
+        return self.structure_synthesizer(z_local, coords, z_global)
+
+    def texture(
+        self,
+        structure: Float[Array, "b h w s"],
+        styles: Float[Array, "b n d"] | Sequence[Float[Array, "b _ _ d"]],
+        noise: Sequence[Float[Array, "b _ _ 1"]],
+    ) -> Float[Array, "b H W 3"]:
+        """Colours, float32 of about -1 to 1, from structure, styles and noise."""
+        return self.texture_synthesizer(structure, styles, noise)
+
+    def __call__(
+        self,
+        z_global: Float[Array, "b d"],
+        z_local: Float[Array, "b H W l"],
+        coords: Float[Array, "b H W c"],
+        noise: Sequence[Float[Array, "b _ _ 1"]],
+    ) -> Float[Array, "b h w 3"]:
+        """The image of one style a sample, without style mixing."""
+        structure = self.structure(z_local, coords, z_global)
+        styles = slot_styles(self.mapping(z_global), self.config.num_slots)
+        return self.texture(structure, styles, noise)
+
+
+def slot_styles(
+    style: Float[Array, "b d"],
+    num_slots: int,
+    mixed: Float[Array, "b d"] | None = None,
+    mix_index: Int[Array, ""] | int | None = None,
+) -> Float[Array, "b n d"]:
+    """Style vectors of all slots; those from ``mix_index`` on take the second style.
+
+    Args:
+      style: mapped styles.
+      num_slots: slots, 2k + 1.
+      mixed: second mapped styles (style mixing, spec section 3), or none.
+      mix_index: first slot of the second style, 1 .. num_slots (none at num_slots).
+    """
+    styles = jnp.repeat(style[:, None], num_slots, axis=1)
+    if mixed is None:
+        return styles
+    slots = jnp.arange(num_slots)[None, :, None]
+    return jnp.where(slots < mix_index, styles, mixed[:, None])
+
+
+def noise_shapes(num_cells: int, num_stages: int) -> list[int]:
+    """Sizes a side of the noise maps of a square window of structure cells."""
+    return [span.size for span in geometry.axis_spans(0, num_cells, num_stages).noise]
+
+
+def make_generator(config: ModelConfig) -> Generator:
+    """The generator of these sizes."""
+    return Generator(config)
+
+
+def init_generator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:
+    """Fresh float32 parameters of the generator."""
+    cells = geometry.PATCH_CELLS + 2 * geometry.STRUCTURE_MARGIN
+    inputs = (
+        jnp.zeros((1, config.z_global_size)),
+        jnp.zeros((1, cells, cells, config.z_local_size)),
+        jnp.zeros((1, cells, cells, config.num_coords)),
+        [
+            jnp.zeros((1, size, size, 1))
+            for size in noise_shapes(geometry.PATCH_CELLS, config.num_stages)
+        ],
+    )
+    return jax.jit(make_generator(config).init)(key, *inputs)["params"]

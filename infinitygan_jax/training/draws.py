@@ -1,0 +1,166 @@
+"""All randomness of training: a function of (seed, purpose, step, sample index).
+
+Nothing random is stored, any number of devices draws the same samples, and resuming is
+exact. A sample's index counts over the whole batch, so a device draws for its own
+samples without knowing of the others.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from infinitygan_jax import coords, geometry
+from infinitygan_jax.config import Config
+from infinitygan_jax.models.generator import noise_shapes
+
+# Purposes: one per phase of a step, so that no phase sees another's samples.
+D_FAKE, G_FAKE, PATH, AUGMENT_REAL, AUGMENT_FAKE, AUGMENT_G, AUGMENT_R1 = range(7)
+_STREAMS = ("shared", "own", "coords", "projection", "color")
+
+
+@flax.struct.dataclass
+class Samples:
+    """Inputs of the generator for one batch (or a device's part of it).
+
+    Attributes:
+      z_global, z_mix: global latents, and the second ones of style mixing.
+      z_local: local latents of the patch and its margin.
+      coords: coordinates of the same cells.
+      label: vertical label, -1 to 1.
+      noise: standard normal maps, one per texture convolution.
+      mix_index: first style slot that takes the second style; one for the whole batch.
+    """
+
+    z_global: Float[Array, "b d"]
+    z_mix: Float[Array, "b d"]
+    z_local: Float[Array, "b 35 35 l"]
+    coords: Float[Array, "b 35 35 c"]
+    label: Float[Array, " b"]
+    noise: list[Float[Array, "b _ _ 1"]]
+    mix_index: Int[Array, ""]
+
+
+def step_key(seed: int, purpose: int, step: Int[Array, ""]) -> PRNGKeyArray:
+    """The key of one purpose in one step."""
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
+    return jax.random.fold_in(key, step)
+
+
+def sample_keys(
+    key: PRNGKeyArray, stream: str, index: Int[Array, " b"]
+) -> PRNGKeyArray:
+    """One key a sample, [b], of a stream of a step's key."""
+    stream_key = jax.random.fold_in(key, _STREAMS.index(stream) + 1)
+    return jax.vmap(lambda i: jax.random.fold_in(stream_key, i))(index)
+
+
+def draw_samples(
+    config: Config, key: PRNGKeyArray, index: Int[Array, " b"], paired: bool
+) -> Samples:
+    """Generator inputs of the samples with these indices.
+
+    Args:
+      config: sizes and probabilities.
+      key: of one purpose and step (``step_key``).
+      index: the samples' places in the whole batch.
+      paired: samples 2i and 2i + 1 share global latents and coordinates (and with them
+        the vertical label) and differ in local latents and noise.
+    """
+    model = config.model
+    shared = index // 2 if paired else index
+    cells = coords.WINDOW_CELLS
+
+    z_global, z_mix = _normals(
+        sample_keys(key, "shared", shared), [(model.z_global_size,)] * 2
+    )
+    sizes = noise_shapes(geometry.PATCH_CELLS, model.num_stages)
+    z_local, *noise = _normals(
+        sample_keys(key, "own", index),
+        [(cells, cells, model.z_local_size), *((n, n, 1) for n in sizes)],
+    )
+    place, label = _places(model.coords, sample_keys(key, "coords", shared))
+    return Samples(
+        z_global=z_global,
+        z_mix=z_mix,
+        z_local=z_local,
+        coords=place,
+        label=label,
+        noise=noise,
+        mix_index=_mix_index(key, model.num_slots, config.train.style_mixing),
+    )
+
+
+def _normals(
+    keys: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]
+) -> list[Float[Array, "b *_"]]:
+    """Standard normal arrays of these shapes, for each key.
+
+    One draw, cut in pieces: the compiler takes a second for every generator it meets.
+    """
+    counts = [math.prod(shape) for shape in shapes]
+    flat = jax.vmap(lambda k: jax.random.normal(k, (sum(counts),)))(keys)
+    pieces = jnp.split(flat, list(itertools.accumulate(counts))[:-1], axis=1)
+    return [
+        piece.reshape(-1, *shape) for piece, shape in zip(pieces, shapes, strict=True)
+    ]
+
+
+def _places(
+    kind: str, keys: PRNGKeyArray
+) -> tuple[Float[Array, "b 35 35 c"], Float[Array, " b"]]:
+    """Random training windows: coordinates and vertical labels (spec section 4)."""
+    num_rows = coords.NUM_COLUMNS if kind == "plane" else coords.NUM_STARTS
+    step = coords.COLUMN_STEP if kind == "plane" else coords.ROW_STEP
+
+    def place(key):
+        row_key, col_key, jitter_key = jax.random.split(key, 3)
+        row = jax.random.randint(row_key, (), 0, num_rows)
+        col = jax.random.randint(col_key, (), 0, coords.NUM_COLUMNS)
+        jitter = jax.random.uniform(jitter_key, (2,), minval=-0.5, maxval=0.5)
+        row_jitter, col_jitter = jitter[0] * step, jitter[1] * coords.COLUMN_STEP
+        where = coords.training_coords(kind, row, col, row_jitter, col_jitter)
+        return where, coords.vertical_label(row)
+
+    return jax.vmap(place)(keys)
+
+
+def _mix_index(key: PRNGKeyArray, num_slots: int, probability: float) -> Int[Array, ""]:
+    """First slot of the second style; ``num_slots`` where the batch is not mixed."""
+    mix_key, index_key = jax.random.split(jax.random.fold_in(key, 0))
+    index = jax.random.randint(index_key, (), 1, num_slots)
+    mixes = jax.random.uniform(mix_key, ()) < probability
+    return jnp.where(mixes, index, num_slots)
+
+
+def projections(
+    key: PRNGKeyArray, index: Int[Array, " b"], patch_size: int
+) -> Float[Array, "b p p 3"]:
+    """Standard normal images for the path lengths of these samples."""
+    keys = sample_keys(key, "projection", index)
+    shape = (patch_size, patch_size, 3)
+    return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
+
+
+def augment_color(
+    key: PRNGKeyArray, index: Int[Array, " b"], image: Float[Array, "b p p 3"]
+) -> Float[Array, "b p p 3"]:
+    """Random brightness, saturation and contrast, the same kind for real and fake.
+
+    Differentiable augmentation for small data sets (Zhao et al. 2020): brightness moves
+    by up to 0.5 either way, saturation scales by 0 to 2, contrast by 0.5 to 1.5.
+    """
+
+    def one(key, image):
+        shift, saturation, contrast = jax.random.uniform(key, (3,))
+        image = image + (shift - 0.5)
+        grey = jnp.mean(image, axis=-1, keepdims=True)
+        image = (image - grey) * (2 * saturation) + grey
+        mean = jnp.mean(image, axis=(0, 1, 2), keepdims=True)
+        return (image - mean) * (contrast + 0.5) + mean
+
+    return jax.vmap(one)(sample_keys(key, "color", index), image)

@@ -1,0 +1,75 @@
+"""Everything that training carries from one step to the next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from infinitygan_jax.config import Config, TrainConfig
+from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.generator import init_generator
+
+_BETA2 = 0.99
+_EMA_SAMPLES = 32  # the reference's decay is 0.5 ** (32 / 10000)
+
+
+@flax.struct.dataclass
+class TrainState:
+    """State of training; a pytree of arrays.
+
+    Attributes:
+      step: steps done, int32.
+      g_params, d_params: parameters of generator and discriminator.
+      ema_params: moving average of g_params, the generator that is kept.
+      g_opt_state, d_opt_state: Adam's moments.
+      path_mean: running mean of path lengths.
+    """
+
+    step: Int[Array, ""]
+    g_params: Mapping[str, Any]
+    d_params: Mapping[str, Any]
+    ema_params: Mapping[str, Any]
+    g_opt_state: optax.OptState
+    d_opt_state: optax.OptState
+    path_mean: Float[Array, ""]
+
+
+def optimizers(
+    config: TrainConfig,
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Adam for G and D, corrected for lazy regularization (spec section 6)."""
+    path = config.path_every if config.path_weight else None
+    r1 = config.r1_every if config.r1_weight else None
+    return _adam(config.learning_rate, path), _adam(config.learning_rate, r1)
+
+
+def _adam(learning_rate: float, period: int | None) -> optax.GradientTransformation:
+    # A regularizer of period n takes n / (n + 1) of a step's worth of the schedule.
+    share = 1.0 if period is None else period / (period + 1)
+    return optax.adam(learning_rate * share, b1=0.0, b2=_BETA2**share, eps=1e-8)
+
+
+def ema_decay(config: TrainConfig) -> float:
+    """Decay of the generator's moving average per step."""
+    return 0.5 ** (_EMA_SAMPLES / config.ema_half_life)
+
+
+def init_state(config: Config) -> TrainState:
+    """The state before the first step, a function of ``config.train.seed``."""
+    g_key, d_key = jax.random.split(jax.random.key(config.train.seed), 2)
+    g_params = init_generator(config.model, g_key)
+    d_params = init_discriminator(config.model, d_key)
+    g_optimizer, d_optimizer = optimizers(config.train)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        g_params=g_params,
+        d_params=d_params,
+        ema_params=jax.tree.map(jnp.copy, g_params),
+        g_opt_state=g_optimizer.init(g_params),
+        d_opt_state=d_optimizer.init(d_params),
+        path_mean=jnp.zeros(()),
+    )

@@ -1,0 +1,346 @@
+"""The four pure steps of training (D, R1 of D, G, path length of G) on all devices.
+
+Each is a per-device function mapped by ``shard_map`` over the mesh axis "data": parameters
+are replicated, samples are split, gradients and metrics are means over the devices.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, Int
+
+from infinitygan_jax import losses
+from infinitygan_jax.config import Config
+from infinitygan_jax.models.discriminator import Discriminator
+from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.training import draws
+from infinitygan_jax.training.state import TrainState, ema_decay, optimizers
+
+AXIS = "data"
+Batch = Mapping[str, Array]
+Metrics = dict[str, Array]
+Gradients = Mapping[str, Any]
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+    """A mesh of one axis "data" over all devices, in the order of their processes."""
+    devices = jax.devices() if devices is None else devices
+    # Not jax.make_mesh, which may reorder devices: a process's samples are consecutive.
+    kinds = (jax.sharding.AxisType.Auto,)
+    return jax.sharding.Mesh(np.asarray(devices), (AXIS,), axis_types=kinds)
+
+
+def check_devices(config: Config, num_devices: int) -> None:
+    """Checks that a batch splits over devices into whole pairs.
+
+    Raises:
+      ValueError: it does not; the message names the nearest batch that does.
+    """
+    batch, shrink = config.train.batch_size, config.train.path_batch_shrink
+    unit = num_devices * np.lcm(2, shrink if config.train.path_weight else 1)
+    if batch % unit:
+        nearest = max(1, round(batch / unit)) * unit
+        raise ValueError(
+            f"train.batch_size ({batch}) must be a multiple of {unit}: every one of the "
+            f"{num_devices} devices takes whole pairs; the nearest is {nearest}"
+        )
+    group = min(config.model.stddev_group, batch)
+    if batch % group:
+        raise ValueError(
+            f"train.batch_size ({batch}) must be a multiple of model.stddev_group "
+            f"({group}); use {max(1, round(batch / group)) * group}"
+        )
+
+
+class Steps:
+    """Compiled steps of one configuration on one mesh of devices.
+
+    Attributes:
+      mesh: the devices.
+      gradients: "d", "d_r1", "g", "g_path" -> function of (state, batch) that returns
+        (gradients, metrics); what the steps apply, for tests and tools.
+    """
+
+    def __init__(self, config: Config, mesh: jax.sharding.Mesh):
+        check_devices(config, mesh.size)
+        self.mesh = mesh
+        self._config = config
+        phases = {
+            "d": _d_gradients,
+            "d_r1": _d_r1_gradients,
+            "g": _g_gradients,
+            "g_path": _g_path_gradients,
+        }
+        self.gradients = {
+            name: jax.jit(self._map(partial(phase, config)))
+            for name, phase in phases.items()
+        }
+        self._steps = {
+            name: jax.jit(
+                self._map(partial(_update, config, name, phase)), donate_argnums=0
+            )
+            for name, phase in phases.items()
+        }
+        self._finish = jax.jit(partial(_finish, config), donate_argnums=0)
+
+    def _map(self, function: Callable) -> Callable:
+        return jax.shard_map(
+            function,
+            mesh=self.mesh,
+            in_specs=(P(), P(AXIS)),
+            out_specs=P(),
+            # pmap's manner: every device holds a copy, and the mean is explicit.
+            check_vma=False,
+        )
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts a copy of every array on every device."""
+        sharding = NamedSharding(self.mesh, P())
+        if jax.process_count() == 1:
+            return jax.device_put(tree, sharding)
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)),
+            tree,
+        )
+
+    def shard_batch(self, local: Mapping[str, np.ndarray]) -> Batch:
+        """This process's samples as its part of the batch over all devices."""
+        sharding = NamedSharding(self.mesh, P(AXIS))
+        return {
+            name: jax.make_array_from_process_local_data(sharding, value)
+            for name, value in local.items()
+        }
+
+    def phases(self, step: int) -> tuple[str, ...]:
+        """The optimizer steps of training step ``step``, in order."""
+        train = self._config.train
+        regularized = {
+            "d_r1": train.r1_weight and step % train.r1_every == 0,
+            "g_path": train.path_weight and step % train.path_every == 0,
+        }
+        order = ("d", "d_r1", "g", "g_path")
+        return tuple(name for name in order if regularized.get(name, True))
+
+    def iterate(
+        self, state: TrainState, batch: Batch, step: int
+    ) -> tuple[TrainState, Metrics]:
+        """One training step: every phase that is due, then the moving average.
+
+        Args:
+          state: donated; use the returned one.
+          batch: "image" [b, p, p, 3] in [-1, 1] and "label" [b] in [-1, 1], split over
+            the devices (``shard_batch``).
+          step: ``state.step`` as the host knows it, so that nobody waits for a device.
+
+        Returns:
+          The next state, and the scalars of the phases that ran, not yet fetched.
+        """
+        metrics: Metrics = {}
+        for name in self.phases(step):
+            state, new = self._steps[name](state, batch)
+            metrics |= new
+        return self._finish(state), metrics
+
+
+def make_steps(config: Config, mesh: jax.sharding.Mesh | None = None) -> Steps:
+    """The compiled steps of a configuration, on all devices unless told otherwise."""
+    return Steps(config, make_mesh() if mesh is None else mesh)
+
+
+def _update(
+    config: Config, name: str, phase: Callable, state: TrainState, batch: Batch
+) -> tuple[TrainState, Metrics]:
+    """Applies one phase's gradients with its optimizer."""
+    grads, metrics = phase(config, state, batch)
+    g_optimizer, d_optimizer = optimizers(config.train)
+    if name.startswith("d"):
+        updates, opt_state = d_optimizer.update(grads, state.d_opt_state)
+        params = optax.apply_updates(state.d_params, updates)
+        state = state.replace(d_params=params, d_opt_state=opt_state)
+    else:
+        updates, opt_state = g_optimizer.update(grads, state.g_opt_state)
+        params = optax.apply_updates(state.g_params, updates)
+        state = state.replace(g_params=params, g_opt_state=opt_state)
+    if name == "g_path":
+        state = state.replace(path_mean=metrics["path_length_mean"])
+    return state, metrics
+
+
+def _finish(config: Config, state: TrainState) -> TrainState:
+    decay = ema_decay(config.train)
+    ema = jax.tree.map(
+        lambda old, new: old * decay + new * (1 - decay),
+        state.ema_params,
+        state.g_params,
+    )
+    return state.replace(ema_params=ema, step=state.step + 1)
+
+
+def _d_gradients(
+    config: Config, state: TrainState, batch: Batch
+) -> tuple[Gradients, Metrics]:
+    index = _index(batch["label"].shape[0])
+    key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
+    samples = draws.draw_samples(config, key, index, _paired(config))
+    fake, _ = _generate(config, state.g_params, samples)
+    fake = _augment(config, draws.AUGMENT_FAKE, state.step, index, fake)
+    real = _augment(config, draws.AUGMENT_REAL, state.step, index, batch["image"])
+
+    def loss(params):
+        real_logits, real_coords = _judge(config, params, real)
+        fake_logits, fake_coords = _judge(config, params, fake)
+        metrics = {
+            "d_adv": losses.adversarial_d(real_logits, fake_logits),
+            "d_real": jnp.mean(real_logits),
+            "d_fake": jnp.mean(fake_logits),
+        }
+        total = metrics["d_adv"]
+        if config.train.coords_weight:
+            metrics["d_coords"] = losses.vertical_coordinate(
+                real_coords, batch["label"]
+            ) + losses.vertical_coordinate(fake_coords, samples.label)
+            total += config.train.coords_weight * metrics["d_coords"]
+        return total, metrics
+
+    return _mean(jax.grad(loss, has_aux=True)(state.d_params))
+
+
+def _d_r1_gradients(
+    config: Config, state: TrainState, batch: Batch
+) -> tuple[Gradients, Metrics]:
+    index = _index(batch["label"].shape[0])
+    real = _augment(config, draws.AUGMENT_R1, state.step, index, batch["image"])
+    weight = config.train.r1_weight / 2 * config.train.r1_every
+
+    def loss(params):
+        penalty = losses.r1(lambda image: _judge(config, params, image)[0], real)
+        return weight * penalty, {"r1": penalty}
+
+    return _mean(jax.grad(loss, has_aux=True)(state.d_params))
+
+
+def _g_gradients(
+    config: Config, state: TrainState, batch: Batch
+) -> tuple[Gradients, Metrics]:
+    index = _index(batch["label"].shape[0])
+    key = draws.step_key(config.train.seed, draws.G_FAKE, state.step)
+    samples = draws.draw_samples(config, key, index, _paired(config))
+
+    def loss(params):
+        fake, structure = _generate(config, params, samples)
+        fake = _augment(config, draws.AUGMENT_G, state.step, index, fake)
+        logits, prediction = _judge(config, state.d_params, fake)
+        metrics = {"g_adv": losses.adversarial_g(logits)}
+        total = metrics["g_adv"]
+        if config.train.coords_weight:
+            metrics["g_coords"] = losses.vertical_coordinate(prediction, samples.label)
+            total += config.train.coords_weight * metrics["g_coords"]
+        if config.train.diversity_weight:
+            metrics["g_diversity"] = losses.diversity(
+                config.train.diversity_form, structure, samples.z_local
+            )
+            total += config.train.diversity_weight * metrics["g_diversity"]
+        return total, metrics
+
+    return _mean(jax.grad(loss, has_aux=True)(state.g_params))
+
+
+def _g_path_gradients(
+    config: Config, state: TrainState, batch: Batch
+) -> tuple[Gradients, Metrics]:
+    train = config.train
+    index = _index(batch["label"].shape[0] // train.path_batch_shrink)
+    key = draws.step_key(train.seed, draws.PATH, state.step)
+    samples = draws.draw_samples(config, key, index, paired=False)
+    projection = draws.projections(key, index, config.model.patch_size)
+
+    def loss(params):
+        structure, styles = _structure_and_styles(config, params, samples)
+        paint = partial(_paint, config, params, structure, samples.noise)
+        lengths = losses.path_lengths(paint, styles, projection)
+        mean_length = jax.lax.pmean(jnp.mean(lengths), AXIS)
+        mean = state.path_mean + train.path_decay * (mean_length - state.path_mean)
+        if not train.path_mean_gradient:
+            mean = jax.lax.stop_gradient(mean)
+        penalty = losses.path_penalty(lengths, mean)
+        metrics = {
+            "path_length": mean_length,
+            "path_length_mean": mean,
+            "path_penalty": penalty,
+        }
+        return train.path_weight * train.path_every * penalty, metrics
+
+    return _mean(jax.grad(loss, has_aux=True)(state.g_params))
+
+
+def _index(num_local: int) -> Int[Array, " b"]:
+    """Places in the whole batch of this device's samples."""
+    return jax.lax.axis_index(AXIS) * num_local + jnp.arange(num_local)
+
+
+def _paired(config: Config) -> bool:
+    return config.train.diversity_weight > 0
+
+
+def _mean(result: tuple[Gradients, Metrics]) -> tuple[Gradients, Metrics]:
+    """Means over the devices, of gradients and metrics alike."""
+    return jax.lax.pmean(result, AXIS)
+
+
+def _structure_and_styles(
+    config: Config, params: Mapping[str, Any], samples: draws.Samples
+) -> tuple[Float[Array, "b h w s"], Float[Array, "b n d"]]:
+    apply = partial(make_generator(config.model).apply, {"params": params})
+    structure = apply(
+        samples.z_local, samples.coords, samples.z_global, method="structure"
+    )
+    style = apply(samples.z_global, method="mapping")
+    mixed = apply(samples.z_mix, method="mapping")
+    styles = slot_styles(style, config.model.num_slots, mixed, samples.mix_index)
+    return structure, styles
+
+
+def _paint(
+    config: Config,
+    params: Mapping[str, Any],
+    structure: Float[Array, "b h w s"],
+    noise: list[Array],
+    styles: Float[Array, "b n d"],
+) -> Float[Array, "b p p 3"]:
+    generator = make_generator(config.model)
+    return generator.apply(
+        {"params": params}, structure, styles, noise, method="texture"
+    )
+
+
+def _generate(
+    config: Config, params: Mapping[str, Any], samples: draws.Samples
+) -> tuple[Float[Array, "b p p 3"], Float[Array, "b h w s"]]:
+    structure, styles = _structure_and_styles(config, params, samples)
+    return _paint(config, params, structure, samples.noise, styles), structure
+
+
+def _judge(
+    config: Config, params: Mapping[str, Any], image: Float[Array, "b p p 3"]
+) -> tuple[Float[Array, " b"], Float[Array, "b 3"]]:
+    return Discriminator(config.model, axis_name=AXIS).apply({"params": params}, image)
+
+
+def _augment(
+    config: Config,
+    purpose: int,
+    step: Int[Array, ""],
+    index: Int[Array, " b"],
+    image: Float[Array, "b p p 3"],
+) -> Float[Array, "b p p 3"]:
+    if config.train.augment == "none":
+        return image
+    key = draws.step_key(config.train.seed, purpose, step)
+    return draws.augment_color(key, index, image)
