@@ -20,8 +20,13 @@ def params():
 
 
 @pytest.fixture(scope="module")
-def painted(params):
-    return sheets.SheetPainter(CONFIG)(params)
+def painter():
+    return sheets.SheetPainter(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def painted(painter, params):
+    return painter(params)
 
 
 def cells_of(sheet, width=PATCH):
@@ -43,8 +48,8 @@ def test_sheets_are_grids_with_thin_white_lines(painted):
         assert painted[f"wide_{width}x"].shape == (4 * 19 - 2, width * 17, 3)
 
 
-def test_rows_share_a_style_or_a_structure(painted):
-    layouts = sheets.SheetPainter(CONFIG).layouts()
+def test_rows_share_a_style_or_a_structure(painter, painted):
+    layouts = painter.layouts()
     for row in layouts["structures"]:
         assert len({cell.style for cell in row}) == 1
         assert len({cell.structure for cell in row}) == len(row)
@@ -61,8 +66,8 @@ def test_rows_share_a_style_or_a_structure(painted):
     assert np.any(styles[0][0] != styles[0][1])
 
 
-def test_sheets_are_the_same_at_every_visit(params, painted):
-    again = sheets.SheetPainter(CONFIG)(params)
+def test_sheets_are_the_same_at_every_visit(painter, params, painted):
+    again = painter(params)
     for name, sheet in painted.items():
         np.testing.assert_array_equal(again[name], sheet)
 
