@@ -1,0 +1,139 @@
+"""The four steps' rates by the machine's: ``python -m benchmarks.training``.
+
+Operations are those of the convolutions, as `sampling.plan.operations` counts them for
+the generator: a backward pass costs one forward pass for the inputs' gradients and one
+for the kernels', and differentiating a gradient doubles both. Nothing that could be
+saved in principle is subtracted, and nothing that is computed twice is added.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from benchmarks import machine
+from infinitygan_jax import config as config_lib
+from infinitygan_jax import geometry
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.training.state import TrainState, init_state
+from infinitygan_jax.training.step import Steps, make_mesh, make_steps
+
+MODELS = ("landscape", "landscape_lite")
+
+
+def generator_operations(model: config_lib.ModelConfig) -> int:
+    """Operations of one patch's forward pass through the generator."""
+    pixels = (geometry.PATCH_CELLS - geometry.TILE_CELLS_EXTRA) * model.cell_size
+    return planning.operations(model, pixels, pixels)
+
+
+def discriminator_operations(model: config_lib.ModelConfig) -> int:
+    """Operations of one patch's forward pass through the discriminator."""
+    widths, size = model.discriminator_widths, model.patch_size
+    wide = widths[model.discriminator_log2_size - 2]
+    total = 3 * wide * size * size
+    for n in range(model.discriminator_log2_size, 2, -1):
+        total += 9 * wide * wide * size * size
+        size = (size - 2) // 2 + 1
+        total += (9 + 1) * wide * widths[n - 3] * size * size  # main path and skip
+        wide = widths[n - 3]
+    total += 9 * (wide + 1) * widths[0] * size * size
+    return 2 * total
+
+
+def phase_operations(config: config_lib.Config) -> dict[str, float]:
+    """Operations a sample of the batch costs in each phase."""
+    g = generator_operations(config.model)
+    d = discriminator_operations(config.model)
+    return {
+        "d": g + 2 * 3 * d,  # a picture painted; two judged, forward and backward
+        "d_r1": 6 * d,  # forward, to the image, and back through both
+        "g": 3 * g + 2 * d,  # D's kernels need no gradient here
+        "g_path": 6 * g / config.train.path_batch_shrink,
+    }
+
+
+def shares(config: config_lib.Config) -> dict[str, float]:
+    """How often each phase runs in a training step."""
+    train = config.train
+    return {"d": 1, "d_r1": 1 / train.r1_every, "g": 1, "g_path": 1 / train.path_every}
+
+
+def phase_seconds(
+    steps: Steps,
+    state: TrainState,
+    batch: dict,
+    name: str,
+    repeats: int,
+    clock: Callable[[], float],
+) -> float:
+    """Best seconds of one phase's gradients, which take all but its update's time."""
+    function = steps.gradients[name]
+    return machine.best_seconds(function, state, batch, repeats=repeats, clock=clock)
+
+
+def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
+    """Prints the rates of one configuration on the first device."""
+    module = importlib.import_module(f"configs.{name}")
+    config = config_lib.from_mapping(module.get_config())
+    model = dataclasses.replace(
+        config.model, dtype=dtype, stddev_group=min(4, batch_size)
+    )
+    train = dataclasses.replace(config.train, batch_size=batch_size)
+    config = dataclasses.replace(config, model=model, train=train)
+    steps = make_steps(config, make_mesh(jax.devices()[:1]))
+    state = steps.replicate(init_state(config))
+    rng = np.random.default_rng(0)
+    size = config.model.patch_size
+    image = rng.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
+    label = rng.uniform(-1, 1, batch_size).astype(np.float32)
+    batch = steps.shard_batch({"image": image, "label": label})
+    # By CPU time too, which says more where other programs run.
+    clocks = {"wall": time.perf_counter}
+    if jax.default_backend() == "cpu":
+        clocks["CPU"] = time.process_time
+    print(f"{name}: batch {batch_size}, {dtype}; share of the matrix product's rate")
+    operations, often = phase_operations(config), shares(config)
+    for clock_name, clock in clocks.items():
+        total_seconds = total_operations = 0.0
+        rates = [machine.matmul_rate(clock=clock)]
+        for phase in operations:
+            seconds = phase_seconds(steps, state, batch, phase, repeats, clock)
+            rates.append(machine.matmul_rate(clock=clock))
+            rate = operations[phase] * batch_size / 1e9 / seconds
+            total_seconds += often[phase] * seconds
+            total_operations += often[phase] * operations[phase] * batch_size
+            share = 100 * rate / max(rates)
+            print(
+                f"  {clock_name:4} {phase:7} {seconds:8.3f} s {rate:8.1f} GFLOP/s "
+                f"{share:4.0f} %",
+                flush=True,
+            )
+        rate = total_operations / 1e9 / total_seconds
+        print(
+            f"  {clock_name:4} a step  {total_seconds:8.3f} s {rate:8.1f} GFLOP/s "
+            f"{100 * rate / max(rates):4.0f} % of {max(rates):.0f}; "
+            f"{batch_size / total_seconds:.2f} images/s",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=MODELS, action="append")
+    parser.add_argument("--batch", type=int, default=4, help="samples a step")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    args = parser.parse_args()
+    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
+    for name in args.model or MODELS:
+        measure(name, args.batch, args.repeats, args.dtype)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The convert command, on checkpoints of the public layout made here."""
+
+import numpy as np
+import pytest
+
+from infinitygan_jax import World, bundle
+from infinitygan_jax.cli import convert
+from tests.conversion.public import state_dict
+
+torch = pytest.importorskip("torch", reason="the extra 'convert' is not installed")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    arrays = state_dict()
+    parts = {
+        side: {k[2:]: torch.from_numpy(v) for k, v in arrays.items() if k[0] == side[0]}
+        for side in ("g", "d")
+    }
+    parts["g_ema"] = {k: 0.5 * v for k, v in parts["g"].items()}
+    path = tmp_path / "model.pth.tar"
+    torch.save({**parts, "g_optim": {"lr": 0.1}}, path)
+    return path
+
+
+@pytest.mark.parametrize(("choice", "factor"), [("ema", 0.5), ("raw", 1.0)])
+def test_a_checkpoint_becomes_a_file_that_paints(checkpoint, tmp_path, choice, factor):
+    out = tmp_path / "model.safetensors"
+    convert.main([str(checkpoint), str(out), "--generator", choice])
+    loaded = bundle.load(out)
+    theirs = state_dict()["g/texture_synthesizer.mapping.1.weight"]
+    ours = loaded.generator["mapping_network"]["dense_0"]["kernel"]
+    np.testing.assert_array_equal(ours, factor * theirs.T)
+    assert loaded.discriminator is not None
+    assert World.load(out, tile_size=32)[-8:8, 0:16].shape == (16, 16, 3)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+@pytest.mark.parametrize("case", ["missing", "cut", "pickle", "incomplete", "text"])
+def test_bad_files_are_one_line(checkpoint, tmp_path, capsys, case):
+    path, out = tmp_path / "bad.pth.tar", tmp_path / "out.safetensors"
+    if case == "cut":
+        path.write_bytes(checkpoint.read_bytes()[:2000])
+    elif case == "pickle":
+        torch.save({"g": Evil(), "d": {}, "g_ema": {}}, path)
+    elif case == "incomplete":
+        torch.save({"g_ema": {}}, path)
+    elif case == "text":
+        path.write_text("no checkpoint")
+    with pytest.raises(SystemExit) as stop:
+        convert.main([str(path), str(out)])
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert "this must not run" not in printed.out
+    assert not out.exists()

@@ -1,0 +1,89 @@
+"""Coordinates of world cells and of training windows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infinitygan_jax import coords
+
+
+def test_row_0_is_the_horizon_and_a_row_is_0_3():
+    row, _ = coords.world_coords("landscape", -3, 7, 0, 1)
+    # v = 2 cut r / (T + V - 1) = 2 * 3 / 20 r = 0.3 r
+    np.testing.assert_allclose(row[:, 0], np.tanh(0.3 * np.arange(-3, 4)), rtol=1e-6)
+    assert row[3, 0] == 0
+
+
+def test_columns_repeat_exactly_however_far():
+    near = coords.world_coords("landscape", 0, 1, 0, 300)[1]
+    # u = 2 c / 139 - 1
+    u = 2 * np.arange(139) / 139 - 1
+    np.testing.assert_allclose(near[:139, 0], np.cos(np.pi * u), atol=1e-6)
+    np.testing.assert_allclose(near[:139, 1], np.sin(np.pi * u), atol=1e-6)
+    for start in (139, -139, 139 * 10**15, -139 * 2**40):
+        far = coords.world_coords("landscape", 0, 1, start, 300)[1]
+        np.testing.assert_array_equal(far, near)
+
+
+def test_far_rows_saturate_and_stay_finite():
+    row, _ = coords.world_coords("landscape", -(2**62), 3, 0, 1)
+    np.testing.assert_array_equal(row, -1)
+    row, _ = coords.world_coords("landscape", 2**62, 3, 0, 1)
+    np.testing.assert_array_equal(row, 1)
+
+
+def test_a_window_is_a_part_of_any_other():
+    for kind, corner in [("landscape", (-50, 2**45)), ("plane", (-(2**45), -9))]:
+        top, left = corner
+        whole = coords.world_coords(kind, top, 60, left, 80)
+        part = coords.world_coords(kind, top + 7, 20, left + 31, 33)
+        np.testing.assert_array_equal(part[0], whole[0][7:27])
+        np.testing.assert_array_equal(part[1], whole[1][31:64])
+        full = coords.grid(*map(jnp.asarray, whole))
+        assert full.shape == (60, 80, coords.num_channels(kind))
+        np.testing.assert_array_equal(
+            coords.grid(*map(jnp.asarray, part)), full[7:27, 31:64]
+        )
+
+
+def test_the_plane_is_periodic_both_ways():
+    row, col = coords.world_coords("plane", 5, 200, 5, 200)
+    np.testing.assert_array_equal(row, col)
+    np.testing.assert_array_equal(row[:61], row[139:])
+
+
+def test_training_windows_follow_the_grid():
+    zero = jnp.float32(0)
+    window = coords.training_coords(
+        "landscape", jnp.int32(4), jnp.int32(120), zero, zero
+    )
+    # Row r of the 45: v = 0.3 r - 6.6. Columns 120 .. 139, then 0 .. 14 of the 140.
+    v = 0.3 * np.arange(4, 39) - 6.6
+    u = 2 * (np.arange(120, 155) % 140) / 139 - 1
+    np.testing.assert_allclose(window[:, 0, 0], np.tanh(v), atol=1e-5)
+    np.testing.assert_allclose(window[0, :, 1], np.cos(np.pi * u), atol=1e-5)
+    np.testing.assert_allclose(window[3, :, 2], np.sin(np.pi * u), atol=1e-5)
+
+
+def test_the_middle_training_window_lies_on_the_horizon():
+    # Start rows 0 .. 9 are centred: 4.5 would be the world window around row 0.
+    starts = jnp.arange(10)
+    label = coords.vertical_label(starts)
+    np.testing.assert_allclose(label, 2 * np.arange(10) / 9 - 1, atol=1e-6)
+    zero = jnp.float32(0)
+    windows = jax.vmap(
+        lambda s: coords.training_coords("landscape", s, jnp.int32(0), zero, zero)
+    )(starts)
+    middle = np.arctanh(np.asarray(windows[:, 17, 0, 0], np.float64))
+    np.testing.assert_allclose(middle, 0.3 * (np.arange(10) - 4.5) - 0.15, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["landscape", "plane"])
+def test_jitter_moves_the_whole_window(kind):
+    place = (jnp.int32(2), jnp.int32(100))
+    plain = coords.training_coords(kind, *place, jnp.float32(0), jnp.float32(0))
+    moved = coords.training_coords(kind, *place, jnp.float32(0), jnp.float32(0.005))
+    angle = np.arctan2(plain[..., -1], plain[..., -2])
+    shift = np.angle(np.exp(1j * (np.arctan2(moved[..., -1], moved[..., -2]) - angle)))
+    np.testing.assert_allclose(shift, np.pi * 0.005, atol=1e-5)

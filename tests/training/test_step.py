@@ -1,0 +1,189 @@
+"""The four steps: the same samples and gradients on any number of devices."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infinitygan_jax.config import Config, ModelConfig, TrainConfig
+from infinitygan_jax.training.state import TrainState, ema_decay, init_state, optimizers
+from infinitygan_jax.training.step import check_devices, make_mesh, make_steps
+from tests.sampling import tiny
+
+PHASES = ("d", "d_r1", "g", "g_path")
+
+
+def config_of(**train):
+    model = ModelConfig(
+        patch_size=17,
+        z_global_size=6,
+        z_local_size=4,
+        structure_width=6,
+        texture_widths=(6,),
+        mapping_layers=2,
+        discriminator_widths=(8, 6, 4),
+        stddev_group=4,
+    )
+    settings = {"batch_size": 16, "path_every": 2, "r1_every": 3} | train
+    return Config(model=model, data=tiny.CONFIG.data, train=TrainConfig(**settings))
+
+
+CONFIG = config_of()
+
+
+def batch_of(config, step=0):
+    rng = np.random.default_rng(step)
+    size, patch = config.train.batch_size, config.model.patch_size
+    return {
+        "image": rng.uniform(-1, 1, (size, patch, patch, 3)).astype(np.float32),
+        "label": rng.uniform(-1, 1, size).astype(np.float32),
+    }
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """Steps by number of devices, compiled once."""
+    return {n: make_steps(CONFIG, make_mesh(jax.devices()[:n])) for n in (1, 4, 8)}
+
+
+@pytest.fixture(scope="module")
+def initial():
+    state = init_state(CONFIG)
+    # Strengths start at 0, where their inputs would not show.
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, x: x + 0.3 if path[-1].key == "noise_strength" else x,
+        state.g_params,
+    )
+    return state.replace(g_params=params, path_mean=jnp.float32(0.02))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
+    results = {}
+    for count, one in steps.items():
+        batch = one.shard_batch(batch_of(CONFIG))
+        results[count] = one.gradients[phase](one.replicate(initial), batch)
+    reference = results[1][0]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(reference))
+    largest = max(np.linalg.norm(leaf) for leaf in jax.tree.leaves(reference))
+    assert largest > 1e-4
+    for count in (4, 8):
+        for path, leaf in jax.tree.leaves_with_path(results[count][0]):
+            expected = reference
+            for part in path:
+                expected = expected[part.key]
+            error = np.linalg.norm(np.asarray(leaf) - np.asarray(expected))
+            assert error < 1e-5 * np.linalg.norm(expected) + 1e-6 * largest, path
+        for name, value in results[count][1].items():
+            np.testing.assert_allclose(value, results[1][1][name], rtol=1e-5, atol=1e-7)
+
+
+def test_five_steps_lose_the_same_on_any_devices(steps, initial):
+    losses = {}
+    for count, one in steps.items():
+        # A copy, as the steps take over what they are given.
+        state = one.replicate(jax.tree.map(np.asarray, initial))
+        losses[count] = []
+        for step in range(5):
+            batch = one.shard_batch(batch_of(CONFIG, step))
+            state, metrics = one.iterate(state, batch, step)
+            losses[count].append({k: float(v) for k, v in metrics.items()})
+        assert int(state.step) == 5
+    for count in (4, 8):
+        for ours, theirs in zip(losses[count], losses[1], strict=True):
+            assert ours.keys() == theirs.keys()
+            for name in theirs:
+                np.testing.assert_allclose(
+                    ours[name], theirs[name], rtol=1e-3, atol=1e-4
+                )
+
+
+def test_periods_say_which_phases_run(steps):
+    due = [steps[1].phases(step) for step in range(7)]
+    assert due[0] == PHASES
+    assert ["d_r1" in names for names in due] == [True, False, False] * 2 + [True]
+    assert ["g_path" in names for names in due] == [True, False] * 3 + [True]
+    off = make_steps(
+        config_of(r1_weight=0.0, path_weight=0.0), make_mesh(jax.devices()[:1])
+    )
+    assert off.phases(0) == ("d", "g")
+
+
+def test_each_phase_moves_only_its_network(steps, initial):
+    one = steps[1]
+    for phase in PHASES:
+        before = jax.tree.map(np.asarray, initial)
+        batch = one.shard_batch(batch_of(CONFIG))
+        after, metrics = one._steps[phase](one.replicate(before), batch)
+        moved = {
+            name: any(
+                (np.asarray(a) != b).any()
+                for a, b in zip(
+                    jax.tree.leaves(getattr(after, name)),
+                    jax.tree.leaves(getattr(before, name)),
+                    strict=True,
+                )
+            )
+            for name in ("g_params", "d_params", "ema_params", "path_mean")
+        }
+        assert moved == {
+            "g_params": phase.startswith("g"),
+            "d_params": phase.startswith("d"),
+            "ema_params": False,
+            "path_mean": phase == "g_path",
+        }
+        if phase == "g_path":
+            # a <- a + 0.01 (mean length - a)
+            expected = 0.02 + 0.01 * (metrics["path_length"] - 0.02)
+            np.testing.assert_allclose(after.path_mean, expected, rtol=1e-5)
+
+
+def test_the_first_update_of_adam_is_the_corrected_rate(steps, initial):
+    # With beta1 = 0 Adam's first update is the rate times the gradient's sign.
+    one = steps[1]
+    before = jax.tree.map(np.asarray, initial)
+    after, _ = one._steps["d"](one.replicate(before), one.shard_batch(batch_of(CONFIG)))
+    change = np.asarray(after.d_params["final_conv"]["kernel"])
+    change = np.abs(change - before.d_params["final_conv"]["kernel"])
+    # lr n / (n + 1) with n = r1_every = 3.
+    np.testing.assert_allclose(np.median(change), 0.002 * 3 / 4, rtol=1e-3)
+    g, d = optimizers(config_of(r1_weight=0.0).train)
+    updates, _ = d.update({"w": jnp.ones(2)}, d.init({"w": jnp.ones(2)}))
+    np.testing.assert_allclose(updates["w"], -0.002, rtol=1e-4)
+    updates, _ = g.update({"w": jnp.ones(2)}, g.init({"w": jnp.ones(2)}))
+    np.testing.assert_allclose(updates["w"], -0.002 * 2 / 3, rtol=1e-4)
+
+
+def test_the_moving_average_follows(steps, initial):
+    one = steps[1]
+    before = jax.tree.map(np.asarray, initial)
+    after, _ = one.iterate(one.replicate(before), one.shard_batch(batch_of(CONFIG)), 0)
+    decay = 0.5 ** (32 / 10_000)
+    assert ema_decay(CONFIG.train) == decay
+    old = before.ema_params["texture_synthesizer"]["up_0"]["kernel"]
+    new = np.asarray(after.g_params["texture_synthesizer"]["up_0"]["kernel"])
+    found = after.ema_params["texture_synthesizer"]["up_0"]["kernel"]
+    np.testing.assert_allclose(found, old * decay + new * (1 - decay), rtol=1e-6)
+
+
+def test_a_batch_that_the_devices_do_not_divide():
+    with pytest.raises(ValueError, match=r"multiple of 12: .* the nearest is 12$"):
+        check_devices(CONFIG, 6)
+    check_devices(CONFIG, 8)
+    group = dataclasses.replace(CONFIG.model, stddev_group=5)
+    with pytest.raises(ValueError, match=r"stddev_group \(5\); use 15"):
+        check_devices(dataclasses.replace(CONFIG, model=group), 1)
+
+
+def test_options_train_too():
+    settings = {"augment": "color", "coords_weight": 0.0, "path_mean_gradient": False}
+    for form in ("angular_distance", "released_angular_similarity"):
+        config = config_of(batch_size=4, diversity_form=form, **settings)
+        one = make_steps(config, make_mesh(jax.devices()[:1]))
+        state = one.replicate(init_state(config))
+        state, metrics = one.iterate(state, one.shard_batch(batch_of(config)), 0)
+        assert isinstance(state, TrainState)
+        assert "d_coords" not in metrics
+        assert all(np.isfinite(float(value)) for value in metrics.values())
