@@ -13,7 +13,7 @@ import infinitygan_jax
 from infinitygan_jax.cli import errors
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -138,13 +138,17 @@ def describe(
     tiled = planning.tile_operations(plan, model)
     more = tiled / planning.window_operations(plan, model) - 1
     most = writers.writer_of(out).max_bytes(window.height, window.width)
-    program, strips = planning.program_bytes(), planning.host_bytes(plan)
+    program, strips = (
+        planning.program_bytes(),
+        planning.host_bytes(plan),
+    )
     painting = planning.device_bytes(plan, model)
     if device.platform == "cpu":
         total = program + strips + painting * plan.num_devices
-        memory = f"about {_bytes(total)}"
+        memory = f"about {readable_bytes(total)}"
     else:
-        memory = f"about {_bytes(program + strips)}, and {_bytes(painting)} a device"
+        memory = f"about {readable_bytes(program + strips)}"
+        memory += f", and {readable_bytes(painting)} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
@@ -158,7 +162,7 @@ def describe(
         f"memory      {memory}",
         f"operations  {tiled / 1e12:.3g} TFLOP in convolutions, {100 * more:.0f}% more "
         "than in one shot",
-        f"output      {out}, at most {_bytes(most)}",
+        f"output      {out}, at most {readable_bytes(most)}",
     ]
 
 
@@ -219,10 +223,6 @@ def _memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return sys.maxsize
-
-
-def _bytes(number: float) -> str:
-    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
 
 if __name__ == "__main__":

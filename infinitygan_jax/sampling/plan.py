@@ -15,9 +15,13 @@ from infinitygan_jax.geometry import AxisSpans, tile_spans
 POSITION_LIMIT = 2**62  # rows and columns of windows lie in [-2**62, 2**62]
 SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
 MAX_TILE = 4096
-# Float32 copies of a tile's largest layer that are alive at once (measured on CPU).
-_LIVE_LAYERS = 4
-_PROGRAM_BYTES = 350_000_000  # Python, JAX and the compiled function (measured)
+_BEST_TILE = 512  # fastest on a CPU; larger ones leave its caches, smaller repeat more
+_TILE_BYTES = 600_000_000  # what a tile may take where nobody asked for its size
+# Copies of a tile's largest layer that are alive at once, and of the kernels (measured
+# on a CPU: 2.1 to 2.5, and 2).
+_LIVE_LAYERS = 3
+_LIVE_KERNELS = 2
+_PROGRAM_BYTES = 400_000_000  # Python, JAX and compiling (measured)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +162,19 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
     )
 
 
+def default_tile_size(model: ModelConfig) -> int:
+    """Pixels a side of a tile where none is asked for.
+
+    It depends on the model alone, so that a picture is the same on all machines.
+    """
+    # Under four cells a side, most of the work would be margins.
+    least = 4 * model.cell_size
+    size = max(_BEST_TILE, least)
+    while size // 2 >= least and _tile_bytes(model, size) > _TILE_BYTES:
+        size //= 2
+    return size
+
+
 def tile_axes(
     tile: Tile, tile_size: int, num_stages: int
 ) -> tuple[AxisSpans, AxisSpans]:
@@ -213,14 +230,28 @@ def window_operations(plan: Plan, model: ModelConfig) -> int:
 
 
 def device_bytes(plan: Plan, model: ModelConfig) -> int:
-    """Estimated peak memory of one device's batch: its largest layer, several times."""
+    """Estimated peak memory of one device while it paints a batch."""
+    return plan.batch_size * _tile_bytes(model, plan.tile_size) + _kernel_bytes(model)
+
+
+def _tile_bytes(model: ModelConfig, tile_size: int) -> int:
+    """Several times the largest layer."""
     largest, channels = 0, model.structure_width
-    size = plan.tile_size // model.cell_size + geometry.TILE_CELLS_EXTRA
+    size = tile_size // model.cell_size + geometry.TILE_CELLS_EXTRA
     for wide in model.texture_widths[: model.num_stages]:
         largest = max(largest, (2 * size - 1) ** 2 * max(wide, channels // 4))
         size, channels = 2 * size - 5, wide
     width = 2 if model.dtype == "bfloat16" else 4
-    return plan.batch_size * largest * width * _LIVE_LAYERS
+    return _LIVE_LAYERS * largest * width
+
+
+def _kernel_bytes(model: ModelConfig) -> int:
+    width, channels = model.structure_width, model.structure_width
+    numbers = 49 * width * (model.z_local_size + 3 * width + 4 * model.num_coords)
+    for wide in model.texture_widths[: model.num_stages]:
+        numbers += 9 * wide * (channels + wide)
+        channels = wide
+    return 4 * _LIVE_KERNELS * numbers
 
 
 def host_bytes(plan: Plan) -> int:
@@ -249,7 +280,12 @@ def check_memory(plan: Plan, available: int) -> None:
         return
     width = max(1, plan.window.width * available // (2 * need))
     raise ValueError(
-        f"strips of {plan.window.width} pixels would take {need / 1e9:.1f} GB of "
-        f"memory, above this machine's {available / 1e9:.1f} GB; paint parts of up to "
-        f"{width} pixels with --origin, or use a smaller --tile"
+        f"strips of {plan.window.width} pixels would take {readable_bytes(need)} of "
+        f"memory, above this machine's {readable_bytes(available)}; paint parts of up "
+        f"to {width} pixels with --origin, or use a smaller --tile"
     )
+
+
+def readable_bytes(number: int) -> str:
+    """A number of bytes in MB or GB."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"

@@ -27,7 +27,6 @@ MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 # computation, bit for bit, whatever was asked for.
 _BATCH = {"cpu": 1}
 _BATCH_ELSEWHERE = 4
-_TILE = 512  # pixels, where the model's cells divide it
 
 
 class World:
@@ -56,7 +55,7 @@ class World:
           generator_params: its parameters; must not be changed afterwards.
           seed: which picture, 0 to 2**64 - 1.
           tile_size: pixels a side that are painted at once; a multiple of the model's
-            cell size. Default: what is fast here.
+            cell size. Default: what is fast for the model.
           devices: those to paint on. Default: all of this process.
           batch_size: tiles a device paints at once. Default: 1 on a CPU, where it
             keeps windows equal byte for byte; more elsewhere.
@@ -66,7 +65,7 @@ class World:
         """
         devices = list(devices or jax.local_devices())
         if tile_size is None:
-            tile_size = default_tile_size(config)
+            tile_size = planning.default_tile_size(config)
         if batch_size is None:
             batch_size = _BATCH.get(devices[0].platform, _BATCH_ELSEWHERE)
         if batch_size < 1:
@@ -197,11 +196,6 @@ def _place(
     row, col = tile.row * plan.tile_size, tile.col * plan.tile_size
     place = slice(left - plan.window.left, right - plan.window.left)
     strip[:, place] = pixels[top - row : bottom - row, left - col : right - col]
-
-
-def default_tile_size(config: ModelConfig) -> int:
-    """Pixels a side of a tile where none is asked for; a multiple of the cell size."""
-    return max(_TILE, config.cell_size)
 
 
 def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:

@@ -130,3 +130,21 @@ def test_memory_does_not_grow_with_height():
     tall = Plan(Window(0, 0, 2**30, 4096), 512)
     assert planning.host_bytes(tall) == planning.host_bytes(low)
     assert planning.device_bytes(tall, model) == planning.device_bytes(low, model)
+
+
+def test_default_tiles_are_valid_and_bounded():
+    for patch in (17, 29, 53, 101, 197, 389, 773, 1541):
+        model = config.ModelConfig(patch_size=patch)
+        size = planning.default_tile_size(model)
+        planning.check_tile_size(size, model)
+        plan = Plan(Window(0, 0, 9, 9), size)
+        # A tile's layers, and the kernels that any tile needs.
+        kernels = planning.device_bytes(Plan(plan.window, model.cell_size), model)
+        assert planning.device_bytes(plan, model) <= 600e6 + kernels
+
+
+def test_memory_that_is_not_there_is_refused():
+    plan = Plan(Window(0, 0, 1000, 10**6), 512)  # 3 strips of 1.536 GB, and tiles
+    planning.check_memory(plan, 5 * 10**9)
+    with pytest.raises(ValueError, match=r"4\.61 GB.*4\.00 GB.*--origin"):
+        planning.check_memory(plan, 4 * 10**9)

@@ -1,5 +1,7 @@
 """The tile function: the generator's own window, wherever and on how many devices."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,9 +102,8 @@ def test_the_style_is_mapped_once():
     """The tile function takes the mapped style and never the mapping network."""
     look = tiles.make_look(tiny.MODEL, tiny.params(), SEED)
     generator = make_generator(tiny.MODEL)
-    style = generator.apply(
-        {"params": tiny.params()}, look.z_global[None], method="mapping"
-    )
+    mapping = jax.jit(functools.partial(generator.apply, method="mapping"))
+    style = mapping({"params": tiny.params()}, look.z_global[None])
     np.testing.assert_allclose(look.style, style[0], rtol=1e-5, atol=1e-6)
     broken = tiny.params() | {"mapping_network": {}}
     inputs = tiles.tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
+from infinitygan_jax.sampling.plan import readable_bytes
 from infinitygan_jax.sampling.writers import png
 from infinitygan_jax.sampling.writers.base import Writer
 
@@ -58,10 +59,7 @@ def check_output(path: str | os.PathLike, height: int, width: int) -> None:
     need, free = writer.max_bytes(height, width), shutil.disk_usage(folder).free
     if need > free:
         raise ValueError(
-            f"a picture of {width}x{height} may need {_bytes(need)} and {folder} has "
-            f"{_bytes(free)} free; free some space or choose another folder with --out"
+            f"a picture of {width}x{height} may need {readable_bytes(need)} and "
+            f"{folder} has {readable_bytes(free)} free; free some space or choose "
+            "another folder with --out"
         )
-
-
-def _bytes(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"

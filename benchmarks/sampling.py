@@ -1,0 +1,96 @@
+"""The tile function's rate by the machine's: ``python -m benchmarks.sampling``.
+
+This machine's matrix-product rate is measured before, between and after, in the same
+run, as other programs may take their share of it at any time.
+"""
+
+import argparse
+import functools
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import machine
+from infinitygan_jax import config as config_lib
+from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import tiles
+
+MODELS = ("landscape", "landscape_lite")
+
+
+def random_params(model: config_lib.ModelConfig) -> dict:
+    """Normal parameters of the generator's shapes; their values cost no time."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda key: init_generator(model, key), jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf: rng.standard_normal(leaf.shape, np.float32), shapes
+    )
+
+
+def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> None:
+    """Prints the rates of one model on the first device."""
+    module = importlib.import_module(f"configs.{name}")
+    model = config_lib.from_mapping(module.get_config()).model
+    tile_size = tile_size or planning.default_tile_size(model)
+    planning.check_tile_size(tile_size, model)
+    mesh = tiles.make_mesh(jax.devices()[:1])
+    params = random_params(model)
+    look = tiles.make_look(model, params, 0)
+    batch = [planning.Tile(0, index) for index in range(batch_size)]
+    inputs = tiles.tile_inputs(model, tile_size, batch)
+    arguments = *tiles.replicate((params, look), mesh), tiles.split(inputs, mesh)
+    paint = functools.partial(tiles.tile_function(model, tile_size, mesh), *arguments)
+    operations = batch_size * planning.operations(model, tile_size, tile_size)
+    walls = _rounds(paint, operations, rounds, time.perf_counter)
+    pixels = max(walls[0]) / operations * batch_size * tile_size**2 * 1e3
+    print(f"{name}: tile {tile_size}, batch {batch_size}, {model.dtype}")
+    print(f"  painting        {max(walls[0]):8.1f} GFLOP/s, {pixels:.3f} megapixels/s")
+    print(f"  matrix product  {max(walls[1]):8.1f} GFLOP/s")
+    print(f"  share           {_share(*walls)}", flush=True)
+    if jax.default_backend() == "cpu":
+        # Where other programs run too, this says more.
+        times = _rounds(paint, operations, rounds, time.process_time)
+        print(f"  by CPU time     {_share(*times)}", flush=True)
+
+
+def _rounds(
+    paint: Callable[[], Any], operations: int, rounds: int, clock: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    """GFLOP/s of painting and of the matrix product, in turns."""
+    rates, products = [], []
+    for _ in range(rounds):
+        products.append(machine.matmul_rate(clock=clock))
+        seconds = machine.best_seconds(paint, repeats=2, clock=clock)
+        rates.append(operations / 1e9 / seconds)
+    products.append(machine.matmul_rate(clock=clock))
+    return rates, products
+
+
+def _share(rates: list[float], products: list[float]) -> str:
+    pairs = zip(rates, products, products[1:], strict=False)
+    shares = [200 * rate / (before + after) for rate, before, after in pairs]
+    best = 100 * max(rates) / max(products)
+    return f"{best:8.0f} % (by round {', '.join(f'{each:.0f}' for each in shares)})"
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=MODELS, action="append")
+    parser.add_argument("--tile", type=int, help="pixels a side (default: the model's)")
+    parser.add_argument("--batch", type=int, default=1, help="tiles at once")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    device = jax.devices()[0]
+    print(f"{device.device_kind}, jax {jax.__version__}")
+    for name in args.model or MODELS:
+        measure(name, args.tile, args.batch, args.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Export: a workdir's model in one file that sampling takes."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.cli import export
+from infinitygan_jax.training import checkpoint
+from tests.sampling import tiny
+
+
+@pytest.fixture
+def workdir(tmp_path, monkeypatch):
+    """A workdir in name; loading one is tested with the checkpoints."""
+    bundle = bundle_lib.Bundle(tiny.CONFIG, tiny.params(), info={"step": "12"})
+    monkeypatch.setattr(checkpoint, "load_for_sampling", lambda _: bundle)
+    monkeypatch.chdir(tmp_path)
+    return "workdir"
+
+
+def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
+    export.main([workdir, "a.safetensors", "--info", "data=five = 5", "--info", "m=2c"])
+    loaded = bundle_lib.load("a.safetensors")
+    assert loaded.config == tiny.CONFIG
+    assert loaded.info == {"step": "12", "data": "five = 5", "m": "2c"}
+    jax.tree.map(np.testing.assert_array_equal, loaded.generator, tiny.params())
+    out = capsys.readouterr().out
+    assert re.search(rf"^a\.safetensors: [\d.]+ MB, digest {loaded.digest}$", out, re.M)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], ["WORKDIR", "FILE"]),
+        (["workdir", "a.npz"], ["a.npz", ".safetensors"]),
+        (["workdir", "no/a.safetensors"], ["no", "does not exist"]),
+        (["workdir", "a.safetensors", "--info", "x"], ["--info (x)", "KEY=VALUE"]),
+        (["workdir", "a.safetensors", "--inof", "x=y"], ["--inof", "--info"]),
+    ],
+)
+def test_bad_input_is_one_line_and_no_file(workdir, tmp_path, capsys, options, words):
+    with pytest.raises(SystemExit) as end:
+        export.main(options)
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"error: [^\n]+\n", err)
+    for word in words:
+        assert word in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_workdir_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        export.main(["nowhere", "a.safetensors"])
+    assert end.value.code == 2
+    assert re.fullmatch(r"error: [^\n]*nowhere[^\n]+\n", capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())

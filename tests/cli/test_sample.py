@@ -1,0 +1,230 @@
+"""run_sample.py: a picture as asked for, or one line, status 2 and no file."""
+
+import collections
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.cli import sample
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.world import World
+from tests.sampling import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _world(**options):
+    return World(tiny.MODEL, tiny.params(), tile_size=32, **options)
+
+
+def test_the_picture_is_the_worlds_window(folder, model, capsys):
+    sample.main(
+        f"--size 70x45 --checkpoint {model} --seed 3 --tile 32 --out a.png".split()
+    )
+    with PIL.Image.open("a.png") as file:
+        picture, texts = np.asarray(file), dict(file.text)
+    # 45 rows around row 0: the first is -(45 // 2).
+    np.testing.assert_array_equal(picture, _world(seed=3)[-22:23, 0:70])
+    digest = bundle_lib.load(model).digest
+    assert texts["Checkpoint digest"] == digest
+    assert texts["Seed"] == "3"
+    assert texts["Origin"] == "-22,0"
+    assert texts["Size"] == "70x45"
+    assert texts["Tile"] == "32"
+    assert texts["Software"].startswith("infinitygan_jax ")
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"a\.png: [\d.]+ s, [\d.]+ megapixels a second\n", out)
+    assert "100%" in err  # the progress bar
+    assert os.listdir() == ["a.png"]
+
+
+@pytest.mark.parametrize("origin", ["--origin -100,20", "--origin=-100,20"])
+def test_an_origin_may_be_negative(folder, model, origin):
+    options = f"--size 40x33 {origin} --checkpoint {model} --tile 32 --out a.png"
+    sample.main(options.split())
+    with PIL.Image.open("a.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), _world()[-100:-67, 20:60])
+
+
+def test_the_default_name_says_what_it_is(folder, model):
+    options = f"--size 8x4 --checkpoint {model} --tile 32"
+    sample.main(options.split())
+    sample.main([*options.split(), "--origin", "-100,20", "--seed", "7"])
+    assert sorted(os.listdir()) == [
+        "tiny-seed0-8x4.png",
+        "tiny-seed7-8x4-at-100,20.png",
+    ]
+
+
+def test_dry_run_prints_the_plan_and_compiles_nothing(folder, model, capsys):
+    with jax.log_compiles():
+        sample.main(f"--size 100x70 --checkpoint {model} --tile 32 --dry_run".split())
+    out, err = capsys.readouterr()
+    assert not os.listdir()
+    assert "100x70 px, rows -35 to 34, columns 0 to 99" in out
+    # Rows -35..34 meet 4 rows of tiles from -64 on, columns 0..99 meet 4.
+    assert "4 rows x 4 columns of 32x32 px: 16 tiles" in out
+    assert f"{len(jax.devices())} x cpu, 1 tile each at once: 2 steps" in out
+    tera = 16 * planning.operations(tiny.MODEL, 32, 32) / 1e12
+    assert f"{tera:.3g} TFLOP" in out
+    for word in ("memory", "more than in one shot", "tiny-seed0-100x70.png"):
+        assert word in out
+    assert "ompil" not in err
+
+
+def _refused(capsys, options, *words):
+    """One line on stderr with these words, status 2, and nothing new in the folder."""
+    before = sorted(os.listdir())
+    with pytest.raises(SystemExit) as end:
+        sample.main(options)
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    err = re.sub(r"^\r[^\n]*tile/s\]\n", "", err)  # the progress bar, where one began
+    assert re.fullmatch(r"error: [^\n]+\n", err), err
+    for word in words:
+        assert word in err
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], ["--size"]),
+        (["--size", "0x10"], ["0x10", "at least 1x1"]),
+        (["--size", "10x0"], ["10x0", "at least 1x1"]),
+        (["--size", "-5x10"], ["-5x10", "at least 1x1"]),
+        (["--size", "10"], ["--size (10)", "WIDTHxHEIGHT", "4096x4096"]),
+        (["--size", "axb"], ["--size (axb)", "WIDTHxHEIGHT"]),
+        (["--size", "1.5x2"], ["--size (1.5x2)", "WIDTHxHEIGHT"]),
+        (["--size", "10x10x10"], ["WIDTHxHEIGHT"]),
+        (["--size", ""], ["WIDTHxHEIGHT"]),
+        (["--size", "9999999999x2"], ["at most 2147483647"]),
+        (["--size", "9" * 5000 + "x2"], []),
+        (["--size", "8x8", "--origin", "5"], ["--origin (5)", "Y,X"]),
+        (["--size", "8x8", "--origin", "a,b"], ["--origin (a,b)", "Y,X"]),
+        (["--size", "8x8", "--origin", "-1,"], ["--origin (-1,)", "Y,X"]),
+        (["--size", "8x8", "--origin", f"{2**62},0"], ["rows", "2**62"]),
+        (["--size", "8x8", "--seed", "-1"], ["seed (-1)", "2**64"]),
+        (["--size", "8x8", "--seed", str(2**64)], ["seed", "2**64"]),
+        (["--size", "8x8", "--seed", "abc"], ["--seed", "abc"]),
+        (["--size", "8x8", "--tile", "30"], ["tile (30)", "nearest is 32"]),
+        (["--size", "8x8", "--tile", "0"], ["tile (0)", "nearest is 4"]),
+        (["--size", "8x8", "--tile", "-4"], ["tile (-4)", "nearest is 4"]),
+        (["--size", "8x8", "--tile", "99999"], ["tile (99999)", "nearest is 4096"]),
+        (["--size", "8x8", "--out", "a.jpg"], ["'.jpg'", ".png"]),
+        (["--size", "8x8", "--out", "a"], ["''", ".png"]),
+        (["--size", "8x8", "--out", "no/a.png"], ["no", "does not exist"]),
+        (["--size", "8x8", "--out", "/proc/a.png"], ["/proc", "cannot be written"]),
+        (["--size", "8x8", "--out", "x" * 300 + ".png"], ["name too long"]),
+        (["--size", "8x8", "--sede", "1"], ["--sede", "--seed"]),
+        (["--size", "8x8", "word"], ["word"]),
+    ],
+)
+def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words):
+    _refused(capsys, ["--checkpoint", model, *options], *words)
+
+
+def test_bad_checkpoints_are_one_line_and_no_file(folder, model, capsys):
+    def refused(checkpoint, *words):
+        options = ["--size", "8x8", "--out", "a.png", "--checkpoint", str(checkpoint)]
+        _refused(capsys, options, *words)
+
+    refused("nowhere", "nowhere", "does not exist", "workdir")
+    data = pathlib.Path(model).read_bytes()
+    pathlib.Path("cut.safetensors").write_bytes(data[: len(data) // 2])
+    refused("cut.safetensors", "cut.safetensors", "again")
+    altered = bytearray(data)
+    altered[-9] ^= 64
+    pathlib.Path("altered.safetensors").write_bytes(altered)
+    refused("altered.safetensors", "digest")
+    pathlib.Path("text.safetensors").write_text("hello")
+    refused("text.safetensors", "text.safetensors")
+    pathlib.Path("empty").mkdir()
+    refused("empty", "empty", "workdir")
+    params = dict(tiny.params())
+    del params["mapping_network"]
+    bundle_lib.save("other.safetensors", bundle_lib.Bundle(tiny.CONFIG, params))
+    refused("other.safetensors", "mapping_network", "missing")
+
+
+def test_too_little_disk_or_memory_is_one_line(folder, model, capsys, monkeypatch):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 2 * 10**6))
+    options = ["--checkpoint", model, "--size"]
+    _refused(capsys, [*options, "1000x1000"], "3.1 MB", "2.0 MB free")
+    monkeypatch.setattr(sample, "_memory", lambda: 10**6)
+    # Three strips of 16 rows of 10000 x 3 bytes (1.44 MB) and a few tiles.
+    options += ["10000x20", "--tile", "16"]
+    _refused(capsys, options, "1.5 MB", "1.0 MB", "--origin")
+
+
+def test_an_error_while_writing_leaves_no_file(folder, model, capsys, monkeypatch):
+    def fail(*args, **kwargs):
+        yield np.zeros((4, 8, 3), np.uint8)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(World, "strips", fail)
+    _refused(capsys, ["--checkpoint", model, "--size", "8x8"], "No space left")
+
+
+def test_an_interrupt_leaves_no_file(folder, model):
+    command = [sys.executable, str(ROOT / "run_sample.py"), "--size", "3000x3000"]
+    command += ["--checkpoint", model, "--tile", "16", "--out", "a.png"]
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    part = folder / "a.png.part"
+    while time.monotonic() < deadline and process.poll() is None:
+        if part.exists() and part.stat().st_size > 10_000:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not os.listdir()
+
+
+def test_help_does_not_wait_for_jax():
+    code = "import sys; from infinitygan_jax.cli import sample; "
+    code += "sys.exit('jax' in sys.modules or 'flax' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "run_sample.py"), "--help"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for option in ("--size", "--checkpoint", "--seed", "--origin", "--out", "--tile"):
+        assert option in result.stdout
