@@ -178,7 +178,7 @@ class ToRGB(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (3,))
         if style.ndim == 2:
             # Scaling the kernel costs nothing beside scaling the features.
-            weights = (scale[:, 0, 0, :, None] * kernel).astype(x.dtype)
+            weights = (scale[:, 0, 0, :, None] * kernel[None]).astype(x.dtype)
             rgb = jnp.einsum("bhwi,bio->bhwo", x, weights)
         else:
             rgb = (x * scale.astype(x.dtype)) @ kernel.astype(x.dtype)
