@@ -54,6 +54,17 @@ def test_overlapping_windows_agree(row, col):
         np.testing.assert_array_equal(window, expected)
 
 
+def test_far_places_are_places_of_their_own():
+    """No distance wraps around, whichever bits of the position it is in."""
+    far = [
+        0,
+        *(sign * 2**bits for bits in (5, 15, 16, 31, 32, 48, 61) for sign in (-1, 1)),
+    ]
+    rows = {_world()[place : place + 8, 0:8].tobytes() for place in far}
+    cols = {_world()[0:8, place : place + 8].tobytes() for place in far}
+    assert len(rows | cols) == 2 * len(far) - 1
+
+
 def test_reading_again_gives_the_same_bytes():
     first = _world()[-10:40, 5:70]
     _world()[500:520, 500:520]
