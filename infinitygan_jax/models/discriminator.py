@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models import convolution
+from infinitygan_jax.models.initial import init_params
 from infinitygan_jax.models.layers import EqualConv, EqualDense, activate
 
 NUM_COORDS = 3  # outputs of the coordinate head; the first is the vertical label
@@ -103,4 +104,4 @@ def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " groups"]:
 def init_discriminator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:
     """Fresh float32 parameters of the discriminator."""
     image = jnp.zeros((1, config.patch_size, config.patch_size, 3))
-    return jax.jit(Discriminator(config).init)(key, image)["params"]
+    return init_params(Discriminator(config), key, image)

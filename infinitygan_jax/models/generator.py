@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models.initial import init_params
 from infinitygan_jax.models.layers import Style
 from infinitygan_jax.models.structure import StructureSynthesizer
 from infinitygan_jax.models.texture import MappingNetwork, TextureSynthesizer
@@ -112,4 +112,4 @@ def init_generator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:
             for size in noise_shapes(geometry.PATCH_CELLS, config.num_stages)
         ],
     )
-    return jax.jit(make_generator(config).init)(key, *inputs)["params"]
+    return init_params(make_generator(config), key, *inputs)

@@ -1,8 +1,8 @@
 """Layers of generator and discriminator (spec section 2): equalized and modulated.
 
-Modulation scales the input instead of the kernel (spec section 2, "input-scaling form"):
-the whole batch shares one kernel, no convolution is grouped, and a style may be a vector
-``[b, d]`` or a map ``[b, h, w, d]``.
+Modulation scales the input instead of the kernel (spec section 2, "input-scaling
+form"): the whole batch shares one kernel, no convolution is grouped, and a style may be a
+vector ``[b, d]`` or a map ``[b, h, w, d]``.
 """
 
 import math
@@ -33,7 +33,7 @@ def pixel_norm(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
 def center_crop(
     x: Float[Array, "b H W c"], height: int, width: int
 ) -> Float[Array, "b h w c"]:
-    """The middle ``height`` x ``width`` of a map; the margins left over must be even."""
+    """The middle ``height`` x ``width`` of a map, whose margins must be even."""
     top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
     return x[:, top : top + height, left : left + width]
 

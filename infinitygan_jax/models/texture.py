@@ -57,8 +57,8 @@ class TextureSynthesizer(nn.Module):
 
         Args:
           structure: structure latent of the window's cells.
-          styles: one vector per slot, n = 2k + 1 of them; or 2k style maps, map i of the
-            size of convolution i's input.
+          styles: one vector per slot, n = 2k + 1 of them; or 2k style maps, map i of
+            the size of convolution i's input.
           noise: 2k standard normal maps, map i of the size of convolution i's output.
 
         Returns:

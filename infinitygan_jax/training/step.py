@@ -1,7 +1,8 @@
 """The four pure steps of training (D, R1 of D, G, path length of G) on all devices.
 
-Each is a per-device function mapped by ``shard_map`` over the mesh axis "data": parameters
-are replicated, samples are split, gradients and metrics are means over the devices.
+Each is a per-device function mapped by ``shard_map`` over the mesh axis "data":
+parameters are replicated, samples are split, gradients and metrics are means over the
+devices.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ def check_devices(config: Config, num_devices: int) -> None:
     if batch % unit:
         nearest = max(1, round(batch / unit)) * unit
         raise ValueError(
-            f"train.batch_size ({batch}) must be a multiple of {unit}: every one of the "
+            f"train.batch_size ({batch}) must be a multiple of {unit}: each of the "
             f"{num_devices} devices takes whole pairs; the nearest is {nearest}"
         )
     group = min(config.model.stddev_group, batch)
