@@ -1,12 +1,12 @@
 """Random fields over the unbounded plane: any window of them is a pure function.
 
 Every value is a hash of (seed, stream, row, column) by threefry2x32 with 20 rounds
-(Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), so it does not depend
-on the window, batch, tile or device that asked for it. Rows and columns are 64-bit world
-indices, handled as two 32-bit words, so the plane has no practical edge.
+(Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), so it does not
+depend on the window, batch, tile or device that asked for it. Rows and columns are
+64-bit world indices, handled as two 32-bit words, so the plane has no practical edge.
 
-The algorithm is pinned: a seed and a position must name the same place for ever. Changing
-anything here is changing every picture.
+The algorithm is pinned: a seed and a position must name the same place for ever.
+Changing anything here is changing every picture.
 """
 
 from typing import Any
@@ -109,8 +109,8 @@ def normal_field(
       num_channels: values per cell.
 
     Returns:
-      float32 draws. The bits under them are the same everywhere; the values are the same
-      on one kind of hardware and version, and elsewhere within an ulp or two of erfinv.
+      float32 draws. The bits under them are the same everywhere; the values are the
+      same on one kind of hardware and version, elsewhere to an ulp or two of erfinv.
     """
     row_key = threefry2x32((key[0], key[1]), (rows[:, 0], rows[:, 1]))
     cell = threefry2x32(

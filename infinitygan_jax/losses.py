@@ -75,10 +75,10 @@ def diversity(
     how the batch is spread over devices.
 
     Args:
-      form: "l1", the paper's mean|z1 - z2| / mean|s1 - s2|; "angular_distance", the same
-        ratio of angles between the vectors; or "released_angular_similarity", the public
-        code's ratio of *similarities*, which pulls a pair's structures together and whose
-        slope is infinite where they agree (spec section 6). For comparison only.
+      form: "l1", the paper's mean|z1 - z2| / mean|s1 - s2|; "angular_distance", the
+        same ratio of angles between the vectors; or "released_angular_similarity", the
+        public code's ratio of *similarities*, which pulls a pair's structures together
+        and whose slope is infinite where they agree (spec section 6): for comparison.
       structure: structure latents.
       z_local: the local latents that they were made from.
     """

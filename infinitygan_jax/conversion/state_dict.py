@@ -145,8 +145,8 @@ def _generator_sizes(reader: _Reader) -> dict[str, Any]:
     num_convs = reader.count(_TEXTURE + ".convs.{}.conv.weight")
     if num_convs % 2 or not 2 <= num_convs <= 2 * geometry.MAX_STAGES:
         raise ValueError(
-            f"g/{_TEXTURE}.convs has {num_convs} convolutions and must have two for each "
-            f"of 1 to {geometry.MAX_STAGES} stages"
+            f"g/{_TEXTURE}.convs has {num_convs} convolutions and must have two for "
+            f"each of 1 to {geometry.MAX_STAGES} stages"
         )
     num_stages = num_convs // 2
     width, first_inputs = reader.shape(f"{_STRUCTURE}.0.conv.conv.weight", 5)[1:3]
@@ -154,8 +154,8 @@ def _generator_sizes(reader: _Reader) -> dict[str, Any]:
     num_coords = reader.shape(f"{_STRUCTURE}.1.conv.conv.weight", 5)[2] - width
     if num_coords not in (3, 4):
         raise ValueError(
-            f"g/{_STRUCTURE} takes {num_coords} coordinates and must take 3 (landscape) "
-            "or 4 (plane)"
+            f"g/{_STRUCTURE} takes {num_coords} coordinates and must take 3 "
+            "(landscape) or 4 (plane)"
         )
     return {
         "patch_size": geometry.patch_size_of(num_stages),

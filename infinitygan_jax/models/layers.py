@@ -1,8 +1,8 @@
 """Layers of generator and discriminator (spec section 2): equalized and modulated.
 
 Modulation scales the input instead of the kernel (spec section 2, "input-scaling
-form"): the whole batch shares one kernel, no convolution is grouped, and a style may be a
-vector ``[b, d]`` or a map ``[b, h, w, d]``.
+form"): the whole batch shares one kernel, no convolution is grouped, and a style may be
+a vector ``[b, d]`` or a map ``[b, h, w, d]``.
 """
 
 import math
