@@ -27,6 +27,13 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # over about this many at a time, and several times slower at ten times as many.
 _PIXELS_PER_PIECE = 2000
 
+# Up to this many pixels a kernel gradient of stride 2 is one product for all taps.
+_SMALL_PAIR = 500
+
+# From this many input channels on, a convolution of stride 2 is faster as four of stride
+# 1, one for each parity of row and column, summed.
+_WIDE = 128
+
 # Up to this size (pixels a side times taps a side) a scatter of stride 1 is faster as
 # one matrix product and shifted sums.
 _SMALL_SCATTER = 100
@@ -329,6 +336,13 @@ def _cpu_correlate(x, kernel, stride, padding):
         return jnp.einsum("bhwi,io->bhwo", x[:, ::stride, ::stride], kernel[0, 0])
     if padding:
         return _plain_correlate(x, kernel, stride, padding)
+    if stride == 2 and kernel.shape[:2] == (3, 3) and x.shape[-1] >= _WIDE:
+        x = x[:, : (x.shape[1] - 1) // 2 * 2 + 1, : (x.shape[2] - 1) // 2 * 2 + 1]
+        return sum(
+            _cpu_correlate(x[:, a::2, c::2], kernel[a::2, c::2], 1, 0)
+            for a in (0, 1)
+            for c in (0, 1)
+        )
     # jaxlib 0.10.2 sends convolutions without any padding to a kernel several times
     # slower than its padded ones. One output row more, cropped again, avoids it with
     # the same bits, and the crop fuses with what follows.
@@ -399,15 +413,18 @@ def _cpu_pair(x, y, stride, padding, window):
     if stride == 1:
         x = x[:, : y.shape[1] + window[0] - 1, : y.shape[2] + window[1] - 1]
         return _pair_stride1(x, y)
-    # Taps of equal parity see one phase of x, and there the stride is 1.
-    kernel = jnp.zeros((*window, x.shape[-1], y.shape[-1]), x.dtype)
-    for a in range(min(stride, window[0])):
-        for c in range(min(stride, window[1])):
-            height = y.shape[1] + len(range(a, window[0], stride)) - 1
-            width = y.shape[2] + len(range(c, window[1], stride)) - 1
-            phase = x[:, a::stride, c::stride][:, :height, :width]
-            kernel = kernel.at[a::stride, c::stride].set(_pair_stride1(phase, y))
-    return kernel
+    height, width = y.shape[1:3]
+    taps = [
+        x[:, a : a + stride * height : stride, c : c + stride * width : stride]
+        for a in range(window[0])
+        for c in range(window[1])
+    ]
+    if y.shape[0] * height * width <= _SMALL_PAIR:
+        z = jnp.einsum("bhwi,bhwo->io", jnp.concatenate(taps, axis=-1), y)
+        return z.reshape(*window, x.shape[-1], y.shape[-1])
+    # With y on the left no operand has to be transposed for the matrix product.
+    z = jnp.stack([jnp.einsum("bhwo,bhwi->oi", y, tap) for tap in taps])
+    return z.reshape(*window, y.shape[-1], x.shape[-1]).swapaxes(2, 3)
 
 
 def _pair_stride1(x, y):

@@ -83,6 +83,13 @@ CASES = {
         3,
         (2, 8, 9),
     ),
+    # 2 x 20 x 17 outputs: the kernel gradient as one matrix product for each tap.
+    "stride2_large": (
+        lambda x, k: convolution.conv_valid(x, k, stride=2),
+        lambda x, k: _lax_valid(x, k, stride=2),
+        3,
+        (2, 41, 35),
+    ),
     "stride2_1x1": (
         lambda x, k: convolution.conv_valid(x, k, stride=2),
         lambda x, k: _lax_valid(x, k, stride=2),
@@ -227,6 +234,13 @@ def test_second_gradients_are_those_of_lax(name):
     function, plain, x, kernel = _case(name)
     actual = jax.jit(_second_gradient(function))(x, kernel)
     _agree(actual, jax.jit(_second_gradient(plain))(x, kernel), 3e-5)
+
+
+@pytest.mark.parametrize("name", ["stride2", "stride2_spare_row"])
+def test_the_form_of_wide_layers_agrees(name, monkeypatch):
+    monkeypatch.setattr(convolution, "_WIDE", 1)
+    function, plain, x, kernel = _case(name)
+    _agree(jax.jit(lambda x, k: function(x, k))(x, kernel), plain(x, kernel))
 
 
 @pytest.mark.parametrize("name", CASES)
