@@ -1,6 +1,7 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
+import importlib.metadata
 import os
 import pathlib
 import re
@@ -9,7 +10,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import infinitygan_jax
 from infinitygan_jax.cli import errors
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -189,7 +189,7 @@ def _texts(
     """What a picture says of itself: enough to paint it again."""
     window = plan.window
     return {
-        "Software": f"infinitygan_jax {infinitygan_jax.__version__}",
+        "Software": _software(),
         "Checkpoint": bundle.config.name,
         "Checkpoint digest": bundle.digest,
         "Seed": str(args.seed),
@@ -197,6 +197,13 @@ def _texts(
         "Size": f"{window.width}x{window.height}",
         "Tile": str(plan.tile_size),
     }
+
+
+def _software() -> str:
+    try:
+        return f"infinitygan_jax {importlib.metadata.version('infinitygan_jax')}"
+    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
+        return "infinitygan_jax"
 
 
 def _default_out(args: argparse.Namespace) -> str:
