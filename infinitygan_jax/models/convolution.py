@@ -30,8 +30,8 @@ _PIXELS_PER_PIECE = 2000
 # Up to this many pixels a kernel gradient of stride 2 is one product for all taps.
 _SMALL_PAIR = 500
 
-# From this many input channels on, a convolution of stride 2 is faster as four of stride
-# 1, one for each parity of row and column, summed.
+# From this many input channels on, a convolution of stride 2 is faster as the sum of
+# four of stride 1, one for each parity of row and column.
 _WIDE = 128
 
 # Up to this size (pixels a side times taps a side) a scatter of stride 1 is faster as
