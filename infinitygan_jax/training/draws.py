@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import Config
@@ -53,7 +53,7 @@ def step_key(seed: int, purpose: int, step: Int[Array, ""]) -> PRNGKeyArray:
 
 def sample_keys(
     key: PRNGKeyArray, stream: str, index: Int[Array, " b"]
-) -> PRNGKeyArray:
+) -> Key[Array, " b"]:
     """One key a sample, [b], of a stream of a step's key."""
     stream_key = jax.random.fold_in(key, _STREAMS.index(stream) + 1)
     return jax.vmap(lambda i: jax.random.fold_in(stream_key, i))(index)
@@ -96,7 +96,7 @@ def draw_samples(
 
 
 def _normals(
-    keys: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]
+    keys: Key[Array, " b"], shapes: Sequence[tuple[int, ...]]
 ) -> list[Float[Array, "b *_"]]:
     """Standard normal arrays of these shapes, for each key.
 
@@ -111,7 +111,7 @@ def _normals(
 
 
 def _places(
-    kind: str, keys: PRNGKeyArray
+    kind: str, keys: Key[Array, " b"]
 ) -> tuple[Float[Array, "b 35 35 c"], Float[Array, " b"]]:
     """Random training windows: coordinates and vertical labels (spec section 4)."""
     num_rows = coords.NUM_COLUMNS if kind == "plane" else coords.NUM_STARTS
