@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
+from infinitygan_jax import devices
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
@@ -38,12 +39,12 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
     model = config_lib.from_mapping(module.get_config()).model
     tile_size = tile_size or planning.default_tile_size(model)
     planning.check_tile_size(tile_size, model)
-    mesh = tiles.make_mesh(jax.devices()[:1])
+    mesh = devices.make_mesh(jax.devices()[:1])
     params = random_params(model)
     look = tiles.make_look(model, params, 0)
     batch = [planning.Tile(0, index) for index in range(batch_size)]
     inputs = tiles.tile_inputs(model, tile_size, batch)
-    arguments = *tiles.replicate((params, look), mesh), tiles.split(inputs, mesh)
+    arguments = *devices.replicate((params, look), mesh), devices.split(inputs, mesh)
     paint = functools.partial(tiles.tile_function(model, tile_size, mesh), *arguments)
     operations = batch_size * planning.operations(model, tile_size, tile_size)
     walls = _rounds(paint, operations, rounds, time.perf_counter)

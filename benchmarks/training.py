@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
-from infinitygan_jax import geometry
+from infinitygan_jax import devices, geometry
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.training.state import TrainState, init_state
-from infinitygan_jax.training.step import Steps, make_mesh, make_steps
+from infinitygan_jax.training.step import Steps, make_steps
 
 MODELS = ("landscape", "landscape_lite")
 
@@ -85,7 +85,7 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     )
     train = dataclasses.replace(config.train, batch_size=batch_size)
     config = dataclasses.replace(config, model=model, train=train)
-    steps = make_steps(config, make_mesh(jax.devices()[:1]))
+    steps = make_steps(config, devices.make_mesh(jax.devices()[:1]))
     state = steps.replicate(init_state(config))
     rng = np.random.default_rng(0)
     size = config.model.patch_size

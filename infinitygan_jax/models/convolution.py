@@ -21,22 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
-
-# The kernel gradient is a sum over pixels. Eigen's convolution is fastest when it sums
-# over about this many at a time, and several times slower at ten times as many.
-_PIXELS_PER_PIECE = 2000
-
-# Up to this many pixels a kernel gradient of stride 2 is one product for all taps.
-_SMALL_PAIR = 500
-
-# From this many input channels on, a convolution of stride 2 is faster as the sum of
-# four of stride 1, one for each parity of row and column.
-_WIDE = 128
-
-# Up to this size (pixels a side times taps a side) a scatter of stride 1 is faster as
-# one matrix product and shifted sums.
-_SMALL_SCATTER = 100
+from infinitygan_jax.models import convolution_forms as forms
 
 
 def conv_valid(
@@ -147,7 +132,7 @@ def upsample_rgb(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     for axis in (1, 2):
         before = lax.slice_in_dim(x, 0, x.shape[axis] - 1, axis=axis)
         after = lax.slice_in_dim(x, 1, x.shape[axis], axis=axis)
-        x = _interleave(x, (before + after) * 0.5, axis)
+        x = forms.interleave(x, (before + after) * 0.5, axis)
     return x
 
 
@@ -181,32 +166,19 @@ def _blur_backward(weights, padding, _, g):
 _blur.defvjp(_blur_forward, _blur_backward)
 
 
-def _interleave(even, odd, axis):
-    """Even has n positions along the axis, odd n - 1; the result 2n - 1."""
-    n = even.shape[axis]
-    widths = [(0, 0)] * even.ndim
-    widths[axis] = (0, 1)
-    both = jnp.stack([even, jnp.pad(odd, widths)], axis + 1)
-    shape = (*even.shape[:axis], 2 * n, *even.shape[axis + 1 :])
-    return lax.slice_in_dim(both.reshape(shape), 0, 2 * n - 1, axis=axis)
-
-
-# --- The three maps. ---
-
-
 def _on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
 def _dispatch_correlate(x, kernel, stride, padding):
     if not _on_cpu():
-        return _plain_correlate(x, kernel, stride, padding)
+        return forms.plain_correlate(x, kernel, stride, padding)
     return _correlate(*_equally_varying(x, kernel), stride, padding)
 
 
 def _dispatch_scatter(x, kernel, stride, padding, size):
     if not _on_cpu():
-        return _plain_scatter(x, kernel, stride, padding, size)
+        return forms.plain_scatter(x, kernel, stride, padding, size)
     return _scatter(*_equally_varying(x, kernel), stride, padding, size)
 
 
@@ -214,7 +186,7 @@ def _equally_varying(x, y):
     # Inside shard_map a custom_vjp must return cotangents that vary over the same mesh
     # axes as its arguments. Making the kernel vary out here leaves the sum over devices
     # to the transposition of this cast, as for any built-in operation.
-    x_axes, y_axes = _varying_axes(x), _varying_axes(y)
+    x_axes, y_axes = forms.varying_axes(x), forms.varying_axes(y)
     if y_axes - x_axes:
         x = lax.pcast(x, tuple(y_axes - x_axes), to="varying")
     if x_axes - y_axes:
@@ -222,21 +194,21 @@ def _equally_varying(x, y):
     return x, y
 
 
-def _varying_axes(x) -> frozenset:
-    # jax 0.10 moved a type's set of varying mesh axes from `vma` to `mat.varying`.
-    kind = jax.typeof(x)
-    if hasattr(kind, "mat"):
-        return kind.mat.varying
-    return getattr(kind, "vma", frozenset())
-
-
 def _swap(kernel):
     return kernel.swapaxes(2, 3)
 
 
+def _in_float32(function, x, y, *arguments):
+    # No CPU convolution is faster in bfloat16, and sums in float32 are better.
+    dtype = x.dtype
+    if dtype == jnp.bfloat16:
+        x, y = x.astype(jnp.float32), y.astype(jnp.float32)
+    return function(x, y, *arguments).astype(dtype)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _correlate(x, kernel, stride, padding):
-    return _in_float32(_cpu_correlate, x, kernel, stride, padding)
+    return _in_float32(forms.cpu_correlate, x, kernel, stride, padding)
 
 
 def _correlate_forward(x, kernel, stride, padding):
@@ -253,7 +225,7 @@ def _correlate_backward(stride, padding, saved, g):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _scatter(x, kernel, stride, padding, size):
-    return _in_float32(_cpu_scatter, x, kernel, stride, padding, size)
+    return _in_float32(forms.cpu_scatter, x, kernel, stride, padding, size)
 
 
 def _scatter_forward(x, kernel, stride, padding, size):
@@ -270,7 +242,7 @@ def _scatter_backward(stride, padding, size, saved, g):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _pair(x, y, stride, padding, window):
-    return _in_float32(_cpu_pair, x, y, stride, padding, window)
+    return _in_float32(forms.cpu_pair, x, y, stride, padding, window)
 
 
 def _pair_forward(x, y, stride, padding, window):
@@ -288,179 +260,3 @@ def _pair_backward(stride, padding, window, saved, g):
 _correlate.defvjp(_correlate_forward, _correlate_backward)
 _scatter.defvjp(_scatter_forward, _scatter_backward)
 _pair.defvjp(_pair_forward, _pair_backward)
-
-
-# --- Forms for accelerators. ---
-
-
-def _plain_correlate(x, kernel, stride, padding):
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        ((padding, padding), (padding, padding)),
-        dimension_numbers=_LAYOUT,
-    )
-
-
-def _plain_scatter(x, kernel, stride, padding, size):
-    # A transposed convolution correlates the zero-stuffed input with the flipped
-    # kernel. Positions that no input reaches lie beyond the last one.
-    pads = []
-    for n, k, out in zip(x.shape[1:3], kernel.shape[:2], size, strict=True):
-        low = k - 1 - padding
-        pads.append((low, out - (stride * (n - 1) + 1) - low + k - 1))
-    return lax.conv_general_dilated(
-        x,
-        kernel[::-1, ::-1],
-        (1, 1),
-        pads,
-        lhs_dilation=(stride, stride),
-        dimension_numbers=_LAYOUT,
-    )
-
-
-# --- Forms for a CPU. ---
-
-
-def _in_float32(function, x, y, *arguments):
-    # No CPU convolution is faster in bfloat16, and sums in float32 are better.
-    dtype = x.dtype
-    if dtype == jnp.bfloat16:
-        x, y = x.astype(jnp.float32), y.astype(jnp.float32)
-    return function(x, y, *arguments).astype(dtype)
-
-
-def _cpu_correlate(x, kernel, stride, padding):
-    if kernel.shape[:2] == (1, 1) and padding == 0:
-        return jnp.einsum("bhwi,io->bhwo", x[:, ::stride, ::stride], kernel[0, 0])
-    if padding:
-        return _plain_correlate(x, kernel, stride, padding)
-    if stride == 2 and kernel.shape[:2] == (3, 3) and x.shape[-1] >= _WIDE:
-        x = x[:, : (x.shape[1] - 1) // 2 * 2 + 1, : (x.shape[2] - 1) // 2 * 2 + 1]
-        return sum(
-            _cpu_correlate(x[:, a::2, c::2], kernel[a::2, c::2], 1, 0)
-            for a in (0, 1)
-            for c in (0, 1)
-        )
-    # jaxlib 0.10.2 sends convolutions without any padding to a kernel several times
-    # slower than its padded ones. One output row more, cropped again, avoids it with
-    # the same bits, and the crop fuses with what follows.
-    rows = (x.shape[1] - kernel.shape[0]) // stride + 1
-    spare = rows * stride + kernel.shape[0] - x.shape[1]
-    y = lax.conv_general_dilated(
-        x, kernel, (stride, stride), ((0, spare), (0, 0)), dimension_numbers=_LAYOUT
-    )
-    return y[:, :rows]
-
-
-def _cpu_scatter(x, kernel, stride, padding, size):
-    k = kernel.shape[0]
-    if stride == 2 and kernel.shape[:2] == (3, 3):
-        return _scatter_phases(x, kernel, padding, size)
-    if stride == 1 and max(x.shape[1:3]) * k <= _SMALL_SCATTER:
-        return _scatter_taps(x, kernel, padding, size)
-    return _plain_scatter(x, kernel, stride, padding, size)
-
-
-def _scatter_taps(x, kernel, padding, size):
-    # One matrix product for all taps, then shifted sums. The convolution would also
-    # multiply the kernel with the margin of zeros, most of the work where x is small.
-    taps = jnp.einsum("bhwi,klio->bhwklo", x, kernel)
-    height, width = x.shape[1:3]
-    out = 0
-    for a in range(kernel.shape[0]):
-        low = a - padding
-        row = 0
-        for c in range(kernel.shape[1]):
-            left = c - padding
-            row += _place(taps[:, :, :, a, c], 2, left, size[1] - width - left)
-        out += _place(row, 1, low, size[0] - height - low)
-    return out
-
-
-def _place(x, axis, low, high):
-    config = [(0, 0, 0)] * x.ndim
-    config[axis] = (low, high, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), config)
-
-
-def _scatter_phases(x, kernel, padding, size):
-    """Stride 2, 3x3: four small convolutions, one for each parity of row and column."""
-    # With one position cropped a side, out[2 i] = x[i] kernel[1] and
-    # out[2 i + 1] = x[i] kernel[2] + x[i + 1] kernel[0]. A margin of zeros around x
-    # gives the positions that other croppings keep.
-    margin = 0 if (padding, size[0] % 2, size[1] % 2) == (1, 1, 1) else 1
-    if margin:
-        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    middle, outer = slice(1, 2), slice(None, None, -2)
-
-    def phase(rows, columns):
-        return _cpu_correlate(x, kernel[rows, columns], 1, 0)
-
-    out = _interleave(
-        _interleave(phase(middle, middle), phase(middle, outer), axis=2),
-        _interleave(phase(outer, middle), phase(outer, outer), axis=2),
-        axis=1,
-    )
-    start = 2 * margin - 1 + padding
-    return out[:, start : start + size[0], start : start + size[1]]
-
-
-def _cpu_pair(x, y, stride, padding, window):
-    if padding:
-        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    if stride == 1:
-        x = x[:, : y.shape[1] + window[0] - 1, : y.shape[2] + window[1] - 1]
-        return _pair_stride1(x, y)
-    height, width = y.shape[1:3]
-    taps = [
-        x[:, a : a + stride * height : stride, c : c + stride * width : stride]
-        for a in range(window[0])
-        for c in range(window[1])
-    ]
-    if y.shape[0] * height * width <= _SMALL_PAIR:
-        z = jnp.einsum("bhwi,bhwo->io", jnp.concatenate(taps, axis=-1), y)
-        return z.reshape(*window, x.shape[-1], y.shape[-1])
-    # With y on the left no operand has to be transposed for the matrix product.
-    z = jnp.stack([jnp.einsum("bhwo,bhwi->oi", y, tap) for tap in taps])
-    return z.reshape(*window, y.shape[-1], x.shape[-1]).swapaxes(2, 3)
-
-
-def _pair_stride1(x, y):
-    """Sums x[i + a] y[i] over samples and pixels, in pieces of a favourable size."""
-    batch, height, width = y.shape[:3]
-    window = (x.shape[1] - height + 1, x.shape[2] - width + 1)
-    if window == (1, 1):
-        return jnp.einsum("bhwi,bhwo->io", x, y)[None, None]
-    if batch * height * width <= _PIXELS_PER_PIECE:
-        return _pair_piece(x, y)
-    pieces = max(1, round(height * width / _PIXELS_PER_PIECE))
-    rows = -(-height // pieces)
-
-    def add_sample(total, pair):
-        x, y = pair
-        for top in range(0, height, rows):
-            strip = x[None, top : top + rows + window[0] - 1]
-            total += _pair_piece(strip, y[None, top : top + rows])
-        return total, None
-
-    zero = jnp.zeros((*window, x.shape[-1], y.shape[-1]), x.dtype)
-    axes = tuple(_varying_axes(x) | _varying_axes(y))
-    if axes:
-        zero = lax.pcast(zero, axes, to="varying")
-    return lax.scan(add_sample, zero, (x, y))[0]
-
-
-def _pair_piece(x, y):
-    # The channels of x are the samples of this convolution and y is its kernel. The
-    # transpositions are written out because XLA's CPU compiler, left to choose layouts
-    # inside a loop, falls back to scalar code (a hundred times slower).
-    z = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        y.transpose(1, 2, 0, 3),
-        (1, 1),
-        "VALID",
-        dimension_numbers=_LAYOUT,
-    )
-    return z.transpose(1, 2, 0, 3)

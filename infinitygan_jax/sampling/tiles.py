@@ -12,16 +12,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8, UInt32
 
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.devices import AXIS
 from infinitygan_jax.models.generator import make_generator, slot_styles
 from infinitygan_jax.sampling import plan as planning
-
-AXIS = "data"
 
 
 class Look(NamedTuple):
@@ -159,35 +158,14 @@ def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
     return jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
-def make_mesh(devices: Sequence[jax.Device]) -> Mesh:
-    """One axis over devices."""
-    # Without the axis type the mesh would be explicit, which the networks are not for.
-    return jax.make_mesh(
-        (len(devices),),
-        (AXIS,),
-        axis_types=(jax.sharding.AxisType.Auto,),
-        devices=devices,
-    )
-
-
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts a copy of every array on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, P()))
-
-
-def split(tree: Any, mesh: Mesh) -> Any:
-    """Puts an equal share of every array's leading axis on each device."""
-    return jax.device_put(tree, NamedSharding(mesh, P(AXIS)))
-
-
 @functools.lru_cache(maxsize=32)
 def tile_function(
     model: ModelConfig, tile_size: int, mesh: Mesh
 ) -> Callable[[Mapping[str, Any], Look, TileInputs], UInt8[Array, "b t t 3"]]:
     """The compiled function of a model and tile size, mapped over all devices.
 
-    It takes parameters and look on every device (`replicate`) and a batch that is
-    split over them (`split`).
+    It takes parameters and look on every device (`devices.replicate`) and a batch that
+    is split over them (`devices.split`).
     """
     # lru_cache: worlds of one model share the compiled function.
     paint = functools.partial(paint_tiles, model, tile_size)

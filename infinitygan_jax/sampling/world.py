@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import devices as device_lib
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.generator import init_generator
@@ -82,13 +83,13 @@ class World:
 
     @functools.cached_property
     def _mesh(self) -> jax.sharding.Mesh:
-        return tiles.make_mesh(self.devices)
+        return device_lib.make_mesh(self.devices)
 
     @functools.cached_property
     def _on_devices(self) -> tuple[Mapping[str, Any], tiles.Look]:
         """Parameters and look on every device."""
         look = tiles.make_look(self.config, self._generator_params, self.seed)
-        return tiles.replicate((self._generator_params, look), self._mesh)
+        return device_lib.replicate((self._generator_params, look), self._mesh)
 
     @classmethod
     def load(
@@ -175,7 +176,7 @@ class World:
         for step in plan.steps():
             fillers = [step[-1]] * (plan.tiles_per_step - len(step))
             inputs = tiles.tile_inputs(self.config, self.tile_size, step + fillers)
-            inputs = tiles.split(inputs, self._mesh)
+            inputs = device_lib.split(inputs, self._mesh)
             ahead.append((step, paint(*self._on_devices, inputs)))
             if len(ahead) > 1:
                 former, painted = ahead.popleft()

@@ -5,7 +5,7 @@ parameters are replicated, samples are split, gradients and metrics are means ov
 devices.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,29 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
-from infinitygan_jax import losses
+from infinitygan_jax import devices, losses
 from infinitygan_jax.config import Config
+from infinitygan_jax.devices import AXIS
 from infinitygan_jax.models.discriminator import Discriminator
 from infinitygan_jax.models.generator import make_generator, slot_styles
 from infinitygan_jax.training import draws
 from infinitygan_jax.training.state import TrainState, ema_decay, optimizers
 
-AXIS = "data"
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
 Gradients = Mapping[str, Any]
-
-
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
-    """A mesh of one axis "data" over all devices, in the order of their processes."""
-    devices = jax.devices() if devices is None else devices
-    # Not jax.make_mesh, which may reorder devices: a process's samples are consecutive.
-    kinds = (jax.sharding.AxisType.Auto,)
-    return jax.sharding.Mesh(np.asarray(devices), (AXIS,), axis_types=kinds)
 
 
 def check_devices(config: Config, num_devices: int) -> None:
@@ -103,21 +94,11 @@ class Steps:
 
     def replicate(self, tree: Any) -> Any:
         """Puts a copy of every array on every device."""
-        sharding = NamedSharding(self.mesh, P())
-        if jax.process_count() == 1:
-            return jax.device_put(tree, sharding)
-        return jax.tree.map(
-            lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)),
-            tree,
-        )
+        return devices.replicate(tree, self.mesh)
 
     def shard_batch(self, local: Mapping[str, np.ndarray]) -> Batch:
         """This process's samples as its part of the batch over all devices."""
-        sharding = NamedSharding(self.mesh, P(AXIS))
-        return {
-            name: jax.make_array_from_process_local_data(sharding, value)
-            for name, value in local.items()
-        }
+        return devices.split(dict(local), self.mesh)
 
     def phases(self, step: int) -> tuple[str, ...]:
         """The optimizer steps of training step ``step``, in order."""
@@ -152,7 +133,7 @@ class Steps:
 
 def make_steps(config: Config, mesh: jax.sharding.Mesh | None = None) -> Steps:
     """The compiled steps of a configuration, on all devices unless told otherwise."""
-    return Steps(config, make_mesh() if mesh is None else mesh)
+    return Steps(config, devices.make_mesh() if mesh is None else mesh)
 
 
 def _update(

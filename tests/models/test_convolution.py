@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from infinitygan_jax.models import convolution
+from infinitygan_jax.models import convolution, convolution_forms
 
 
 def _normal(seed, *shape):
@@ -238,7 +238,7 @@ def test_second_gradients_are_those_of_lax(name):
 
 @pytest.mark.parametrize("name", ["stride2", "stride2_spare_row"])
 def test_the_form_of_wide_layers_agrees(name, monkeypatch):
-    monkeypatch.setattr(convolution, "_WIDE", 1)
+    monkeypatch.setattr(convolution_forms, "_WIDE", 1)
     function, plain, x, kernel = _case(name)
     _agree(jax.jit(lambda x, k: function(x, k))(x, kernel), plain(x, kernel))
 

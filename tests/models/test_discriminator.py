@@ -10,8 +10,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.devices import make_mesh
 from infinitygan_jax.models.discriminator import Discriminator, init_discriminator
-from infinitygan_jax.training.step import make_mesh
 
 MODEL = ModelConfig(
     patch_size=17, discriminator_widths=(8, 6, 4), stddev_group=4, texture_widths=(4,)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax import coords, fields, geometry
+from infinitygan_jax import coords, devices, fields, geometry
 from infinitygan_jax.models.generator import make_generator
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.plan import Tile
@@ -48,7 +48,7 @@ def _one_shot(row_cell, col_cell, rows, cols):
 
 
 def _painted(tile_size, batch, look=None):
-    mesh = tiles.make_mesh(jax.devices()[:1])
+    mesh = devices.make_mesh(jax.devices()[:1])
     look = look or tiles.make_look(tiny.MODEL, tiny.params(), SEED)
     paint = tiles.tile_function(tiny.MODEL, tile_size, mesh)
     inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)

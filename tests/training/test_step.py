@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from infinitygan_jax.config import Config, ModelConfig, TrainConfig
+from infinitygan_jax.devices import make_mesh
 from infinitygan_jax.training.state import TrainState, ema_decay, init_state, optimizers
-from infinitygan_jax.training.step import check_devices, make_mesh, make_steps
+from infinitygan_jax.training.step import check_devices, make_steps
 from tests.sampling import tiny
 
 PHASES = ("d", "d_r1", "g", "g_path")
