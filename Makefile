@@ -9,7 +9,7 @@ SIZE ?= 4096x4096
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: install sample test test-slow lint format
+.PHONY: install sample test test-slow lint format bundle
 
 install: $(STAMP)
 
@@ -29,6 +29,15 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# Replaces the bundled model, its card and the README's picture by a workdir's newest
+# checkpoint: make bundle WORKDIR=runs/lite INFO="--info 'data=...' --info 'time=...'"
+MODEL ?= landscape_lite
+SEED ?= 0
+WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
+bundle: install
+	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)
+	$(BIN)/python -m infinitygan_jax.cli.card $(WEIGHTS) docs/model_card.md --seed $(SEED)
 
 lint: install
 	$(BIN)/python -m ruff format --check .

@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     bundle = checkpoint.load_for_sampling(args.workdir)
     check_params(bundle.config.model, bundle.generator)
     merged = {**bundle.info, **info}
-    bundle = dataclasses.replace(bundle, info=merged, digest="")
+    # Where somebody's photographs lay is nobody else's business; `info` can say more.
+    data = dataclasses.replace(bundle.config.data, source="")
+    config = dataclasses.replace(bundle.config, data=data)
+    bundle = dataclasses.replace(bundle, config=config, info=merged, digest="")
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
     for name, text in merged.items():

@@ -1,0 +1,95 @@
+"""``python -m infinitygan_jax.cli.card FILE CARD.md``: what a model is."""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from infinitygan_jax.cli import errors
+
+_CARD = """# {name}
+
+A narrow InfinityGAN of {parameters:,} generator parameters, made by this project.
+
+![samples]({images}/{name}-samples.jpg)
+
+Samples: a latent each, patches of {patch} px centred on the horizon.
+
+![wide pictures]({images}/{name}-wide.jpg)
+
+Pictures four patches wide, of four latents.
+
+![a window]({images}/sample.jpg)
+
+The window `[-192:192, 0:1536]` of the world of seed {seed}.
+
+{rows}
+
+**Use.** {use}
+
+**Limits.** It paints what patches of {patch} px can show: skies, horizons and grounds
+at the scale of photographs of {full} px. There are no single objects, and textures
+repeat in kind, though never in place. {limits}
+
+This page and its pictures were written by `python -m infinitygan_jax.cli.card`; the
+table is what the file itself says.
+"""
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.card",
+        description="Writes a model's card: a page with its origin, and sample sheets "
+        "in the folder images/ beside it.",
+    )
+    parser.add_argument("checkpoint", metavar="FILE", help="a .safetensors file")
+    parser.add_argument("card", metavar="CARD.md", help="page to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the wide window")
+    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    card = pathlib.Path(args.card)
+    if not card.absolute().parent.is_dir():
+        raise ValueError(
+            f"folder ({card.absolute().parent}) does not exist; create it first"
+        )
+
+    import jax
+    from PIL import Image
+
+    from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax.sampling.world import World
+    from infinitygan_jax.training.sheets import SheetPainter
+
+    bundle = bundle_lib.load(args.checkpoint)
+    name, model = bundle.config.name, bundle.config.model
+    sheets = SheetPainter(bundle.config)(bundle.generator)
+    images = card.parent / "images"
+    images.mkdir(exist_ok=True)
+    for label, sheet in (("samples", sheets["samples"]), ("wide", sheets["wide_4x"])):
+        # Twice as large without smoothing: a patch is small on a page.
+        picture = Image.fromarray(sheet.repeat(2, axis=0).repeat(2, axis=1))
+        picture.save(images / f"{name}-{label}.jpg", quality=90)
+    world = World(model, bundle.generator, seed=args.seed)
+    window = Image.fromarray(world[-192:192, 0:1536])
+    window.save(images / "sample.jpg", quality=90)
+    info = dict(bundle.info)
+    texts = {key: info.pop(key, "") for key in ("use", "limits")}
+    rows = {**info, "settings": f"`configs/{name}.py`", "digest": f"`{bundle.digest}`"}
+    sizes = [leaf.size for leaf in jax.tree.leaves(bundle.generator)]
+    table = [f"| {key} | {value} |" for key, value in rows.items()]
+    page = _CARD.format(
+        name=name,
+        parameters=sum(sizes),
+        images=images.name,
+        patch=model.patch_size,
+        seed=args.seed,
+        full=bundle.config.data.full_size,
+        rows="\n".join(["| | |", "|---|---|", *table]),
+        **texts,
+    )
+    card.write_text(page, encoding="utf-8")
+    print(f"{card}: step {info.get('step', 'unknown')}, digest {bundle.digest}")
+
+
+if __name__ == "__main__":
+    main()
