@@ -43,9 +43,9 @@ def run_local(config: Config) -> Config:
         z_global_size=16,
         z_local_size=8,
         structure_width=16,
-        texture_widths=(16, 8),
+        texture_widths=(16, 8, 8, 8, 8, 8, 8, 8),
         mapping_layers=2,
-        discriminator_widths=(16, 16, 8, 8),
+        discriminator_widths=(16, 16, 8, 8, 8, 8, 8, 8, 8, 8),
         stddev_group=4,
     )
     data = dataclasses.replace(

@@ -103,7 +103,7 @@ def save(path: str | os.PathLike, bundle: Bundle) -> int:
         "digest": bundle.digest,
     }
     data = safetensors.numpy.save(_arrays(bundle), metadata=metadata)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as file:
             file.write(data)

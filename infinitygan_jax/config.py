@@ -30,7 +30,8 @@ class ModelConfig:
       coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
       discriminator_widths: channels at size 4, 8, 16, ... in this order. (The
         reference's list ends at 1024; 2048, for patches of 1541, halves once more.)
-      stddev_group: consecutive samples that share a minibatch standard deviation.
+      stddev_group: consecutive samples that share a minibatch standard deviation; 0
+        for the whole batch.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
     """
 
@@ -71,7 +72,7 @@ class ModelConfig:
         return round(math.log2(self.patch_size))
 
     def __post_init__(self):
-        _check_positive(self, "model")
+        _check_positive(self, "model", zero=("stddev_group",))
         _check_choice("model.coords", self.coords, ("landscape", "plane"))
         _check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         stages = self.num_stages
@@ -123,8 +124,9 @@ class TrainConfig:
       diversity_form: "l1" (the paper's), "angular_distance", or
         "released_angular_similarity" (the public code's; pulls pairs together).
       style_mixing: probability of a second global latent in a batch.
-      ema_half_life: samples after which G's moving average has forgotten half, in
-        steps of 32 samples' worth as in the reference: decay = 0.5**(32 / this).
+      ema_half_life: sets the decay of G's moving average per step, whatever the
+        batch: 0.5**(32 / this), as in the reference; half is forgotten after this / 32
+        steps.
       augment: "none" or "color": the same random brightness, saturation and contrast
         distribution on D's real and generated inputs.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
@@ -160,6 +162,10 @@ class TrainConfig:
                 f"train.batch_size ({self.batch_size}) must be even, as samples form "
                 f"pairs; use {self.batch_size + 1}"
             )
+        if self.seed >= 2**32:
+            raise ValueError(
+                f"train.seed ({self.seed}) must be below 2**32; use {self.seed % 2**32}"
+            )
         if self.style_mixing > 1:
             raise ValueError(
                 f"train.style_mixing ({self.style_mixing}) is a probability; "
@@ -190,6 +196,12 @@ class Config:
 
     def __post_init__(self):
         full, patch = self.data.full_size, self.model.patch_size
+        if self.model.coords == "plane" and self.train.coords_weight:
+            raise ValueError(
+                f"train.coords_weight ({self.train.coords_weight}) must be 0 with "
+                "model.coords plane, which has no vertical; set "
+                "--config.train.coords_weight=0"
+            )
         if full < patch:
             raise ValueError(
                 f"data.full_size ({full}) must be at least model.patch_size ({patch}); "

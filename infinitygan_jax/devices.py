@@ -12,8 +12,9 @@ AXIS = "data"
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of one axis over devices (all, unless told otherwise), in their order."""
-    devices = jax.devices() if devices is None else devices
+    """A mesh of one axis over devices; by default all of them, by process."""
+    if devices is None:
+        devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     # Not jax.make_mesh, which may reorder devices: a process's samples are consecutive.
     # Without the axis type the mesh would be explicit, which the networks are not for.
     return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))

@@ -190,7 +190,11 @@ def _discriminator_sizes(reader: _Reader, patch_size: int | None) -> dict[str, A
         for block in range(num_blocks, 0, -1)
     ]
     widest = reader.shape("convs.0.0.weight", 4)[0]
-    return {"patch_size": inferred, "discriminator_widths": (*outputs, widest)}
+    return {
+        "patch_size": inferred,
+        "discriminator_widths": (*outputs, widest),
+        "stddev_group": 0,  # the reference's group is the whole batch of a device
+    }
 
 
 def _generator(reader: _Reader, config: ModelConfig) -> dict[str, Any]:

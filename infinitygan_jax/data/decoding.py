@@ -100,7 +100,8 @@ def check(file: str | io.BufferedIOBase, min_size: int, full: bool) -> None:
 @contextlib.contextmanager
 def _opened(file: str | io.BufferedIOBase, min_size: int) -> Iterator[Image.Image]:
     """Opens an image, checks its header, and names what is wrong with its data."""
-    limit = Image.MAX_IMAGE_PIXELS
+    # Pillow warns from its limit on and refuses twice that, as this does.
+    limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size

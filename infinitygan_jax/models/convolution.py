@@ -22,6 +22,16 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from infinitygan_jax.models import convolution_forms as forms
+from infinitygan_jax.models.convolution_forms import precision_of
+
+__all__ = [
+    "blur",
+    "conv_same",
+    "conv_transpose_stride2",
+    "conv_valid",
+    "precision_of",
+    "upsample_rgb",
+]
 
 
 def conv_valid(

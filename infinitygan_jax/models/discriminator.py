@@ -81,24 +81,32 @@ class Discriminator(nn.Module):
     def _group_spread(self, x: Float[Array, "b h w c"]) -> Float[Array, " b"]:
         """Mean standard deviation over each sample's group of consecutive samples."""
         batch, group = x.shape[0], self.config.stddev_group
-        if self.axis_name is None or batch % group == 0:
-            return jnp.repeat(_spread(x, min(group, batch)), min(group, batch))
+        if self.axis_name is None:
+            return _spread(x, group)
+        if group and batch % group == 0:
+            return _spread(x, group)
         # A group reaches over devices. The features are small here (4 x 4 or so).
         everything = jax.lax.all_gather(x, self.axis_name, tiled=True)
-        group = min(group, everything.shape[0])
-        spread = jnp.repeat(_spread(everything, group), group)
         first = jax.lax.axis_index(self.axis_name) * batch
-        return jax.lax.dynamic_slice_in_dim(spread, first, batch)
+        return jax.lax.dynamic_slice_in_dim(_spread(everything, group), first, batch)
 
 
 def _dense(x: Float[Array, "b i"], features: int, name: str) -> Float[Array, "b o"]:
     return activate(EqualDense(features, name=name)(x))
 
 
-def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " groups"]:
-    x = x.reshape(x.shape[0] // group, group, *x.shape[1:])
+def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " b"]:
+    """Each sample's group's spread; 0, or more than there are, groups all samples."""
+    batch = x.shape[0]
+    group = min(group or batch, batch)
+    if batch % group:
+        raise ValueError(
+            f"the batch ({batch}) must be a multiple of model.stddev_group ({group}); "
+            "use 0 for one group"
+        )
+    x = x.reshape(batch // group, group, *x.shape[1:])
     deviation = jnp.sqrt(jnp.var(x, axis=1) + 1e-8)
-    return jnp.mean(deviation, axis=(1, 2, 3))
+    return jnp.repeat(jnp.mean(deviation, axis=(1, 2, 3)), group)
 
 
 def init_discriminator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:

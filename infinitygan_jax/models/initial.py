@@ -21,4 +21,5 @@ def init_params(
     """A module's fresh parameters; ``inputs`` have the shapes of a batch of one."""
     if isinstance(key, jax.core.Tracer):  # only an outermost jit may have options
         return module.init(key, *inputs)["params"]
-    return jax.jit(module.init, compiler_options=_HURRY)(key, *inputs)["params"]
+    options = _HURRY if jax.default_backend() == "cpu" else None
+    return jax.jit(module.init, compiler_options=options)(key, *inputs)["params"]

@@ -30,6 +30,13 @@ def pixel_norm(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + _EPSILON)
 
 
+def product(
+    x: Float[Array, "*b i"], kernel: Float[Array, "i o"]
+) -> Float[Array, "*b o"]:
+    """Matrix product, in float32 exact to that type on every device."""
+    return jnp.matmul(x, kernel, precision=convolution.precision_of(x.dtype))
+
+
 def center_crop(
     x: Float[Array, "b H W c"], height: int, width: int
 ) -> Float[Array, "b h w c"]:
@@ -58,7 +65,7 @@ class EqualDense(nn.Module):
         start = nn.initializers.constant(self.bias_start)
         bias = self.param("bias", start, (self.features,))
         scale = self.lr_mul / math.sqrt(x.shape[-1])
-        y = x @ (kernel * scale).astype(x.dtype)
+        y = product(x, (kernel * scale).astype(x.dtype))
         return y + _like(bias * self.lr_mul, y)
 
 
@@ -134,7 +141,7 @@ class StyledConv(nn.Module):
         scale = _modulation(style, x.shape[-1])
         kernel = scaled_kernel(self, self.size, x.shape[-1], self.features)
         squares = jnp.sum(kernel * kernel, axis=(0, 1))  # [i, o]
-        demodulation = jax.lax.rsqrt(scale * scale @ squares + _EPSILON)
+        demodulation = jax.lax.rsqrt(product(scale * scale, squares) + _EPSILON)
         x, kernel = x * scale.astype(x.dtype), kernel.astype(x.dtype)
         if self.up:
             x = _up_convolve(x, kernel, demodulation, style.ndim == 4)
@@ -179,9 +186,10 @@ class ToRGB(nn.Module):
         if style.ndim == 2:
             # Scaling the kernel costs nothing beside scaling the features.
             weights = (scale[:, 0, 0, :, None] * kernel[None]).astype(x.dtype)
-            rgb = jnp.einsum("bhwi,bio->bhwo", x, weights)
+            precision = convolution.precision_of(x.dtype)
+            rgb = jnp.einsum("bhwi,bio->bhwo", x, weights, precision=precision)
         else:
-            rgb = (x * scale.astype(x.dtype)) @ kernel.astype(x.dtype)
+            rgb = product(x * scale.astype(x.dtype), kernel.astype(x.dtype))
         return rgb.astype(jnp.float32) + _like(bias, rgb.astype(jnp.float32))
 
 

@@ -35,8 +35,8 @@ class World:
 
     Rows and columns are world positions: row 0 is the horizon of a landscape, rows
     above it are negative, and there is no end within 2**62 pixels. A window's pixels
-    do not depend on the window: on one machine overlapping windows of one tile size
-    agree byte for byte, and elsewhere, or with another tile size, within 1/255.
+    do not depend on the window: on a CPU overlapping windows of one tile size agree
+    byte for byte, and on other devices, or with another tile size, within 1/255.
     """
 
     def __init__(

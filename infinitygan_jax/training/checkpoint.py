@@ -77,7 +77,8 @@ def check_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
     """
     former = read_config(workdir)
     if former is None:
-        if checkpoints_path(workdir).exists():
+        path = checkpoints_path(workdir)
+        if path.is_dir() and any(each.name.isdecimal() for each in path.iterdir()):
             raise ValueError(
                 f"workdir ({workdir}) has checkpoints but no config.json; restore "
                 "that file, or use another --workdir"

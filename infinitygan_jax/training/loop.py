@@ -46,7 +46,8 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
 
     Writes ``config.json``, ``checkpoints/``, ``sheets/step_XXXXXXXX/*.png`` and
     ``tensorboard/`` there. On SIGTERM (and SIGINT, with one process) it finishes the
-    step, saves and returns; the same call goes on from there, bit for bit.
+    step, saves and returns; the same call goes on from there, on a CPU bit for
+    bit.
 
     Args:
       config: all settings.
@@ -60,11 +61,14 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     """
     source = prepare(config, workdir)
     workdir = pathlib.Path(workdir)
+    # No process writes settings that another has not yet checked.
+    multihost_utils.sync_global_devices("prepared")
     with contextlib.ExitStack() as stack:
         stack.enter_context(_lock(workdir))
-        checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config))
+        # Settings before checkpoints: a kill in between must leave a usable workdir.
         if jax.process_index() == 0:
             checkpoint.write_config(workdir, config)
+        checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config))
         steps = make_steps(config)
         state, start = _first_state(config, checkpoints)
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
@@ -123,6 +127,18 @@ def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
       ValueError: it cannot be made or written, or its disk is short of space.
     """
     workdir = pathlib.Path(workdir)
+    path = checkpoint.checkpoints_path(workdir)
+    held = len(list(path.iterdir())) if path.is_dir() else 0
+    # The oldest one goes only after the newest is whole.
+    needed = max(checkpoint.NUM_KEPT + 1 - held, 1) * num_bytes
+    # Asked before anything is made, of what is there already.
+    disk = next(p for p in (workdir, *workdir.absolute().parents) if p.exists())
+    free = shutil.disk_usage(disk).free
+    if free < needed:
+        raise ValueError(
+            f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
+            f"disk has {free / 1e6:.0f} MB free; free some, or choose another --workdir"
+        )
     trial = workdir / f".write_test.{jax.process_index()}"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -133,16 +149,6 @@ def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
             f"workdir ({workdir}) must be a folder that can be written, and it is not "
             f"({error.strerror}); choose another --workdir"
         ) from error
-    path = checkpoint.checkpoints_path(workdir)
-    held = len(list(path.iterdir())) if path.is_dir() else 0
-    # The oldest one goes only after the newest is whole.
-    needed = max(checkpoint.NUM_KEPT + 1 - held, 1) * num_bytes
-    free = shutil.disk_usage(workdir).free
-    if free < needed:
-        raise ValueError(
-            f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
-            f"disk has {free / 1e6:.0f} MB free; free some, or choose another --workdir"
-        )
 
 
 class _Run:

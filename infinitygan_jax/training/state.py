@@ -60,7 +60,8 @@ def ema_decay(config: TrainConfig) -> float:
 
 def init_state(config: Config) -> TrainState:
     """The state before the first step, a function of ``config.train.seed``."""
-    g_key, d_key = jax.random.split(jax.random.key(config.train.seed), 2)
+    key = jax.random.key(config.train.seed, impl="threefry2x32")
+    g_key, d_key = jax.random.split(key, 2)
     g_params = init_generator(config.model, g_key)
     d_params = init_discriminator(config.model, d_key)
     g_optimizer, d_optimizer = optimizers(config.train)

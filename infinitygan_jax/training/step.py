@@ -43,7 +43,7 @@ def check_devices(config: Config, num_devices: int) -> None:
             f"train.batch_size ({batch}) must be a multiple of {unit}: each of the "
             f"{num_devices} devices takes whole pairs; the nearest is {nearest}"
         )
-    group = min(config.model.stddev_group, batch)
+    group = min(config.model.stddev_group or batch, batch)
     if batch % group:
         raise ValueError(
             f"train.batch_size ({batch}) must be a multiple of model.stddev_group "

@@ -43,6 +43,11 @@ def batch_of(config, step=0):
     }
 
 
+def copied(state):
+    """A copy to give away, as the steps take over what they are given."""
+    return jax.tree.map(jnp.copy, state)
+
+
 @pytest.fixture(scope="module")
 def steps():
     """Steps by number of devices, compiled once."""
@@ -84,8 +89,7 @@ def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
 def test_five_steps_lose_the_same_on_any_devices(steps, initial):
     losses = {}
     for count, one in steps.items():
-        # A copy, as the steps take over what they are given.
-        state = one.replicate(jax.tree.map(np.asarray, initial))
+        state = one.replicate(copied(initial))
         losses[count] = []
         for step in range(5):
             batch = one.shard_batch(batch_of(CONFIG, step))
@@ -115,9 +119,9 @@ def test_periods_say_which_phases_run(steps):
 def test_each_phase_moves_only_its_network(steps, initial):
     one = steps[1]
     for phase in PHASES:
-        before = jax.tree.map(np.asarray, initial)
+        before = copied(initial)
         batch = one.shard_batch(batch_of(CONFIG))
-        after, metrics = one._steps[phase](one.replicate(before), batch)
+        after, metrics = one._steps[phase](one.replicate(copied(before)), batch)
         moved = {
             name: any(
                 (np.asarray(a) != b).any()
@@ -144,8 +148,10 @@ def test_each_phase_moves_only_its_network(steps, initial):
 def test_the_first_update_of_adam_is_the_corrected_rate(steps, initial):
     # With beta1 = 0 Adam's first update is the rate times the gradient's sign.
     one = steps[1]
-    before = jax.tree.map(np.asarray, initial)
-    after, _ = one._steps["d"](one.replicate(before), one.shard_batch(batch_of(CONFIG)))
+    before = copied(initial)
+    after, _ = one._steps["d"](
+        one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG))
+    )
     change = np.asarray(after.d_params["final_conv"]["kernel"])
     change = np.abs(change - before.d_params["final_conv"]["kernel"])
     # lr n / (n + 1) with n = r1_every = 3.
@@ -159,8 +165,10 @@ def test_the_first_update_of_adam_is_the_corrected_rate(steps, initial):
 
 def test_the_moving_average_follows(steps, initial):
     one = steps[1]
-    before = jax.tree.map(np.asarray, initial)
-    after, _ = one.iterate(one.replicate(before), one.shard_batch(batch_of(CONFIG)), 0)
+    before = copied(initial)
+    after, _ = one.iterate(
+        one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG)), 0
+    )
     decay = 0.5 ** (32 / 10_000)
     assert ema_decay(CONFIG.train) == decay
     old = before.ema_params["texture_synthesizer"]["up_0"]["kernel"]

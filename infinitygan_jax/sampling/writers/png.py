@@ -56,7 +56,8 @@ class PngWriter(Writer):
         header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         texts = [_text(*item) for item in (metadata or {}).items()]
         self.path = pathlib.Path(path)
-        self.part = self.path.with_name(self.path.name + ".part")
+        # A name of its own: two programs may paint the same file.
+        self.part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         self._shape = (height, width, 3)
         self._rows_taken = 0
         self._above = np.zeros(self._shape[1:], np.uint8)
@@ -64,7 +65,7 @@ class PngWriter(Writer):
             _LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_FILTERED
         )
         self._aborted = threading.Event()
-        self._file = open(self.part, "wb")  # noqa: SIM115  closed by close or abort
+        self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "png")
         start = SIGNATURE + _chunk(b"IHDR", header) + b"".join(texts)
         self._pending = self._thread.submit(self._file.write, start)
