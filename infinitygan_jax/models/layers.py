@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.models import convolution
 
-Style = Float[Array, "b d"] | Float[Array, "b h w d"]
+Style = Float[Array, "b d"] | Float[Array, "b _ _ d"]
 
 _EPSILON = 1e-8
 _GAIN = math.sqrt(2.0)
