@@ -67,12 +67,12 @@ def diversity(
     form: str,
     structure: Float[Array, "b h w s"],
     z_local: Float[Array, "b H W l"],
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mode seeking on structure latents: different local latents, different structures.
 
     Samples 2i and 2i + 1 are a pair that shares the global latent and the coordinates.
-    The loss of a batch is the mean of its pairs' losses, so that it does not depend on
-    how the batch is spread over devices.
+    The means are over all pairs of the batch, on all devices.
 
     Args:
       form: "l1", the paper's mean|z1 - z2| / mean|s1 - s2|; "angular_distance", the
@@ -81,28 +81,28 @@ def diversity(
         and whose slope is infinite where they agree (spec section 6): for comparison.
       structure: structure latents.
       z_local: the local latents that they were made from.
+      axis_name: mapped device axis over which the batch is split, if it is.
     """
     s1, s2 = _pairs(structure)
     z1, z2 = _pairs(z_local)
+
+    def mean(x):
+        return (
+            jnp.mean(x) if axis_name is None else jax.lax.pmean(jnp.mean(x), axis_name)
+        )
+
     if form == "l1":
-        ratio = _mean_distance(z1, z2) / (_mean_distance(s1, s2) + _DIVERSITY_EPSILON)
-    elif form == "angular_distance":
-        ratio = _angle(z1, z2) / (_angle(s1, s2) + _DIVERSITY_EPSILON)
-    else:
-        similarity = (1 - _angle(s1, s2, safe=False)) / (1 - _angle(z1, z2, safe=False))
-        ratio = 1 / (similarity + 1e-5)
-    return jnp.mean(ratio)
+        latents, structures = mean(jnp.abs(z1 - z2)), mean(jnp.abs(s1 - s2))
+        return latents / (structures + _DIVERSITY_EPSILON)
+    if form == "angular_distance":
+        return mean(_angle(z1, z2)) / (mean(_angle(s1, s2)) + _DIVERSITY_EPSILON)
+    similarity = [mean(1 - _angle(x, y, safe=False)) for x, y in ((s1, s2), (z1, z2))]
+    return 1 / (similarity[0] / similarity[1] + _DIVERSITY_EPSILON)
 
 
 def _pairs(x: Float[Array, "b *shape"]) -> tuple[Array, Array]:
     flat = x.astype(jnp.float32).reshape(x.shape[0] // 2, 2, -1)
     return flat[:, 0], flat[:, 1]
-
-
-def _mean_distance(
-    x: Float[Array, "p n"], y: Float[Array, "p n"]
-) -> Float[Array, " p"]:
-    return jnp.mean(jnp.abs(x - y), axis=-1)
 
 
 def _angle(

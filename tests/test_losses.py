@@ -59,10 +59,10 @@ def test_diversity_falls_as_structures_part():
     assert losses.diversity(form, s, z) > losses.diversity(form, near, z)
 
 
-def test_diversity_l1_is_the_mean_of_pairs():
+def test_diversity_l1_is_a_ratio_of_means():
     z = jnp.array([0.0, 2.0, 1.0, 2.0]).reshape(4, 1, 1, 1)
-    s = jnp.array([0.0, 4.0, 3.0, 5.0]).reshape(4, 1, 1, 1)
-    # Pairs (0, 1) and (2, 3): 2 / 4 and 1 / 2.
+    s = jnp.array([0.0, 5.0, 3.0, 4.0]).reshape(4, 1, 1, 1)
+    # Pairs (0, 1) and (2, 3): mean(2, 1) / mean(5, 1), not mean(2/5, 1).
     np.testing.assert_allclose(losses.diversity("l1", s, z), 0.5, rtol=1e-5)
 
 

@@ -226,7 +226,7 @@ def _g_gradients(
             total += config.train.coords_weight * metrics["g_coords"]
         if config.train.diversity_weight:
             metrics["g_diversity"] = losses.diversity(
-                config.train.diversity_form, structure, samples.z_local
+                config.train.diversity_form, structure, samples.z_local, AXIS
             )
             total += config.train.diversity_weight * metrics["g_diversity"]
         return total, metrics
