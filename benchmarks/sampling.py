@@ -7,6 +7,11 @@ run, as other programs may take their share of it at any time.
 import argparse
 import functools
 import importlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -79,6 +84,30 @@ def _share(rates: list[float], products: list[float]) -> str:
     return f"{best:8.0f} % (by round {', '.join(f'{each:.0f}' for each in shares)})"
 
 
+def command_cost(size: str, checkpoint: str) -> tuple[float, float]:
+    """Seconds from command to file, and peak memory in MB, of ``run_sample.py``."""
+    script = pathlib.Path(__file__).parents[1] / "run_sample.py"
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(pathlib.Path(folder) / "picture.png")
+        command = [sys.executable, str(script), "--size", size, "--out", out]
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, "--checkpoint", checkpoint], stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        if status:
+            raise SystemExit(f"run_sample.py --size {size} failed")
+    return seconds, usage.ru_maxrss / 1024  # Linux counts it in KiB
+
+
+def measure_command(checkpoint: str) -> None:
+    """Prints what whole commands cost."""
+    for size in ("4096x4096", "4096x16384"):
+        seconds, memory = command_cost(size, checkpoint)
+        print(f"run_sample.py --size {size}: {seconds:.1f} s, {memory:.0f} MB at most")
+
+
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -86,11 +115,14 @@ def main() -> None:
     parser.add_argument("--tile", type=int, help="pixels a side (default: the model's)")
     parser.add_argument("--batch", type=int, default=1, help="tiles at once")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--command", action="store_true", help="time run_sample.py too")
     args = parser.parse_args()
     device = jax.devices()[0]
     print(f"{device.device_kind}, jax {jax.__version__}")
     for name in args.model or MODELS:
         measure(name, args.tile, args.batch, args.rounds)
+    if args.command:
+        measure_command("landscape_lite")
 
 
 if __name__ == "__main__":

@@ -57,16 +57,23 @@ def start(folder: pathlib.Path, *flags: str, devices: int = 1) -> subprocess.Pop
             "from infinitygan_jax import config\n\n\ndef get_config(arg=''):\n"
             f"    return config.to_config_dict(config.from_mapping({TINY!r}))\n"
         )
+    return start_config(str(file), folder, *flags, devices=devices)
+
+
+def start_config(
+    config: str, cache: pathlib.Path, *flags: str, devices: int = 1
+) -> subprocess.Popen:
+    """Starts ``run_train.py --config=CONFIG``; compiled code is kept in ``cache``."""
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         # Numbers hardly matter here, and compiling takes most of the time.
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
         "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_COMPILATION_CACHE_DIR": str(cache / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    command = [sys.executable, "run_train.py", f"--config={file}", *flags]
+    command = [sys.executable, "run_train.py", f"--config={config}", *flags]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
