@@ -101,7 +101,9 @@ def odd_config():
         name="odd",
         model=ModelConfig(patch_size=29, texture_widths=(8, 4), coords="plane"),
         data=DataConfig(source="tfds:some", full_size=60, pre_size=0, flip=False),
-        train=TrainConfig(batch_size=4, learning_rate=0.5, augment="color"),
+        train=TrainConfig(
+            batch_size=4, learning_rate=0.5, augment="color", coords_weight=0.0
+        ),
     )
 
 

@@ -43,6 +43,13 @@ def batch_of(config, step=0):
     }
 
 
+@pytest.fixture(autouse=True)
+def optax_may_promote():
+    """Optax raises a float to the power of an integer count."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 def copied(state):
     """A copy to give away, as the steps take over what they are given."""
     return jax.tree.map(jnp.copy, state)
