@@ -7,7 +7,6 @@ run, as other programs may take their share of it at any time.
 import argparse
 import functools
 import importlib
-import os
 import pathlib
 import subprocess
 import sys
@@ -27,6 +26,15 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 
 MODELS = ("landscape", "landscape_lite")
+
+# A process starts with its parent's peak memory as its own, so a small one must watch.
+_WATCH = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(status != 0)
+"""
 
 
 def random_params(model: config_lib.ModelConfig) -> dict:
@@ -90,15 +98,13 @@ def command_cost(size: str, checkpoint: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = str(pathlib.Path(folder) / "picture.png")
         command = [sys.executable, str(script), "--size", size, "--out", out]
+        command = [sys.executable, "-c", _WATCH, *command, "--checkpoint", checkpoint]
         start = time.perf_counter()
-        process = subprocess.Popen(
-            [*command, "--checkpoint", checkpoint], stderr=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
+        result = subprocess.run(command, capture_output=True, text=True)
         seconds = time.perf_counter() - start
-        if status:
-            raise SystemExit(f"run_sample.py --size {size} failed")
-    return seconds, usage.ru_maxrss / 1024  # Linux counts it in KiB
+        if result.returncode:
+            raise SystemExit(f"run_sample.py --size {size} failed: {result.stderr}")
+    return seconds, int(result.stdout.split()[-1]) / 1024  # Linux counts it in KiB
 
 
 def measure_command(checkpoint: str) -> None:
