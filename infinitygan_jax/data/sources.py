@@ -28,7 +28,6 @@ FULL_CHECK_LIMIT = 20_000
 
 _CHUNK = 64  # Images a task of the thread pool.
 _PROGRESS_SECONDS = 10.0
-_NUM_NAMED = 20  # Skipped images named in the log; all are in the report.
 _NUM_SUBSTITUTES = 100
 
 
@@ -180,7 +179,7 @@ def check_source(
 
     bad = _in_threads(check_chunk, indices, num_threads or default_num_threads())
     skipped = tuple(SkippedImage(source.name(i), reason) for i, reason in bad)
-    for image in skipped[:_NUM_NAMED]:
+    for image in skipped:
         logger.warning("skipping %s, which %s", image.name, image.reason)
     if skipped:
         logger.warning("skipping %d of %d images", len(skipped), len(indices))
