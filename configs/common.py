@@ -31,7 +31,7 @@ def variant_of(config: Config, arg: str) -> ml_collections.ConfigDict:
 
 
 def run_local(config: Config) -> Config:
-    """The same kind of model, so narrow that a laptop trains it in seconds.
+    """The same kind of model, so narrow that a laptop trains it in a minute.
 
     It learns generated pictures. Coordinates, augmentation and loss weights stay, and
     so does the share of a training image that a patch shows.
