@@ -69,6 +69,18 @@ def digest_of(tree: Any) -> str:
     return total.hexdigest()
 
 
+def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat names like ``generator/structure/kernel`` as nested dictionaries."""
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *folders, leaf = name.split("/")
+        place = tree
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[leaf] = array
+    return tree
+
+
 def check_target(path: str | os.PathLike) -> None:
     """Checks the name of a file to be saved.
 
@@ -198,13 +210,7 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
 
 
 def _from_parts(metadata: Mapping[str, str], arrays: dict[str, np.ndarray]) -> Bundle:
-    networks: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *folders, leaf = name.split("/")
-        place = networks
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[leaf] = array
+    networks = nested(arrays)
     bundle = Bundle(
         config=config_lib.from_mapping(json.loads(metadata["settings"])),
         generator=networks["generator"],

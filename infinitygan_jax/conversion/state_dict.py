@@ -19,7 +19,6 @@ _GENERATOR, _DISCRIMINATOR = "g/", "d/"
 
 # Buffers of constant filters, stored noise and an unused constant input.
 _DEAD = (
-    re.compile(r".*\.(blur|upsample)\.kernel"),
     re.compile(r".*\.kernel"),
     re.compile(r"texture_synthesizer\.noises\..*"),
     re.compile(r"texture_synthesizer\.const_z\..*"),

@@ -172,7 +172,10 @@ class Checkpoints:
             "settings": json.dumps(self._settings),
         }
         response = self._checkpointer.save_checkpointables_async(
-            step, {"state": _nested(arrays)}, force=True, custom_metadata=metadata
+            step,
+            {"state": bundle_lib.nested(arrays)},
+            force=True,
+            custom_metadata=metadata,
         )
         self._pending = self._writer.submit(self._finish, step, response)
 
@@ -241,7 +244,7 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
     with ocp.training.Checkpointer(path.absolute()) as checkpointer:
         latest = checkpointer.latest
         arrays, stored = _load(checkpointer, None if latest is None else latest.step)
-    tree = _nested(arrays)
+    tree = bundle_lib.nested(arrays)
     return bundle_lib.Bundle(
         config=config_lib.from_mapping(stored.settings),
         generator=tree["ema_params"],
@@ -325,17 +328,6 @@ def _named_arrays(tree: Any) -> dict[str, np.ndarray]:
 
 def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def _nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *folders, leaf = name.split("/")
-        place = tree
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[leaf] = array
-    return tree
 
 
 def _fill(
