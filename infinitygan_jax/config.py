@@ -127,6 +127,9 @@ class TrainConfig:
       ema_half_life: sets the decay of G's moving average per step, whatever the
         batch: 0.5**(32 / this), as in the reference; half is forgotten after this / 32
         steps.
+      ema_rampup: the half-life is at most this share of the steps done, so that the
+        average soon leaves the first weights behind; 0, as in the reference, does not
+        limit it.
       augment: "none" or "color": the same random brightness, saturation and contrast
         distribution on D's real and generated inputs.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
@@ -148,6 +151,7 @@ class TrainConfig:
     diversity_form: str = "l1"
     style_mixing: float = 0.9
     ema_half_life: float = 10_000.0
+    ema_rampup: float = 0.0
     augment: str = "none"
     log_every: int = 50
     sheet_every: int = 5_000
@@ -155,7 +159,7 @@ class TrainConfig:
 
     def __post_init__(self):
         zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
-        zero += ("diversity_weight", "style_mixing", "num_steps")
+        zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise ValueError(

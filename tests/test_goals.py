@@ -35,8 +35,6 @@ def test_300_steps_learn_the_colours_of_landscapes(tmp_path):
         f"--config.data.source={PHOTOGRAPHS}",
         "--config.train.num_steps=300",
         "--config.train.sheet_every=299",
-        # The average of so few steps would mostly be the start.
-        "--config.train.ema_half_life=500.0",
     )
     status, text = running.finish(process, timeout=3000)
     assert status == 0, text

@@ -53,9 +53,12 @@ def _adam(learning_rate: float, period: int | None) -> optax.GradientTransformat
     return optax.adam(learning_rate * share, b1=0.0, b2=_BETA2**share, eps=1e-8)
 
 
-def ema_decay(config: TrainConfig) -> float:
-    """Decay of the generator's moving average per step."""
-    return 0.5 ** (_EMA_SAMPLES / config.ema_half_life)
+def ema_decay(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""]:
+    """Decay of the generator's moving average when ``step`` (from 1 on) is done."""
+    half_life = jnp.float32(config.ema_half_life / _EMA_SAMPLES)  # in steps
+    if config.ema_rampup:
+        half_life = jnp.minimum(half_life, config.ema_rampup * step.astype(jnp.float32))
+    return jnp.exp2(-1 / half_life)
 
 
 def init_state(config: Config) -> TrainState:

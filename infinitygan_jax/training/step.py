@@ -156,13 +156,14 @@ def _update(
 
 
 def _finish(config: Config, state: TrainState) -> TrainState:
-    decay = ema_decay(config.train)
+    step = state.step + 1
+    decay = ema_decay(config.train, step)
     ema = jax.tree.map(
         lambda old, new: old * decay + new * (1 - decay),
         state.ema_params,
         state.g_params,
     )
-    return state.replace(ema_params=ema, step=state.step + 1)
+    return state.replace(ema_params=ema, step=step)
 
 
 def _d_gradients(

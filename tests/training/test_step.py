@@ -177,11 +177,20 @@ def test_the_moving_average_follows(steps, initial):
         one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG)), 0
     )
     decay = 0.5 ** (32 / 10_000)
-    assert ema_decay(CONFIG.train) == decay
     old = before.ema_params["texture_synthesizer"]["up_0"]["kernel"]
     new = np.asarray(after.g_params["texture_synthesizer"]["up_0"]["kernel"])
     found = after.ema_params["texture_synthesizer"]["up_0"]["kernel"]
     np.testing.assert_allclose(found, old * decay + new * (1 - decay), rtol=1e-6)
+
+
+def test_the_moving_average_s_half_life_ramps_up():
+    train = dataclasses.replace(CONFIG.train, ema_half_life=3200.0, ema_rampup=0.1)
+    steps = jnp.array([1, 10, 100, 999, 1000, 5000])
+    decays = [float(ema_decay(train, step)) for step in steps]
+    half_lives = np.array([0.1, 1, 10, 99.9, 100, 100])
+    np.testing.assert_allclose(decays, 0.5 ** (1 / half_lives), rtol=1e-6)
+    unlimited = dataclasses.replace(train, ema_rampup=0.0)
+    assert ema_decay(unlimited, steps[0]) == pytest.approx(0.5**0.01)
 
 
 def test_a_batch_that_the_devices_do_not_divide():
