@@ -57,7 +57,7 @@ def run_local(config: Config) -> Config:
     )
     train = dataclasses.replace(
         config.train,
-        batch_size=4,
+        batch_size=16,  # eight devices take a pair each, and half of it for paths
         num_steps=8,
         r1_every=4,
         path_every=2,

@@ -19,6 +19,7 @@ import safetensors
 import safetensors.numpy
 
 from infinitygan_jax import config as config_lib
+from infinitygan_jax.messages import one_line
 
 FORMAT = "infinitygan_jax bundle 1"
 SUFFIX = ".safetensors"
@@ -147,7 +148,7 @@ def load(path: str | os.PathLike) -> Bundle:
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(
             f"checkpoint ({path}) must be a whole {SUFFIX} file, and it cannot be read "
-            f"({_one_line(error)}); copy or export it again"
+            f"({one_line(error)}); copy or export it again"
         ) from error
     if metadata.get("format") != FORMAT:
         raise ValueError(
@@ -160,7 +161,7 @@ def load(path: str | os.PathLike) -> Bundle:
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(
             f"checkpoint ({path}) must be unaltered since it was written, and it is "
-            f"not ({_one_line(error)}); copy or export it again"
+            f"not ({one_line(error)}); copy or export it again"
         ) from error
 
 
@@ -220,7 +221,3 @@ def _from_parts(metadata: Mapping[str, str], arrays: dict[str, np.ndarray]) -> B
     if bundle.digest != metadata["digest"]:
         raise ValueError("its digest differs from the one in its metadata")
     return bundle
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -15,6 +15,8 @@ import ml_collections
 
 from infinitygan_jax import geometry
 
+DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is named
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:

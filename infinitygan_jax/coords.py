@@ -21,11 +21,6 @@ WINDOW_CELLS = geometry.PATCH_CELLS + 2 * geometry.STRUCTURE_MARGIN
 _NUM_ROWS = WINDOW_CELLS + NUM_STARTS
 
 
-def num_channels(kind: str) -> int:
-    """Channels of a coordinate kind: 3 for "landscape", 4 for "plane"."""
-    return 4 if kind == "plane" else 3
-
-
 def world_coords(
     kind: str, row_start: int, rows: int, col_start: int, cols: int
 ) -> tuple[Float[np.ndarray, "h cr"], Float[np.ndarray, "w cc"]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import coords
+from infinitygan_jax.config import ModelConfig
 
 
 def test_row_0_is_the_horizon_and_a_row_is_0_3():
@@ -41,7 +42,7 @@ def test_a_window_is_a_part_of_any_other():
         np.testing.assert_array_equal(part[0], whole[0][7:27])
         np.testing.assert_array_equal(part[1], whole[1][31:64])
         full = coords.grid(*map(jnp.asarray, whole))
-        assert full.shape == (60, 80, coords.num_channels(kind))
+        assert full.shape == (60, 80, ModelConfig(coords=kind).num_coords)
         np.testing.assert_array_equal(
             coords.grid(*map(jnp.asarray, part)), full[7:27, 31:64]
         )

@@ -15,6 +15,7 @@ from ml_collections import config_flags
 
 from infinitygan_jax import config as settings
 from infinitygan_jax.cli import errors
+from infinitygan_jax.messages import one_line
 
 PREFIX = "config."
 
@@ -41,7 +42,7 @@ def parse_config(
     try:
         arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
     except flags.Error as error:
-        raise ValueError(errors.one_line(error)) from error
+        raise ValueError(one_line(error)) from error
     if {"--help", "-h"} & set(arguments):
         _print_help(argv[0], flag_values)
         raise SystemExit(0)
@@ -72,7 +73,7 @@ def parse_config(
     except flags.UnrecognizedFlagError as error:
         raise ValueError(_unknown_flag(error.flagname, flag_values)) from error
     except flags.Error as error:
-        raise ValueError(errors.one_line(error)) from error
+        raise ValueError(one_line(error)) from error
     if rest:
         raise ValueError(errors.unknown_option(rest[0], []))
     return config, flag_values
@@ -128,7 +129,7 @@ def _check_file(path: str) -> None:
 
 def _explain(error: BaseException, path: str, overrides: dict[str, str]) -> str:
     """One line for what config_flags raised."""
-    message = errors.one_line(error)
+    message = one_line(error)
     prefix = f"flag --{PREFIX}"
     if message.startswith(prefix):
         name = message.removeprefix(prefix).partition("=")[0]
@@ -138,7 +139,7 @@ def _explain(error: BaseException, path: str, overrides: dict[str, str]) -> str:
     # config_flags folds the file's traceback into the message; its cause has less.
     while error.__context__ is not None:
         error = error.__context__
-    return f"config ({path}): {errors.one_line(error)}"
+    return f"config ({path}): {one_line(error)}"
 
 
 def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from infinitygan_jax.cli import errors
+from infinitygan_jax.messages import one_line
 
 _GENERATORS = {"ema": "g_ema", "raw": "g"}
 
@@ -82,7 +83,7 @@ def _read(path: pathlib.Path, parts: Mapping[str, str]) -> dict[str, np.ndarray]
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(
             f"checkpoint ({path}) must be a whole file of tensors written by "
-            f"torch.save, and it is not ({errors.one_line(error)[:200]}); download it "
+            f"torch.save, and it is not ({one_line(error)[:200]}); download it "
             "again"
         ) from error
     arrays = {}

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from infinitygan_jax.messages import one_line
+
 # A loss that is not finite ends training as a mistake in the settings would.
 EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
 
@@ -35,16 +37,6 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
             raise SystemExit(2) from None
 
     return command
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's message on one line; a system error's file and reason."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        names = [str(n) for n in (error.filename, error.filename2) if n is not None]
-        text = ": ".join([" -> ".join(names), error.strerror] if names else [text])
-    lines = (line.strip() for line in text.splitlines())
-    return " ".join(line for line in lines if line) or type(error).__name__
 
 
 class ArgumentParser(argparse.ArgumentParser):

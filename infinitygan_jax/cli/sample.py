@@ -1,6 +1,7 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax.cli import errors
+from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
@@ -19,7 +21,10 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax.sampling.world import World
 
-DEFAULT_CHECKPOINT = "landscape_lite"
+_CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 _NUMBERS = ("--size", "--origin", "--seed", "--tile")
 
 
@@ -36,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--checkpoint",
-        default=DEFAULT_CHECKPOINT,
+        default=DEFAULT_MODEL,
         metavar="DIR|FILE|NAME",
         help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
         "(default: %(default)s)",
@@ -81,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     window = window_of(args.size, args.origin)
     out = pathlib.Path(args.out or _default_out(args))
-    writers.check_output(out, window.height, window.width)
+    if not args.dry_run:
+        writers.check_output(out, window.height, window.width)
 
     from infinitygan_jax.sampling import world as world_lib
 
@@ -90,9 +96,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         bundle.config.model, bundle.generator, seed=args.seed, tile_size=args.tile
     )
     plan = world.plan(window)
-    planning.check_memory(plan, _memory())
-    if args.dry_run:
+    if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out)))
+        writers.check_output(out, window.height, window.width)
+    shared = world.devices[0].platform == "cpu"
+    planning.check_memory(plan, world.config, shared, _memory())
+    if args.dry_run:
         return
     _paint(world, plan, out, _texts(args, plan, bundle))
     seconds = time.perf_counter() - start
@@ -138,17 +147,10 @@ def describe(
     tiled = planning.tile_operations(plan, model)
     more = tiled / planning.window_operations(plan, model) - 1
     most = writers.writer_of(out).max_bytes(window.height, window.width)
-    program, strips = (
-        planning.program_bytes(),
-        planning.host_bytes(plan),
-    )
-    painting = planning.device_bytes(plan, model)
-    if device.platform == "cpu":
-        total = program + strips + painting * plan.num_devices
-        memory = f"about {readable_bytes(total)}"
-    else:
-        memory = f"about {readable_bytes(program + strips)}"
-        memory += f", and {readable_bytes(painting)} a device"
+    shared = device.platform == "cpu"
+    memory = f"about {readable_bytes(planning.total_bytes(plan, model, shared))}"
+    if not shared:
+        memory += f", and {readable_bytes(planning.device_bytes(plan, model))} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
@@ -225,11 +227,14 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory; without a limit where it cannot be told."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return sys.maxsize
+    """Bytes of this machine's or container's memory; no limit where none is told."""
+    limits = [sys.maxsize]
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for name in _CONTAINER_LIMITS:
+        with contextlib.suppress(ValueError, OSError):  # "max", or no such file
+            limits.append(int(pathlib.Path(name).read_text()))
+    return min(limits)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import jax
 from absl import flags
 
 from infinitygan_jax.cli import config_flag, errors
+from infinitygan_jax.messages import one_line
 from infinitygan_jax.training import loop
 
 SIGNAL_STATUS = 128  # a run stopped by signal n exits with this + n, as in a shell
@@ -113,7 +114,7 @@ def _initialize(**kwargs) -> None:
         jax.distributed.initialize(**kwargs)
     except (RuntimeError, ValueError) as error:
         raise ValueError(
-            f"cannot join the other processes ({errors.one_line(error)}); check "
+            f"cannot join the other processes ({one_line(error)}); check "
             "--coordinator_address, --num_processes and --process_id"
         ) from error
 

@@ -41,6 +41,10 @@ class ImageSource(abc.ABC):
     def name(self, index: int) -> str:
         """What to call an image in messages."""
 
+    def identity(self, index: int) -> str:
+        """What tells an image from another that took its place, wherever it lies."""
+        return self.name(index)
+
     @abc.abstractmethod
     def read(self, index: int, min_size: int = 0) -> UInt8[np.ndarray, "h w 3"]:
         """Decodes an image: uint8 (h, w, 3).
@@ -78,6 +82,10 @@ class FolderSource(ImageSource):
     def name(self, index: int) -> str:
         return self.names[index]
 
+    def identity(self, index: int) -> str:
+        path = os.path.join(self.root, self.names[index])
+        return f"{self.names[index]} {os.path.getsize(path)}"
+
     def read(self, index: int, min_size: int = 0) -> UInt8[np.ndarray, "h w 3"]:
         return decoding.decode(os.path.join(self.root, self.names[index]), min_size)
 
@@ -101,6 +109,9 @@ class TfdsSource(ImageSource):
 
     def name(self, index: int) -> str:
         return f"{self.split} #{index}"
+
+    def identity(self, index: int) -> str:
+        return f"{'/'.join(pathlib.Path(self.location).parts[-2:])} {self.name(index)}"
 
     def read(self, index: int, min_size: int = 0) -> UInt8[np.ndarray, "h w 3"]:
         return decoding.decode(self._file(index), min_size)

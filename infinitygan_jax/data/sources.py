@@ -6,6 +6,7 @@ without them.
 """
 
 import dataclasses
+import hashlib
 import logging
 import os
 import re
@@ -54,6 +55,9 @@ class CheckedSource(ImageSource):
 
     def name(self, index: int) -> str:
         return self._source.name(int(self._usable[index]))
+
+    def identity(self, index: int) -> str:
+        return self._source.identity(int(self._usable[index]))
 
     def check(self, index: int, min_size: int, full: bool) -> None:
         self._source.check(int(self._usable[index]), min_size, full)
@@ -193,6 +197,18 @@ def check_source(
     usable = np.setdiff1d(np.arange(len(source)), [index for index, _ in bad])
     checked = CheckedSource(source, usable, min_size)
     return SourceReport(checked, len(source), len(indices), skipped)
+
+
+def fingerprint(source: ImageSource) -> str:
+    """What a run's checkpoints keep of its data, to notice when it was changed.
+
+    It takes in number, order and names of the images, and of files their sizes, but not
+    where they lie: a folder may be moved.
+    """
+    digest = hashlib.sha256()
+    for index in range(len(source)):
+        digest.update(source.identity(index).encode("utf-8", "surrogateescape") + b"\0")
+    return f"{len(source)} images, sha256 {digest.hexdigest()[:16]}"
 
 
 def default_num_threads() -> int:

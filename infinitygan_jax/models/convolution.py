@@ -177,6 +177,8 @@ _blur.defvjp(_blur_forward, _blur_backward)
 
 
 def _on_cpu() -> bool:
+    # While tracing, the devices of the call are not known yet. Where a machine with a
+    # GPU is told to use its CPU, the plain forms are right all the same, only slower.
     return jax.default_backend() == "cpu"
 
 

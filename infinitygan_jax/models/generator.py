@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
@@ -88,6 +88,11 @@ def slot_styles(
         return styles
     slots = jnp.arange(num_slots)[None, :, None]
     return jnp.where(slots < mix_index, styles, mixed[:, None])
+
+
+def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
+    """Colours of [-1, 1] to the nearest of 0 .. 255; those outside are clipped."""
+    return jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
 def noise_shapes(num_cells: int, num_stages: int) -> list[int]:

@@ -264,25 +264,41 @@ def host_bytes(plan: Plan) -> int:
     return 3 * strip + 2 * step
 
 
-def program_bytes() -> int:
-    """Memory that any rendering takes."""
-    return _PROGRAM_BYTES
+def total_bytes(plan: Plan, model: ModelConfig, shared: bool) -> int:
+    """Estimated peak of this machine's memory.
+
+    Args:
+      plan: what is painted.
+      model: sizes.
+      shared: whether the devices paint in this memory too, as CPUs do.
+    """
+    painting = plan.num_devices * device_bytes(plan, model) if shared else 0
+    return _PROGRAM_BYTES + host_bytes(plan) + painting
 
 
-def check_memory(plan: Plan, available: int) -> None:
-    """Checks that a plan's strips fit into memory.
+def check_memory(plan: Plan, model: ModelConfig, shared: bool, available: int) -> None:
+    """Checks that a plan fits into this machine's memory.
+
+    Args:
+      plan: what is painted.
+      model: sizes.
+      shared: whether the devices paint in this memory too.
+      available: bytes.
 
     Raises:
-      ValueError: they do not; the message names a width that does.
+      ValueError: it does not; the message names a width that does, if there is one.
     """
-    need = host_bytes(plan)
+    need, strips = total_bytes(plan, model, shared), host_bytes(plan)
     if need <= available:
         return
-    width = max(1, plan.window.width * available // (2 * need))
+    width = plan.window.width * (available - need + strips) // (2 * strips)
+    parts = (
+        f"paint parts of up to {width} pixels with --origin, or " if width > 0 else ""
+    )
     raise ValueError(
-        f"strips of {plan.window.width} pixels would take {readable_bytes(need)} of "
-        f"memory, above this machine's {readable_bytes(available)}; paint parts of up "
-        f"to {width} pixels with --origin, or use a smaller --tile"
+        f"painting {plan.window.width} pixels a row would take {readable_bytes(need)} "
+        f"of memory, above this machine's {readable_bytes(available)}; {parts}use a "
+        "smaller --tile"
     )
 
 

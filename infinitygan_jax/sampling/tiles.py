@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt8, UInt32
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.devices import AXIS
-from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.models.generator import make_generator, slot_styles, to_uint8
 from infinitygan_jax.sampling import plan as planning
 
 
@@ -151,11 +151,6 @@ def paint_tiles(
     )
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
     return to_uint8(image[:, crop, crop])
-
-
-def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
-    """Colours of [-1, 1] to the nearest of 0 .. 255; those outside are clipped."""
-    return jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
 @functools.lru_cache(maxsize=32)

@@ -15,13 +15,12 @@ from jaxtyping import UInt8
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax import fields
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.plan import Plan, Window
 
-DEFAULT_MODEL = "landscape_lite"
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 
 # Tiles a device paints at once. On a CPU one, so that the same tile is the same

@@ -23,6 +23,7 @@ from orbax.checkpoint import v1 as ocp
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
+from infinitygan_jax.messages import one_line
 
 NUM_KEPT = 2
 FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes it
@@ -30,6 +31,7 @@ FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes i
 # Settings that steer side effects or the length only: the same states come out.
 FREE_SETTINGS = frozenset(
     {
+        "data.source",  # may be moved; what is in it is compared
         "train.num_steps",
         "train.log_every",
         "train.sheet_every",
@@ -63,7 +65,7 @@ def read_config(workdir: str | os.PathLike) -> config_lib.Config | None:
     except (ValueError, OSError) as error:
         raise ValueError(
             f"settings file ({path}) must hold settings as JSON, and it does not "
-            f"({_one_line(error)}); restore it, or use another --workdir"
+            f"({one_line(error)}); restore it, or use another --workdir"
         ) from error
 
 
@@ -114,10 +116,19 @@ class Checkpoints:
     """The checkpoints of one workdir, saved in the background; a context manager.
 
     With several processes, all of them make every call; the first one writes.
+
+    Args:
+      workdir: folder of the run.
+      config: its settings, kept with each checkpoint.
+      data: what it learns from, as ``sources.fingerprint`` says; kept likewise, and
+        compared when a run goes on. Empty: anything.
     """
 
-    def __init__(self, workdir: str | os.PathLike, config: config_lib.Config):
+    def __init__(
+        self, workdir: str | os.PathLike, config: config_lib.Config, data: str = ""
+    ):
         self._settings = config_lib.to_dict(config)
+        self._data = data
         self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._pending: concurrent.futures.Future | None = None
         training = ocp.training
@@ -170,6 +181,7 @@ class Checkpoints:
         metadata = {
             "digest": bundle_lib.digest_of(arrays),
             "settings": json.dumps(self._settings),
+            "data": self._data,
         }
         response = self._checkpointer.save_checkpointables_async(
             step,
@@ -198,7 +210,7 @@ class Checkpoints:
         except Exception as error:  # Orbax passes on whatever its threads raise.
             raise OSError(
                 f"checkpoint in {self._checkpointer.directory} could not be written "
-                f"({_one_line(error)}); free disk space or check the folder, and run "
+                f"({one_line(error)}); free disk space or check the folder, and run "
                 "the same command again"
             ) from error
 
@@ -212,9 +224,17 @@ class Checkpoints:
           The state, on the first device.
 
         Raises:
-          ValueError: there is none; it was truncated or altered; or it does not fit.
+          ValueError: there is none; it was truncated or altered; it does not fit; or
+            it learned from other data.
         """
-        arrays, _ = _load(self._checkpointer, self.latest_step)
+        arrays, stored = _load(self._checkpointer, self.latest_step)
+        if self._data and stored.data and self._data != stored.data:
+            raise ValueError(
+                f"the images of data.source ({self._data}) must be those that "
+                f"{self._checkpointer.directory} was trained on ({stored.data}), and "
+                "some were added, removed or changed; restore them, or use another "
+                "--workdir"
+            )
         return _fill(make_state, arrays, self._checkpointer.directory)
 
 
@@ -224,6 +244,7 @@ class _Stored:
 
     step: int
     settings: Mapping[str, Any]
+    data: str
 
 
 def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
@@ -271,13 +292,13 @@ def _load(
             raise ValueError("the digest of its arrays differs")
     except Exception as error:  # Orbax raises many kinds on damaged files.
         raise ValueError(_altered(path, error)) from error
-    return arrays, _Stored(step, settings)
+    return arrays, _Stored(step, settings, metadata.get("data", ""))
 
 
 def _altered(path: pathlib.Path, reason: BaseException) -> str:
     return (
         f"checkpoint ({path}) must be unaltered since it was saved, and it is not "
-        f"({_one_line(reason)[:200]}); delete that folder to go on from the one before"
+        f"({one_line(reason)[:200]}); delete that folder to go on from the one before"
     )
 
 
@@ -353,7 +374,3 @@ def _fill(
             "the version of the project that wrote it, or another --workdir"
         )
     return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in names])
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,8 +9,8 @@ import pathlib
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, check_devices, make_steps
 
 logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +60,14 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
         of before are kept.
       OSError: something cannot be written.
     """
-    source = prepare(config, workdir)
     workdir = pathlib.Path(workdir)
     # No process writes settings that another has not yet checked.
-    multihost_utils.sync_global_devices("prepared")
+    source = _together(lambda: prepare(config, workdir))
+    data = sources.fingerprint(source)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_lock(workdir))
         # Settings before checkpoints: a kill in between must leave a usable workdir.
-        if jax.process_index() == 0:
-            checkpoint.write_config(workdir, config)
-        checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config))
+        _together(lambda: _claim(workdir, config, stack))
+        checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config, data))
         steps = make_steps(config)
         state, start = _first_state(config, checkpoints)
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
@@ -165,7 +164,7 @@ class _Run:
         self._checkpoints, self._summaries = checkpoints, summaries
         self._painter = sheets.SheetPainter(config)
         self._losses = Losses()
-        self._compiled: set[frozenset[str]] = set()
+        self._compiled: set[tuple[str, ...]] = set()
         self.speed = Speed(config.train.batch_size)
 
     def iterate(
@@ -176,15 +175,17 @@ class _Run:
         batch: Mapping[str, np.ndarray],
     ) -> TrainState:
         """Hands one step to the devices; looks at the losses of an earlier one."""
+        phases = steps.phases(step - 1)
+        compiles = phases not in self._compiled
+        if compiles:  # Steps under way are no part of compiling.
+            jax.block_until_ready(state)
         start = time.monotonic()
         state, scalars = steps.iterate(state, steps.shard_batch(batch), step - 1)
-        names = frozenset(scalars)
-        if names in self._compiled:
-            self.speed.count()
-        else:  # The first step of its kind was compiled just now.
-            self._compiled.add(names)
-            jax.block_until_ready(scalars)
-            self.speed.count(uncounted_seconds=time.monotonic() - start)
+        if compiles:
+            self._compiled.add(phases)
+            jax.block_until_ready(state)
+        seconds = time.monotonic() - start
+        self.speed.count(uncounted_seconds=seconds if compiles else 0.0)
         self._losses.push(step, scalars)
         return state
 
@@ -259,12 +260,40 @@ class _StopRequests:
         self._former.clear()
 
 
+def _together(action: Callable[[], _T]) -> _T:
+    """Does something on every process; where it fails on one, all of them stop.
+
+    Without this the others would wait for the failed one in their first collective.
+
+    Raises:
+      ValueError: it failed on another process, which says why.
+      Exception: what this process' action raised.
+    """
+    result, error = None, None
+    try:
+        result = action()
+    except Exception as raised:  # Raised again below.
+        error = raised
+    failed = multihost_utils.process_allgather(np.array(error is not None))
+    if error is not None:
+        raise error
+    if np.any(failed):
+        raise ValueError(
+            f"process {int(np.argmax(failed))} cannot start; its message says why"
+        )
+    return result
+
+
+def _claim(workdir: pathlib.Path, config: Config, stack: contextlib.ExitStack) -> None:
+    """Locks the workdir until the stack ends, and writes the settings into it."""
+    if jax.process_index() == 0:
+        stack.enter_context(_lock(workdir))
+        checkpoint.write_config(workdir, config)
+
+
 @contextlib.contextmanager
 def _lock(workdir: pathlib.Path) -> Iterator[None]:
     """Keeps a second run out of the workdir; the system drops it with the process."""
-    if jax.process_index() != 0:
-        yield
-        return
     with (workdir / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,13 +15,13 @@ from PIL import Image
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import Config, ModelConfig
-from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.models.generator import make_generator, slot_styles, to_uint8
 
 GUTTER = 2  # white pixels between the images of a sheet
 _SHEET_PIXELS = 1024  # a sheet's width, about
 _WIDE_ROWS = 4  # images of a sheet of wide ones
 _WIDTHS = (2, 4)  # in patches
-_STREAMS = ("z_global", "z_style", "z_local", "noise", "samples", "structures")
+_STREAMS = ("z_global", "z_local", "noise")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class SheetPainter:
         images = self._paint(params, structure, style, where)
         pixels = width * self._config.patch_size
         left = (images.shape[2] - pixels) // 2
-        return list(to_uint8(np.asarray(images[:, :, left : left + pixels])))
+        return list(np.asarray(images[:, :, left : left + pixels]))
 
 
 def cells_across(config: ModelConfig, width: int) -> int:
@@ -120,7 +120,7 @@ def paint(
     structure_number: Array,
     style_number: Array,
     where: Float[Array, "h w c"],
-) -> Float[Array, "b y x 3"]:
+) -> UInt8[Array, "b y x 3"]:
     """Images of numbered latents; number n is the same latent in every sheet.
 
     Args:
@@ -148,7 +148,7 @@ def paint(
     batch_where = jnp.broadcast_to(where, (z_local.shape[0], *where.shape))
     structure = apply(z_local, batch_where, z_structure, method="structure")
     styles = slot_styles(apply(z_style, method="mapping"), config.num_slots)
-    return apply(structure, styles, noise, method="texture")
+    return to_uint8(apply(structure, styles, noise, method="texture"))
 
 
 def _draw(
@@ -158,12 +158,6 @@ def _draw(
     key = jax.random.fold_in(key, layer)
     keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(number)
     return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
-
-
-def to_uint8(image: Float[np.ndarray, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w 3"]:
-    """Colours of -1 to 1 as bytes; what lies outside is clipped."""
-    scaled = np.rint((image.astype(np.float32) + 1) * np.float32(127.5))
-    return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
 def join(rows: list[list[UInt8[np.ndarray, "h w 3"]]]) -> UInt8[np.ndarray, "y x 3"]:

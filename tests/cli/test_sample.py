@@ -177,10 +177,31 @@ def test_too_little_disk_or_memory_is_one_line(folder, model, capsys, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 2 * 10**6))
     options = ["--checkpoint", model, "--size"]
     _refused(capsys, [*options, "1000x1000"], "3.1 MB", "2.0 MB free")
+    # 400 MB whatever is painted, and three strips of 16 rows of 400000 x 3 bytes.
+    monkeypatch.setattr(sample, "_memory", lambda: 450 * 10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 10**9))
+    _refused(capsys, [*options, "400000x20", "--tile", "16"], "0.46 GB", "--origin")
+
+
+def test_a_dry_run_says_what_would_be_refused(folder, model, capsys, monkeypatch):
     monkeypatch.setattr(sample, "_memory", lambda: 10**6)
-    # Three strips of 16 rows of 10000 x 3 bytes (1.44 MB) and a few tiles.
-    options += ["10000x20", "--tile", "16"]
-    _refused(capsys, options, "1.5 MB", "1.0 MB", "--origin")
+    options = ["--checkpoint", model, "--size", "8x8", "--dry_run"]
+    for more, reason in ([], "use a smaller --tile"), (["--out", "no/a.png"], "exist"):
+        with pytest.raises(SystemExit) as end:
+            sample.main([*options, *more])
+        assert end.value.code == 2
+        out, err = capsys.readouterr()
+        assert "memory " in out
+        assert reason in err
+
+
+def test_memory_is_at_most_the_container_s(tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(sample, "_CONTAINER_LIMITS", (str(limit),))
+    limit.write_text("max\n")
+    whole = sample._memory()
+    limit.write_text("123456\n")
+    assert sample._memory() == 123456 < whole
 
 
 def test_an_error_while_writing_leaves_no_file(folder, model, capsys, monkeypatch):

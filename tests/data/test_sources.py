@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -51,6 +52,27 @@ def test_folder_is_read_recursively_in_the_order_of_paths(tmp_path):
     assert [source.name(i) for i in range(len(source))] == names
     for index, number in enumerate((2, 0, 1, 3, 4)):
         np.testing.assert_array_equal(source[index], picture(number))
+
+
+def test_a_fingerprint_changes_with_the_images_and_not_with_the_place(tmp_path):
+    save(tmp_path / "data" / "1.png", 1)
+    save(tmp_path / "data" / "2.png", 2)
+
+    def found(folder):
+        return sources.fingerprint(open_source(str(tmp_path / folder)))
+
+    first = found("data")
+    assert first.startswith("2 images, sha256 ")
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert found("copy") == first
+    save(tmp_path / "copy" / "2.png", 2, height=41)
+    assert found("copy") != first
+    (tmp_path / "data" / "2.png").rename(tmp_path / "data" / "3.png")
+    assert found("data") != first
+    one, other = (np.array([i]) for i in range(2))
+    whole = open_source(str(tmp_path / "data"))
+    parts = [sources.CheckedSource(whole, usable, 1) for usable in (one, other)]
+    assert sources.fingerprint(parts[0]) != sources.fingerprint(parts[1])
 
 
 def test_links_are_followed_and_circles_end(tmp_path):

@@ -12,6 +12,7 @@ from infinitygan_jax.models.generator import (
     make_generator,
     noise_shapes,
     slot_styles,
+    to_uint8,
 )
 from tests.sampling import tiny
 
@@ -109,3 +110,10 @@ def test_bfloat16_is_near_float32():
     # bfloat16 keeps 8 bits: 0.4% a rounding, over some ten layers.
     assert np.abs(rough - exact).max() < 0.1 * np.abs(exact).max()
     assert np.abs(rough - exact).max() > 0
+
+
+def test_colours_to_bytes():
+    # (x + 1) 127.5: 0 -> 127.5, a tie, to the even 128; 1/255 -> 128; 0.5 -> 191.25
+    colours = jnp.asarray([-9.0, -1.0, 0.0, 1 / 255, 0.5, 1.0, 1.003, 9.0])
+    expected = [0, 0, 128, 128, 191, 255, 255, 255]
+    np.testing.assert_array_equal(to_uint8(colours), np.uint8(expected))

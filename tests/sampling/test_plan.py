@@ -1,5 +1,7 @@
 """Plans: every pixel of a window once, from canonical tiles, at a counted cost."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,20 @@ def test_default_tiles_are_valid_and_bounded():
 
 def test_memory_that_is_not_there_is_refused():
     plan = Plan(Window(0, 0, 1000, 10**6), 512)  # 3 strips of 1.536 GB, and tiles
-    planning.check_memory(plan, 5 * 10**9)
-    with pytest.raises(ValueError, match=r"4\.61 GB.*4\.00 GB.*--origin"):
-        planning.check_memory(plan, 4 * 10**9)
+    program = planning.total_bytes(plan, TINY, False) - planning.host_bytes(plan)
+    planning.check_memory(plan, TINY, False, program + 5 * 10**9)
+    with pytest.raises(ValueError, match=r"5\.01 GB.*4\.00 GB.*up to (\d+) pix") as e:
+        planning.check_memory(plan, TINY, False, 4 * 10**9)
+    width = int(re.search(r"up to (\d+) pixels", str(e.value))[1])
+    planning.check_memory(Plan(Window(0, 0, 1000, width), 512), TINY, False, 4 * 10**9)
+
+
+def test_memory_of_devices_that_share_it_counts():
+    model = config.ModelConfig()
+    plan = Plan(Window(0, 0, 64, 64), 512, num_devices=8)
+    painting = 8 * planning.device_bytes(plan, model)
+    apart = planning.total_bytes(plan, model, False)
+    assert planning.total_bytes(plan, model, True) == apart + painting
+    planning.check_memory(plan, model, False, painting)
+    with pytest.raises(ValueError, match=r"machine's .*; use a smaller --tile"):
+        planning.check_memory(plan, model, True, painting)

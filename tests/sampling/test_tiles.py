@@ -91,13 +91,6 @@ def test_noise_shows():
         assert np.abs(other - expected).max() > 2
 
 
-def test_colours_to_bytes():
-    # (x + 1) 127.5: 0 -> 127.5, a tie, to the even 128; 1/255 -> 128; 0.5 -> 191.25
-    colours = jnp.asarray([-9.0, -1.0, 0.0, 1 / 255, 0.5, 1.0, 1.003, 9.0])
-    expected = [0, 0, 128, 128, 191, 255, 255, 255]
-    np.testing.assert_array_equal(tiles.to_uint8(colours), np.uint8(expected))
-
-
 def test_the_style_is_mapped_once():
     """The tile function takes the mapped style and never the mapping network."""
     look = tiles.make_look(tiny.MODEL, tiny.params(), SEED)

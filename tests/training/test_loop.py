@@ -31,6 +31,9 @@ class CountingSteps(Steps):
     def shard_batch(self, local):
         return local
 
+    def phases(self, step):
+        return ("d", "g")
+
     def iterate(self, state, batch, step):
         assert int(state.step) == step
         self.batches.append(batch)
@@ -62,10 +65,12 @@ def run(monkeypatch, tmp_path):
         sheets.SheetPainter, "__call__", lambda self, params: {"samples": image}
     )
 
-    def train(hook=lambda step: None, **settings):
+    def train(hook=lambda step: None, source="generated:12", **settings):
         steps = CountingSteps(hook)
         monkeypatch.setattr(loop, "make_steps", lambda config: steps)
-        return steps, loop.train(running.tiny_config(**settings), tmp_path)
+        config = running.tiny_config(**settings)
+        data = dataclasses.replace(config.data, source=source)
+        return steps, loop.train(dataclasses.replace(config, data=data), tmp_path)
 
     return train
 
@@ -181,3 +186,20 @@ def test_restored_state_replaces_the_fresh_one(run, tmp_path):
     ):
         np.testing.assert_array_equal(one, other)
     assert dataclasses.is_dataclass(second.state)
+
+
+def test_changed_data_is_refused(run, tmp_path):
+    run(num_steps=3)
+    with pytest.raises(ValueError, match=r"\(13 images, .* some were added, removed"):
+        run(num_steps=6, source="generated:13")
+    assert saved_steps(tmp_path) == {"3"}
+
+
+def test_where_one_process_fails_all_stop(monkeypatch):
+    monkeypatch.setattr(
+        loop.multihost_utils, "process_allgather", lambda failed: [failed, True]
+    )
+    with pytest.raises(ValueError, match="process 1 cannot start; its message"):
+        loop._together(lambda: 3)
+    with pytest.raises(OSError, match="full"):
+        loop._together(lambda: (_ for _ in ()).throw(OSError("full")))

@@ -96,13 +96,6 @@ def test_windows_are_centred_on_the_horizon():
     np.testing.assert_array_equal(where[:17, :, 0], -where[:17:-1, :, 0])
 
 
-def test_colours_are_scaled_rounded_and_clipped():
-    image = np.array([[[-1.0, 0.0, 1.0], [-3.0, 0.004, 7.0]]], np.float32)
-    # (0 + 1) 127.5 = 127.5, to the even 128; (0.004 + 1) 127.5 = 128.01
-    expected = [[[0, 128, 255], [0, 128, 255]]]
-    np.testing.assert_array_equal(sheets.to_uint8(image), expected)
-
-
 def test_files_are_whole_pngs(tmp_path, painted):
     folder = tmp_path / "sheets" / "step_00000006"
     sheets.write_sheets(folder, painted)
