@@ -28,7 +28,7 @@ test: install
 	$(BIN)/python -m pytest
 
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200
 
 # Replaces the bundled model, its card and the README's picture by a workdir's newest
 # checkpoint: make bundle WORKDIR=runs/lite INFO="--info 'data=...' --info 'time=...'"

@@ -75,11 +75,11 @@ def draw_samples(
     shared = index // 2 if paired else index
     cells = coords.WINDOW_CELLS
 
-    z_global, z_mix = _normals(
+    z_global, z_mix = normals(
         sample_keys(key, "shared", shared), [(model.z_global_size,)] * 2
     )
     sizes = noise_shapes(geometry.PATCH_CELLS, model.num_stages)
-    z_local, *noise = _normals(
+    z_local, *noise = normals(
         sample_keys(key, "own", index),
         [(cells, cells, model.z_local_size), *((n, n, 1) for n in sizes)],
     )
@@ -95,7 +95,7 @@ def draw_samples(
     )
 
 
-def _normals(
+def normals(
     keys: Key[Array, " b"], shapes: Sequence[tuple[int, ...]]
 ) -> list[Float[Array, "b *_"]]:
     """Standard normal arrays of these shapes, for each key.

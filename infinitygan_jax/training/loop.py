@@ -8,7 +8,6 @@ import os
 import pathlib
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -176,16 +175,16 @@ class _Run:
     ) -> TrainState:
         """Hands one step to the devices; looks at the losses of an earlier one."""
         phases = steps.phases(step - 1)
-        compiles = phases not in self._compiled
-        if compiles:  # Steps under way are no part of compiling.
-            jax.block_until_ready(state)
-        start = time.monotonic()
-        state, scalars = steps.iterate(state, steps.shard_batch(batch), step - 1)
-        if compiles:
+        batch = steps.shard_batch(batch)
+        if phases in self._compiled:
+            state, scalars = steps.iterate(state, batch, step - 1)
+            self.speed.count()
+        else:
+            jax.block_until_ready(state)  # what is still under way counts
+            with self.speed.uncounted():
+                state, scalars = steps.iterate(state, batch, step - 1)
+                jax.block_until_ready(state)
             self._compiled.add(phases)
-            jax.block_until_ready(state)
-        seconds = time.monotonic() - start
-        self.speed.count(uncounted_seconds=seconds if compiles else 0.0)
         self._losses.push(step, scalars)
         return state
 
@@ -202,7 +201,9 @@ class _Run:
             self._log(step)
         period = self._train.sheet_every
         if period and not last and (end or step % period == 0):
-            self._write_sheets(step, state)
+            jax.block_until_ready(state.ema_params)
+            with self.speed.uncounted():
+                self._write_sheets(step, state)
 
     def _log(self, step: int) -> None:
         num_steps = self._train.num_steps

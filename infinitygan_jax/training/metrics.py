@@ -68,7 +68,7 @@ class Losses:
 
 
 class Speed:
-    """Rates of a run; the time of compiling steps does not count.
+    """Rates of a run's steps; compiling and what is done between them do not count.
 
     Args:
       batch_size: samples a step, over all processes.
@@ -87,15 +87,18 @@ class Speed:
         for interval in (self._total, self._recent):
             interval.waited += time.monotonic() - start
 
-    def count(self, uncounted_seconds: float = 0.0) -> None:
-        """Counts one step.
-
-        Args:
-          uncounted_seconds: time that compiling it took; such a step is left out.
-        """
+    def count(self) -> None:
+        """Counts one step."""
         for interval in (self._total, self._recent):
-            interval.steps += uncounted_seconds == 0.0
-            interval.start += uncounted_seconds
+            interval.steps += 1
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Leaves the time inside out: a step that is compiled first, or sheets."""
+        start = time.monotonic()
+        yield
+        for interval in (self._total, self._recent):
+            interval.start += time.monotonic() - start
 
     def seconds_left(self, num_steps: int) -> float:
         """Estimate for so many more steps, from the whole run's rate; may be inf."""

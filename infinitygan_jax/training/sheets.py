@@ -10,18 +10,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 from PIL import Image
 
-from infinitygan_jax import coords, geometry
+from infinitygan_jax import coords, devices, geometry
 from infinitygan_jax.config import Config, ModelConfig
 from infinitygan_jax.models.generator import make_generator, slot_styles, to_uint8
+from infinitygan_jax.training import draws
 
 GUTTER = 2  # white pixels between the images of a sheet
 _SHEET_PIXELS = 1024  # a sheet's width, about
 _WIDE_ROWS = 4  # images of a sheet of wide ones
 _WIDTHS = (2, 4)  # in patches
-_STREAMS = ("z_global", "z_local", "noise")
+_STREAMS = ("z_global", "own")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ class SheetPainter:
 
     def __init__(self, config: Config):
         self._config = config.model
-        self._paint = jax.jit(functools.partial(paint, config.model))
+        self._paint = devices.jit_in_a_hurry(functools.partial(paint, config.model))
         self._columns = min(max(_SHEET_PIXELS // config.model.patch_size, 2), 8)
         self._rows = max(self._columns // 2, 2)
 
@@ -117,8 +118,8 @@ def window_coords(config: ModelConfig, num_cells: int) -> Float[np.ndarray, "h w
 def paint(
     config: ModelConfig,
     params: Mapping[str, Any],
-    structure_number: Array,
-    style_number: Array,
+    structure_number: Int[Array, " b"],
+    style_number: Int[Array, " b"],
     where: Float[Array, "h w c"],
 ) -> UInt8[Array, "b y x 3"]:
     """Images of numbered latents; number n is the same latent in every sheet.
@@ -138,26 +139,22 @@ def paint(
         geometry.axis_spans(0, size - margin, config.num_stages)
         for size in (rows, cols)
     ]
-    z_structure = _draw("z_global", structure_number, (config.z_global_size,))
-    z_style = _draw("z_global", style_number, (config.z_global_size,))
-    z_local = _draw("z_local", structure_number, (rows, cols, config.z_local_size))
-    noise = [
-        _draw("noise", structure_number, (y.size, x.size, 1), layer)
-        for layer, (y, x) in enumerate(zip(spans[0].noise, spans[1].noise, strict=True))
-    ]
+    cells = (rows, cols, config.z_local_size)
+    maps = [(y.size, x.size, 1) for y, x in zip(*(s.noise for s in spans), strict=True)]
+    z_local, *noise = draws.normals(_keys("own", structure_number), [cells, *maps])
+    z_structure, z_style = (
+        draws.normals(_keys("z_global", number), [(config.z_global_size,)])[0]
+        for number in (structure_number, style_number)
+    )
     batch_where = jnp.broadcast_to(where, (z_local.shape[0], *where.shape))
     structure = apply(z_local, batch_where, z_structure, method="structure")
     styles = slot_styles(apply(z_style, method="mapping"), config.num_slots)
     return to_uint8(apply(structure, styles, noise, method="texture"))
 
 
-def _draw(
-    stream: str, number: Array, shape: tuple[int, ...], layer: int = 0
-) -> Float[Array, "b ..."]:
-    key = jax.random.fold_in(jax.random.key(0), _STREAMS.index(stream))
-    key = jax.random.fold_in(key, layer)
-    keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(number)
-    return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
+def _keys(stream: str, number: Int[Array, " b"]) -> Key[Array, " b"]:
+    key = jax.random.key(_STREAMS.index(stream), impl="threefry2x32")
+    return jax.vmap(lambda n: jax.random.fold_in(key, n))(number)
 
 
 def join(rows: list[list[UInt8[np.ndarray, "h w 3"]]]) -> UInt8[np.ndarray, "y x 3"]:
