@@ -118,11 +118,11 @@ def _places(
     step = coords.COLUMN_STEP if kind == "plane" else coords.ROW_STEP
 
     def place(key):
-        row_key, col_key, jitter_key = jax.random.split(key, 3)
-        row = jax.random.randint(row_key, (), 0, num_rows)
-        col = jax.random.randint(col_key, (), 0, coords.NUM_COLUMNS)
-        jitter = jax.random.uniform(jitter_key, (2,), minval=-0.5, maxval=0.5)
-        row_jitter, col_jitter = jitter[0] * step, jitter[1] * coords.COLUMN_STEP
+        # One draw for all four: the compiler pays for every generator.
+        row, col, row_jitter, col_jitter = jax.random.uniform(key, (4,))
+        row, col = _below(num_rows, row), _below(coords.NUM_COLUMNS, col)
+        row_jitter = (row_jitter - 0.5) * step
+        col_jitter = (col_jitter - 0.5) * coords.COLUMN_STEP
         where = coords.training_coords(kind, row, col, row_jitter, col_jitter)
         return where, coords.vertical_label(row)
 
@@ -131,10 +131,13 @@ def _places(
 
 def _mix_index(key: PRNGKeyArray, num_slots: int, probability: float) -> Int[Array, ""]:
     """First slot of the second style; ``num_slots`` where the batch is not mixed."""
-    mix_key, index_key = jax.random.split(jax.random.fold_in(key, 0))
-    index = jax.random.randint(index_key, (), 1, num_slots)
-    mixes = jax.random.uniform(mix_key, ()) < probability
-    return jnp.where(mixes, index, num_slots)
+    mixes, index = jax.random.uniform(jax.random.fold_in(key, 0), (2,))
+    return jnp.where(mixes < probability, 1 + _below(num_slots - 1, index), num_slots)
+
+
+def _below(limit: int, uniform: Float[Array, ""]) -> Int[Array, ""]:
+    """Uniform in [0, 1) to 0 .. limit - 1, each as likely as 23 bits allow."""
+    return jnp.minimum((uniform * limit).astype(jnp.int32), limit - 1)
 
 
 def projections(
