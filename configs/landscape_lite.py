@@ -21,6 +21,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ),
         data=DataConfig(full_size=101, pre_size=0),
         # A sheet of some hundred steps already shows what was learnt.
-        train=TrainConfig(batch_size=16, ema_rampup=0.1),
+        train=TrainConfig(batch_size=16, r1_weight=1.0, ema_rampup=0.1),
     )
     return common.variant_of(config, arg)
