@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import logging
 import os
 import pathlib
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from infinitygan_jax import config as config_lib
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.training import checkpoint, sheets
@@ -63,6 +65,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     # No process writes settings that another has not yet checked.
     source = _together(lambda: prepare(config, workdir))
     data = sources.fingerprint(source)
+    _check_same(config, data)
     with contextlib.ExitStack() as stack:
         # Settings before checkpoints: a kill in between must leave a usable workdir.
         _together(lambda: _claim(workdir, config, stack))
@@ -283,6 +286,24 @@ def _together(action: Callable[[], _T]) -> _T:
             f"process {int(np.argmax(failed))} cannot start; its message says why"
         )
     return result
+
+
+def _check_same(config: Config, data: str) -> None:
+    """Checks that all processes were given the same settings and see the same images.
+
+    Raises:
+      ValueError: they differ.
+    """
+    settings = config_lib.to_dict(config)
+    settings["data"].pop("source")  # may lie elsewhere on each machine
+    digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
+    digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
+    if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):
+        raise ValueError(
+            "all processes must have the same settings and see the same images, and "
+            f"they differ (process {jax.process_index()} sees {data}); start all with "
+            "one command and one data folder"
+        )
 
 
 def _claim(workdir: pathlib.Path, config: Config, stack: contextlib.ExitStack) -> None:

@@ -50,3 +50,27 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
     status, text = running.finish(running.start(tmp_path, *flags))
     assert status == 0, text
     assert f"going on from step {STEPS}" in text
+
+
+@pytest.mark.parametrize(
+    ("flag", "messages"),
+    [
+        (
+            "--config.data.source=nowhere",
+            ["process 1 cannot start; its message says why", "nowhere does not"],
+        ),
+        ("--config.data.source=generated:13", ["sees 12 images", "sees 13 images"]),
+    ],
+)
+def test_what_one_process_cannot_do_stops_all(tmp_path, flag, messages):
+    flags = [f"--workdir={tmp_path / 'run'}", "--num_processes=2"]
+    flags += [f"--coordinator_address=localhost:{running.free_port()}"]
+    processes = [
+        running.start(tmp_path, *flags, f"--process_id={index}", *more)
+        for index, more in enumerate(([], [flag]))
+    ]
+    for process, message in zip(processes, messages, strict=True):
+        status, text = running.finish(process)
+        assert status == 2, text
+        assert re.search(rf"^error: .*{message}", text, re.MULTILINE), text
+    assert not (tmp_path / "run" / "config.json").exists()
