@@ -46,7 +46,8 @@ class Bundle:
 
     def __post_init__(self):
         if not self.digest:
-            object.__setattr__(self, "digest", _digest(self))
+            texts = _settings(self.config), _info(self.info)
+            object.__setattr__(self, "digest", _digest(_arrays(self), *texts))
 
 
 def digest_of(tree: Any) -> str:
@@ -109,13 +110,16 @@ def save(path: str | os.PathLike, bundle: Bundle) -> int:
     """
     check_target(path)
     path = pathlib.Path(path)
+    arrays = _arrays(bundle)
+    texts = _settings(bundle.config), _info(bundle.info)
     metadata = {
         "format": FORMAT,
-        "settings": _settings(bundle.config),
-        "info": json.dumps(dict(bundle.info), sort_keys=True),
-        "digest": bundle.digest,
+        "settings": texts[0],
+        "info": texts[1],
+        # Not the bundle's own, which is of the texts of the file it came from.
+        "digest": _digest(arrays, *texts),
     }
-    data = safetensors.numpy.save(_arrays(bundle), metadata=metadata)
+    data = safetensors.numpy.save(arrays, metadata=metadata)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as file:
@@ -188,10 +192,14 @@ def _settings(config: config_lib.Config) -> str:
     return json.dumps(config_lib.to_dict(config), sort_keys=True)
 
 
-def _digest(bundle: Bundle) -> str:
-    total = hashlib.sha256(digest_of(_arrays(bundle)).encode())
-    total.update(_settings(bundle.config).encode())
-    total.update(json.dumps(dict(bundle.info), sort_keys=True).encode())
+def _info(info: Mapping[str, str]) -> str:
+    return json.dumps(dict(info), sort_keys=True)
+
+
+def _digest(arrays: Mapping[str, np.ndarray], settings: str, info: str) -> str:
+    total = hashlib.sha256(digest_of(arrays).encode())
+    total.update(settings.encode())
+    total.update(info.encode())
     return total.hexdigest()
 
 
@@ -211,13 +219,15 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
 
 
 def _from_parts(metadata: Mapping[str, str], arrays: dict[str, np.ndarray]) -> Bundle:
+    # Of the texts as they are: a later version may know more settings.
+    digest = _digest(arrays, metadata["settings"], metadata["info"])
+    if digest != metadata["digest"]:
+        raise ValueError("its digest differs from the one in its metadata")
     networks = nested(arrays)
-    bundle = Bundle(
+    return Bundle(
         config=config_lib.from_mapping(json.loads(metadata["settings"])),
         generator=networks["generator"],
         discriminator=networks.get("discriminator"),
         info=json.loads(metadata["info"]),
+        digest=digest,
     )
-    if bundle.digest != metadata["digest"]:
-        raise ValueError("its digest differs from the one in its metadata")
-    return bundle

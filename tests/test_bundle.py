@@ -54,6 +54,26 @@ def test_a_bundle_without_discriminator(tmp_path):
     assert bundle_lib.load(path).discriminator is None
 
 
+def test_a_file_from_before_a_setting_existed_loads_and_can_be_saved_again(tmp_path):
+    path = tmp_path / "model.safetensors"
+    bundle_lib.save(path, _bundle())
+    whole = bundle_lib._settings
+
+    def former(settings):
+        values = json.loads(whole(settings))
+        del values["train"]["augment"]
+        return json.dumps(values, sort_keys=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle_lib, "_settings", former)
+        bundle_lib.save(path, _bundle())
+    loaded = bundle_lib.load(path)
+    assert loaded.config == _bundle().config
+    assert loaded.digest != _bundle().digest
+    bundle_lib.save(path, loaded)
+    assert bundle_lib.load(path).digest == _bundle().digest
+
+
 def test_digest_is_sha256_of_path_dtype_shape_and_bytes():
     tree = {"b": np.array([1, 2], np.int32), "a": {"c": np.float32(0.5)}}
     text = b"a/c|float32|()\n" + struct.pack("<f", 0.5)
