@@ -147,7 +147,7 @@ def test_altered_metadata_is_refused(tmp_path):
         ({"info": '{"step": "9"}'}, "digest"),
         ({"settings": "{}"}, "digest"),
         ({"settings": "{"}, "unaltered"),
-        ({"settings": '{"nmae": "x"}'}, "nmae"),
+        ({"settings": '{"nmae": "x"}'}, "digest"),
         ({"info": "[]"}, "unaltered"),
         ({"format": "infinitygan_jax bundle 999"}, "bundle 999"),
     ]:
