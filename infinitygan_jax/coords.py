@@ -4,6 +4,10 @@ Everything is computed on the host, in exact integers and float64, and split int
 part and a column part: two short vectors per window. Far away is as sharp as near.
 """
 
+import dataclasses
+import math
+from fractions import Fraction
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -21,13 +25,39 @@ WINDOW_CELLS = geometry.PATCH_CELLS + 2 * geometry.STRUCTURE_MARGIN
 _NUM_ROWS = WINDOW_CELLS + NUM_STARTS
 
 
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """How coordinates lie over a world's cells; by default as in training.
+
+    Attributes:
+      horizon: cell row of v = 0, the middle of the learned vertical range.
+      stretch: how many times more rows the learned vertical range takes.
+      row_period: rows after which the world repeats; None where it does not.
+      col_period: columns after which it repeats. (Columns' coordinates alone repeat
+        after ``PERIOD`` cells even so.)
+    """
+
+    horizon: Fraction = Fraction(0)
+    stretch: float = 1.0
+    row_period: int | None = None
+    col_period: int | None = None
+
+
+AS_TRAINED = Frame()
+
+
 def world_coords(
-    kind: str, row_start: int, rows: int, col_start: int, cols: int
+    kind: str,
+    row_start: int,
+    rows: int,
+    col_start: int,
+    cols: int,
+    frame: Frame = AS_TRAINED,
 ) -> tuple[Float[np.ndarray, "h cr"], Float[np.ndarray, "w cc"]]:
     """Coordinates of the structure cells of a world window, as row and column parts.
 
-    Cell row 0 is the middle of the learned vertical range, v = 0: the horizon of a
-    landscape (spec section 4, world form).
+    Unless told otherwise, cell row 0 is the middle of the learned vertical range,
+    v = 0: the horizon of a landscape (spec section 4, world form).
 
     Args:
       kind: "landscape" or "plane".
@@ -35,12 +65,27 @@ def world_coords(
       rows: cell rows, margins included.
       col_start: world index of the first cell column; any integer.
       cols: cell columns, margins included.
+      frame: horizon, stretch and periods.
     """
+    col_part = _periodic(col_start, cols, frame.col_period)
     if kind == "plane":
-        return _periodic(row_start, rows), _periodic(col_start, cols)
-    # int64 saturates no earlier than tanh does: v beyond 20 is 1 in float32.
-    v = ROW_STEP * np.clip(_indices(row_start, rows), -(2**40), 2**40).astype(float)
-    return np.tanh(v)[:, None].astype(np.float32), _periodic(col_start, cols)
+        return _periodic(row_start, rows, frame.row_period), col_part
+    v = ROW_STEP / frame.stretch * _below_horizon(row_start, rows, frame)
+    return np.tanh(v)[:, None].astype(np.float32), col_part
+
+
+def _below_horizon(start: int, size: int, frame: Frame) -> Float[np.ndarray, " n"]:
+    """Cells from the horizon down to each row; with a period, to its nearest repeat."""
+    whole = math.floor(frame.horizon)
+    first = start - whole
+    if frame.row_period is None:
+        # float64 saturates far later than tanh does.
+        distance = np.clip(first, -(2**60), 2**60) + np.arange(size, dtype=float)
+    else:
+        half = frame.row_period // 2
+        index = (first + half) % frame.row_period + np.arange(size)
+        distance = (index % frame.row_period - half).astype(float)
+    return distance - float(frame.horizon - whole)
 
 
 def grid(
@@ -83,13 +128,15 @@ def vertical_label(row_start: Int[Array, "*n"]) -> Float[Array, "*n"]:
     return 2 * row_start.astype(jnp.float32) / (NUM_STARTS - 1) - 1
 
 
-def _indices(start: int, size: int) -> np.ndarray:
-    return np.int64(start) + np.arange(size, dtype=np.int64)
-
-
-def _periodic(start: int, size: int) -> Float[np.ndarray, "n 2"]:
+def _periodic(
+    start: int, size: int, period: int | None = None
+) -> Float[np.ndarray, "n 2"]:
     # The index is reduced first, so that the phase of a far cell has no rounding.
-    phase = np.pi * (COLUMN_STEP * (_indices(start, size) % PERIOD) - 1)
+    period = PERIOD if period is None else period
+    # A whole number of turns near the learned speed.
+    turns = max(1, round(period / PERIOD))
+    index = (start % period + np.arange(size)) * turns % period
+    phase = np.pi * (2 / period * index - 1)
     return np.stack([np.cos(phase), np.sin(phase)], axis=-1).astype(np.float32)
 
 

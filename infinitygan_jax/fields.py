@@ -72,10 +72,17 @@ def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
     return np.concatenate(threefry2x32((high, low), (zero, index)))
 
 
-def words(start: int, size: int) -> UInt32[np.ndarray, "size 2"]:
+def words(
+    start: int, size: int, period: int | None = None
+) -> UInt32[np.ndarray, "size 2"]:
     """High and low 32-bit words of the positions ``start .. start + size - 1``.
 
     Two's complement of 64 bits, so negative positions have words of their own.
+
+    Args:
+      start: first position.
+      size: how many.
+      period: positions are taken modulo this, where given.
 
     Raises:
       ValueError: a position lies outside [-2**63, 2**63).
@@ -85,7 +92,10 @@ def words(start: int, size: int) -> UInt32[np.ndarray, "size 2"]:
             f"positions {start} to {start + size - 1} must lie in [-2**63, 2**63); "
             "move the window towards 0"
         )
-    position = np.int64(start) + np.arange(size, dtype=np.int64)
+    first = start if period is None else start % period
+    position = np.int64(first) + np.arange(size, dtype=np.int64)
+    if period is not None:
+        position %= period
     bits = position.astype(np.uint64)
     high = (bits >> np.uint64(32)).astype(np.uint32)
     return np.stack([high, bits.astype(np.uint32)], axis=-1)

@@ -1,5 +1,7 @@
 """Coordinates of world cells and of training windows."""
 
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,3 +90,35 @@ def test_jitter_moves_the_whole_window(kind):
     angle = np.arctan2(plain[..., -1], plain[..., -2])
     shift = np.angle(np.exp(1j * (np.arctan2(moved[..., -1], moved[..., -2]) - angle)))
     np.testing.assert_allclose(shift, np.pi * 0.005, atol=1e-5)
+
+
+def test_a_horizon_moves_the_rows_and_a_stretch_spreads_them():
+    row, col = coords.world_coords("landscape", -3, 7, 0, 5)
+    for far in (0, 2**58):
+        moved = coords.Frame(horizon=Fraction(far + 40))
+        parts = coords.world_coords("landscape", far + 37, 7, 0, 5, moved)
+        np.testing.assert_array_equal(parts[0], row)
+        np.testing.assert_array_equal(parts[1], col)
+    frame = coords.Frame(horizon=Fraction(-1, 4), stretch=2.0)
+    row, _ = coords.world_coords("landscape", 3, 1, 0, 1, frame)
+    np.testing.assert_allclose(row, np.tanh(0.3 * 3.25 / 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("period", "turns"), [(1, 1), (60, 1), (139, 1), (300, 2)])
+def test_a_period_holds_a_whole_number_of_turns(period, turns):
+    frame = coords.Frame(col_period=period)
+    _, col = coords.world_coords("landscape", 0, 1, -5, 3 * period, frame)
+    np.testing.assert_array_equal(col[:period], col[period : 2 * period])
+    angle = np.unwrap(np.arctan2(col[:, 1], col[:, 0])[: period + 1])
+    whole = 2 * np.pi * turns if period > 1 else 0
+    np.testing.assert_allclose(angle[-1] - angle[0], whole, rtol=1e-6)
+
+
+def test_rows_of_a_period_lie_around_the_horizon():
+    frame = coords.Frame(horizon=Fraction(2), row_period=6)
+    row, _ = coords.world_coords("landscape", -9, 18, 0, 1, frame)
+    # Rows 2 - 6 / 2 = -1 to 4 are -3 to 2 from the horizon, and every sixth repeats.
+    expected = np.tanh(0.3 * np.tile(np.arange(-3, 3), 4)[4:22])
+    np.testing.assert_allclose(row[:, 0], expected, rtol=1e-6)
+    plane = coords.world_coords("plane", -9, 18, 0, 1, frame)[0]
+    np.testing.assert_array_equal(plane[:6], plane[6:12])

@@ -136,3 +136,9 @@ def test_a_seed_out_of_range_is_refused():
     for seed in (-1, 2**64):
         with pytest.raises(ValueError, match=rf"seed \({seed}\) must be from 0"):
             fields.stream_key(seed, 0)
+
+
+def test_words_repeat_with_a_period():
+    expected = fields.words(0, 7)[[5, 6, 0, 1, 2, 3, 4, 5, 6, 0]]
+    for start in (5, -2, 5 - 7 * 2**55, 5 + 7 * 2**55):
+        np.testing.assert_array_equal(fields.words(start, 10, period=7), expected)

@@ -162,6 +162,48 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
     )
 
 
+def check_period(name: str, period: int, model: ModelConfig) -> None:
+    """Checks that a world can repeat after so many pixels.
+
+    Raises:
+      ValueError: not a whole number of cells, or out of range; the message names the
+        nearest.
+    """
+    cell = model.cell_size
+    if cell <= period <= SIDE_LIMIT and period % cell == 0:
+        return
+    nearest = min(max(round(period / cell), 1), SIDE_LIMIT // cell) * cell
+    raise ValueError(
+        f"{name} ({period}) must be a multiple of {cell} pixels, the model's cell, to "
+        f"wrap around, and at most {SIDE_LIMIT}; the nearest is {nearest}"
+    )
+
+
+def pieces(
+    start: int, size: int, first: int, period: int | None
+) -> list[tuple[int, int]]:
+    """A run of positions as runs of ``[first, first + period)``, in order.
+
+    Args:
+      start: first position.
+      size: how many.
+      first: where the period that is kept begins.
+      period: positions after which the world repeats; None where it does not.
+
+    Returns:
+      Starts and sizes; the run itself where there is no period.
+    """
+    if period is None:
+        return [(start, size)]
+    runs = []
+    while size:
+        offset = (start - first) % period
+        part = min(size, period - offset)
+        runs.append((first + offset, part))
+        start, size = start + part, size - part
+    return runs
+
+
 def default_tile_size(model: ModelConfig) -> int:
     """Pixels a side of a tile where none is asked for.
 

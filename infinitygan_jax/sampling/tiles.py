@@ -80,16 +80,21 @@ def make_look(model: ModelConfig, params: Mapping[str, Any], seed: int) -> Look:
 
 
 def tile_inputs(
-    model: ModelConfig, tile_size: int, tiles: Sequence[planning.Tile]
+    model: ModelConfig,
+    tile_size: int,
+    tiles: Sequence[planning.Tile],
+    frame: coords.Frame = coords.AS_TRAINED,
 ) -> TileInputs:
     """Inputs of a batch of tiles; on the host, in exact integers."""
     return jax.tree.map(
         lambda *parts: np.stack(parts),
-        *(_inputs_of(model, tile_size, tile) for tile in tiles),
+        *(_inputs_of(model, tile_size, tile, frame) for tile in tiles),
     )
 
 
-def _inputs_of(model: ModelConfig, tile_size: int, tile: planning.Tile) -> TileInputs:
+def _inputs_of(
+    model: ModelConfig, tile_size: int, tile: planning.Tile, frame: coords.Frame
+) -> TileInputs:
     rows, cols = planning.tile_axes(tile, tile_size, model.num_stages)
     row_part, col_part = coords.world_coords(
         model.coords,
@@ -97,15 +102,24 @@ def _inputs_of(model: ModelConfig, tile_size: int, tile: planning.Tile) -> TileI
         rows.latent.size,
         cols.latent.start,
         cols.latent.size,
+        frame,
     )
+    row_words = functools.partial(_words, frame.row_period)
+    col_words = functools.partial(_words, frame.col_period)
     return TileInputs(
-        latent_rows=fields.words(rows.latent.start, rows.latent.size),
-        latent_cols=fields.words(cols.latent.start, cols.latent.size),
+        latent_rows=row_words(rows.latent),
+        latent_cols=col_words(cols.latent),
         coord_rows=row_part,
         coord_cols=col_part,
-        noise_rows=tuple(fields.words(n.start, n.size) for n in rows.noise),
-        noise_cols=tuple(fields.words(n.start, n.size) for n in cols.noise),
+        noise_rows=tuple(map(row_words, rows.noise)),
+        noise_cols=tuple(map(col_words, cols.noise)),
     )
+
+
+def _words(num_cells: int | None, span: geometry.Span) -> UInt32[np.ndarray, "n 2"]:
+    """Words of a span, where the world repeats after so many cells, if it does."""
+    period = None if num_cells is None else num_cells * 2**span.level
+    return fields.words(span.start, span.size, period)
 
 
 def paint_tiles(

@@ -1,6 +1,7 @@
 """An infinite picture as an array: any window of it can be read."""
 
 import collections
+import fractions
 import functools
 import operator
 import os
@@ -13,8 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import coords, fields
 from infinitygan_jax import devices as device_lib
-from infinitygan_jax import fields
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import plan as planning
@@ -22,6 +23,7 @@ from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.plan import Plan, Window
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
+MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 
 # Tiles a device paints at once. On a CPU one, so that the same tile is the same
 # computation, bit for bit, whatever was asked for.
@@ -47,6 +49,9 @@ class World:
         tile_size: int | None = None,
         devices: Sequence[jax.Device] | None = None,
         batch_size: int | None = None,
+        horizon: int = 0,
+        vertical_span: int | None = None,
+        period: tuple[int | None, int | None] = (None, None),
     ):
         """Prepares the picture; nothing is painted or compiled yet.
 
@@ -59,6 +64,12 @@ class World:
           devices: those to paint on. Default: all of this process.
           batch_size: tiles a device paints at once. Default: 1 on a CPU, where it
             keeps windows equal byte for byte; more elsewhere.
+          horizon: world row of the horizon, the middle of the learned vertical range.
+          vertical_span: pixels over which the learned vertical range is spread, from
+            the highest sky to the nearest ground. Default: as in training,
+            ``learned_span(config)``.
+          period: rows and columns after which the picture repeats, so that its edges
+            continue into each other; None where it does not.
 
         Raises:
           ValueError: parameters of another model, or a value out of range.
@@ -73,8 +84,15 @@ class World:
         planning.check_tile_size(tile_size, config)
         fields.stream_key(seed, fields.Z_LOCAL)  # refuses a seed that is out of range
         check_params(config, generator_params)
+        for name, each in zip(("height", "width"), period, strict=True):
+            if each is not None:
+                planning.check_period(name, each, config)
         self.config = config
         self.seed = seed
+        self.horizon = horizon
+        self.vertical_span = vertical_span
+        self.period = period
+        self._frame = frame_of(config, horizon, vertical_span, period)
         self.tile_size = tile_size
         self.devices = devices
         self.batch_size = batch_size
@@ -130,7 +148,7 @@ class World:
         return picture
 
     def plan(self, window: Window) -> Plan:
-        """How a window is painted here."""
+        """How a window is painted here, were there no period."""
         return Plan(window, self.tile_size, len(self.devices), self.batch_size)
 
     def strips(
@@ -149,6 +167,27 @@ class World:
         Yields:
           uint8 strips of the window's full width, in order; the caller owns them.
         """
+        for row in self.pieces(window):
+            runs = [self._strips(piece, on_tiles) for piece in row]
+            for strips in zip(*runs, strict=True):
+                yield strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
+
+    def pieces(self, window: Window) -> list[list[Window]]:
+        """What is painted for a window: itself, or with a period its parts, in rows.
+
+        Each part lies in one and the same period, so that a place and its repeats are
+        the same computation and agree byte for byte.
+        """
+        height, width = self.period
+        # Centred on row 0, as pictures are unless told otherwise.
+        top = 0 if height is None else -(height // 2)
+        rows = planning.pieces(window.top, window.height, top, height)
+        cols = planning.pieces(window.left, window.width, 0, width)
+        return [[Window(y, x, h, w) for x, w in cols] for y, h in rows]
+
+    def _strips(
+        self, window: Window, on_tiles: Callable[[int], Any] | None
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         plan = self.plan(window)
         unfinished: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
         missing = {}
@@ -174,7 +213,9 @@ class World:
         ahead: collections.deque = collections.deque()
         for step in plan.steps():
             fillers = [step[-1]] * (plan.tiles_per_step - len(step))
-            inputs = tiles.tile_inputs(self.config, self.tile_size, step + fillers)
+            inputs = tiles.tile_inputs(
+                self.config, self.tile_size, step + fillers, self._frame
+            )
             inputs = device_lib.split(inputs, self._mesh)
             ahead.append((step, paint(*self._on_devices, inputs)))
             if len(ahead) > 1:
@@ -196,6 +237,44 @@ def _place(
     row, col = tile.row * plan.tile_size, tile.col * plan.tile_size
     place = slice(left - plan.window.left, right - plan.window.left)
     strip[:, place] = pixels[top - row : bottom - row, left - col : right - col]
+
+
+def learned_span(config: ModelConfig) -> int:
+    """Pixels that the vertical range of training takes: v from -3 to 3."""
+    return round(2 * coords.CUT / coords.ROW_STEP) * config.cell_size
+
+
+def frame_of(
+    config: ModelConfig,
+    horizon: int,
+    vertical_span: int | None,
+    period: tuple[int | None, int | None],
+) -> coords.Frame:
+    """Coordinates' frame, in cells, from pixels; see ``World``.
+
+    Raises:
+      ValueError: a value is out of range, or of no meaning for this model.
+    """
+    span = learned_span(config) if vertical_span is None else vertical_span
+    if not 1 <= span <= MAX_VERTICAL_SPAN:
+        raise ValueError(
+            f"vertical_span ({span}) must be from 1 to {MAX_VERTICAL_SPAN} pixels; "
+            f"{learned_span(config)} is as in training"
+        )
+    if abs(horizon) > planning.POSITION_LIMIT:
+        raise ValueError(f"horizon ({horizon}) must lie within -2**62 to 2**62")
+    if config.coords == "plane" and (horizon or vertical_span is not None):
+        raise ValueError(
+            "horizon and vertical_span need a model of landscapes, and this one has "
+            "no up and down (model.coords is plane); leave them out"
+        )
+    rows, cols = (None if each is None else each // config.cell_size for each in period)
+    return coords.Frame(
+        horizon=fractions.Fraction(horizon, config.cell_size),
+        stretch=span / learned_span(config),
+        row_period=rows,
+        col_period=cols,
+    )
 
 
 def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:

@@ -164,3 +164,27 @@ def test_memory_of_devices_that_share_it_counts():
     planning.check_memory(plan, model, False, painting)
     with pytest.raises(ValueError, match=r"machine's .*; use a smaller --tile"):
         planning.check_memory(plan, model, True, painting)
+
+
+@pytest.mark.parametrize("start", [0, 3, -5, -1000, 2**61])
+@pytest.mark.parametrize("size", [1, 9, 10, 35])
+def test_pieces_are_the_run_modulo_the_period(start, size):
+    runs = planning.pieces(start, size, first=-5, period=10)
+    positions = [p for first, part in runs for p in range(first, first + part)]
+    assert positions == [(p + 5) % 10 - 5 for p in range(start, start + size)]
+    assert len(runs) <= size // 10 + 2
+    assert planning.pieces(start, size, 0, None) == [(start, size)]
+
+
+@pytest.mark.parametrize(
+    ("period", "nearest"),
+    [(30, 30), (31, 32), (0, 2), (-9, 2), (2**31, 2**31 - 2), (10**30, 2**31 - 2)],
+)
+def test_a_period_that_the_lattice_cannot_hold_names_the_nearest(period, nearest):
+    if period == nearest:
+        planning.check_period("width", period, TINY)
+        return
+    with pytest.raises(
+        ValueError, match=rf"width \({period}\).* nearest is {nearest}$"
+    ):
+        planning.check_period("width", period, TINY)

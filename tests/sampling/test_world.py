@@ -1,6 +1,8 @@
 """Worlds: one picture, whatever window, device count or order it is read in."""
 
+import dataclasses
 import functools
+import re
 
 import jax
 import numpy as np
@@ -217,3 +219,99 @@ def test_a_file_of_other_sizes_than_its_settings_is_refused(tmp_path):
     bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, params))
     with pytest.raises(ValueError, match="structure_synthesizer"):
         World.load(path)
+
+
+def _wrapped(period, tile_size=32, **options):
+    return World(
+        tiny.MODEL,
+        tiny.params(),
+        seed=3,
+        tile_size=tile_size,
+        devices=jax.devices()[:1],
+        period=period,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("period", [(None, 120), (88, None), (88, 120)])
+def test_a_wrapped_world_is_its_picture_tiled(period):
+    world = _wrapped(period)
+    rows, cols = (length or 100 for length in period)
+    top = -(rows // 2)
+    picture = world[top : top + rows, 0:cols]
+    both = np.tile(picture, [1 if each is None else 2 for each in period] + [1])
+    height, width = both.shape[:2]
+    np.testing.assert_array_equal(world[top : top + height, 0:width], both)
+    y, x = (0 if each is None else each - 20 for each in period)
+    across = both[y : y + 40, x : x + 40]
+    start = top + y, x
+    found = world[start[0] : start[0] + 40, start[1] : start[1] + 40]
+    np.testing.assert_array_equal(found, across)
+    far = [0 if each is None else each * 2**40 for each in period]
+    found = world[
+        start[0] - far[0] : start[0] - far[0] + 40,
+        start[1] + far[1] : start[1] + far[1] + 40,
+    ]
+    np.testing.assert_array_equal(found, across)
+
+
+def test_edges_of_a_wrapped_world_fit():
+    """Across the seam neighbours differ as much as anywhere; without wrapping, more."""
+
+    def jump(world, axis):
+        period = (88, 120)[axis]
+        picture = world[-44:44, 0:120].astype(int)
+        inside = np.abs(np.diff(picture, axis=axis)).mean()
+        edges = picture.take(-1, axis) - picture.take(0, axis)
+        assert picture.shape[axis] == period
+        return np.abs(edges).mean() / inside
+
+    wrapped, open_world = _wrapped((88, 120)), _world()
+    for axis in (0, 1):
+        assert jump(wrapped, axis) < 1.1
+        assert jump(open_world, axis) > 1.4
+
+
+def test_a_wrapped_world_does_not_depend_on_its_tiles():
+    whole = _wrapped((88, 120))[-44:44, 0:120].astype(int)
+    other = _wrapped((88, 120), tile_size=16)[-44:44, 0:120]
+    assert np.abs(whole - other).max() <= 1
+
+
+def test_the_horizon_and_span_move_coordinates_alone():
+    options = {"seed": 3, "tile_size": 32, "devices": jax.devices()[:1]}
+    world = functools.partial(World, tiny.MODEL, tiny.params(), **options)
+    span = world_lib.learned_span(tiny.MODEL)
+    assert span == 80  # 20 cells of 4 px
+    picture = world()[-20:40, 0:40]
+    same = world(vertical_span=span, horizon=0)[-20:40, 0:40]
+    np.testing.assert_array_equal(same, picture)
+    assert np.any(world(horizon=8)[-20:40, 0:40] != picture)
+    assert np.any(world(vertical_span=200)[-20:40, 0:40] != picture)
+    # Far below any horizon all is ground: where it lies does not matter.
+    deep = slice(2**40, 2**40 + 40)
+    found = world(horizon=-60, vertical_span=200)[deep, 0:40]
+    np.testing.assert_array_equal(found, world()[deep, 0:40])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vertical_span": 0}, "vertical_span (0) must be from 1"),
+        ({"vertical_span": 2**31}, "must be from 1 to 2147483647"),
+        ({"horizon": 2**62 + 1}, "within -2**62 to 2**62"),
+        ({"period": (None, 30)}, "width (30) must be a multiple of 4 pixels"),
+        ({"period": (30, None)}, "height (30) must be a multiple of 4 pixels"),
+    ],
+)
+def test_impossible_frames_are_refused(options, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        World(tiny.MODEL, tiny.params(), **options)
+
+
+def test_a_plane_has_no_horizon():
+    model = dataclasses.replace(tiny.MODEL, coords="plane")
+    with pytest.raises(ValueError, match="no up and down"):
+        world_lib.frame_of(model, 0, 100, (None, None))
+    frame = world_lib.frame_of(model, 0, None, (None, 12))
+    assert (frame.row_period, frame.col_period) == (None, 3)
