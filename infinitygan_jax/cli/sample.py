@@ -25,7 +25,10 @@ _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
-_NUMBERS = ("--size", "--origin", "--seed", "--tile")
+_NUMBERS = (
+    *("--size", "--origin", "--seed", "--tile"),
+    *("--horizon", "--vertical_span"),
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +61,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="Y,X",
         help="world row and column of the top left pixel; row 0 is the horizon "
         "(default: the horizon in the middle, column 0)",
+    )
+    parser.add_argument(
+        "--horizon",
+        type=int,
+        default=0,
+        metavar="Y",
+        help="world row of a landscape's horizon (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--vertical_span",
+        type=int,
+        metavar="PIXELS",
+        help="spread a landscape's range, from the highest sky to the nearest ground, "
+        "over so many pixels (default: as in training)",
+    )
+    parser.add_argument(
+        "--wrap",
+        choices=("x", "y", "xy"),
+        help="let left and right edges (x), top and bottom (y) or both continue into "
+        "each other: the world repeats after --size",
     )
     parser.add_argument(
         "--out",
@@ -93,7 +116,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     bundle = world_lib.load_bundle(args.checkpoint)
     world = world_lib.World(
-        bundle.config.model, bundle.generator, seed=args.seed, tile_size=args.tile
+        bundle.config.model,
+        bundle.generator,
+        seed=args.seed,
+        tile_size=args.tile,
+        horizon=args.horizon,
+        vertical_span=args.vertical_span,
+        period=(
+            window.height if "y" in (args.wrap or "") else None,
+            window.width if "x" in (args.wrap or "") else None,
+        ),
     )
     plan = world.plan(window)
     if args.dry_run:  # says what it would take even where that is too much
@@ -174,7 +206,11 @@ def _paint(world: "World", plan: Plan, out: pathlib.Path, texts: dict[str, str])
     window = plan.window
     with (
         tqdm.tqdm(
-            total=plan.num_tiles,
+            total=sum(
+                world.plan(piece).num_tiles
+                for row in world.pieces(window)
+                for piece in row
+            ),
             unit="tile",
             # A log file needs no line every tenth of a second.
             mininterval=0.2 if sys.stderr.isatty() else 10,
@@ -198,6 +234,9 @@ def _texts(
         "Origin": f"{window.top},{window.left}",
         "Size": f"{window.width}x{window.height}",
         "Tile": str(plan.tile_size),
+        "Horizon": str(args.horizon),
+        "Vertical span": str(args.vertical_span or "as in training"),
+        "Wrap": args.wrap or "none",
     }
 
 
@@ -212,6 +251,9 @@ def _default_out(args: argparse.Namespace) -> str:
     path = pathlib.Path(args.checkpoint)
     name = path.stem if path.suffix == ".safetensors" else path.resolve().name
     place = "" if args.origin is None else f"-at{args.origin.replace(' ', '')}"
+    for option in ("horizon", "vertical_span", "wrap"):
+        if getattr(args, option):
+            place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
     return f"{name}-seed{args.seed}-{args.size}{place}.png"
 
 

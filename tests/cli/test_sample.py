@@ -70,6 +70,19 @@ def test_an_origin_may_be_negative(folder, model, origin):
         np.testing.assert_array_equal(np.asarray(file), _world()[-100:-67, 20:60])
 
 
+def test_horizon_span_and_wrapping_are_the_worlds(folder, model):
+    options = f"--size 60x32 --checkpoint {model} --tile 32 --origin -16,-20"
+    options += " --horizon -9 --vertical_span 90 --wrap xy"
+    sample.main(options.split())
+    name = "tiny-seed0-60x32-at-16,-20-horizon-9-span90-wrapxy.png"
+    assert os.listdir() == [name]
+    world = _world(horizon=-9, vertical_span=90, period=(32, 60))
+    with PIL.Image.open(name) as file:
+        np.testing.assert_array_equal(np.asarray(file), world[-16:16, -20:40])
+        assert file.text["Wrap"] == "xy"
+        assert (file.text["Horizon"], file.text["Vertical span"]) == ("-9", "90")
+
+
 def test_the_default_name_says_what_it_is(folder, model):
     options = f"--size 8x4 --checkpoint {model} --tile 32"
     sample.main(options.split())
@@ -141,6 +154,10 @@ def _refused(capsys, options, *words):
         (["--size", "8x8", "--out", "no/a.png"], ["no", "does not exist"]),
         (["--size", "8x8", "--out", "/proc/a.png"], ["/proc", "cannot be written"]),
         (["--size", "8x8", "--out", "x" * 300 + ".png"], ["name too long"]),
+        (["--size", "30x8", "--wrap", "x"], ["width (30)", "nearest is 32"]),
+        (["--size", "8x8", "--wrap", "z"], ["--wrap", "'z'"]),
+        (["--size", "8x8", "--vertical_span", "0"], ["vertical_span (0)", "1 to"]),
+        (["--size", "8x8", "--horizon", str(2**63)], ["horizon", "2**62"]),
         (["--size", "8x8", "--sede", "1"], ["--sede", "--seed"]),
         (["--size", "8x8", "word"], ["word"]),
     ],
