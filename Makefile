@@ -1,9 +1,10 @@
 # Everything runs in a virtual environment that `install` makes and keeps up to date.
 #   PYTHON  the Python (3.11 or newer) that makes it     VENV    where it is
-#   EXTRAS  optional parts, e.g. EXTRAS=test,cuda12      SIZE    of the sample
+#   EXTRAS  optional parts, e.g. EXTRAS=test,cuda12; kept for later commands
+#   SIZE    of the sample
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= test
+EXTRAS ?= $(or $(shell cat $(VENV)/.extras 2>/dev/null),test)
 SIZE ?= 4096x4096
 
 BIN := $(VENV)/bin
@@ -19,6 +20,7 @@ $(STAMP): setup.py
 	    exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@echo '$(EXTRAS)' >$(VENV)/.extras
 	@touch $@
 
 sample: install
@@ -33,7 +35,7 @@ test-slow: install
 # Replaces the bundled model, its card and the README's picture by a workdir's newest
 # checkpoint: make bundle WORKDIR=runs/lite INFO="--info 'data=...' --info 'time=...'"
 MODEL ?= landscape_lite
-SEED ?= 0
+SEED ?= 5
 WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
 	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)

@@ -245,6 +245,11 @@ def differences(first: Config, second: Config) -> list[str]:
     ]
 
 
+def setting_lines(config: Config) -> list[str]:
+    """Every setting as ``name = value``, for people; an empty text is left out."""
+    return [f"{k} = {v}" for k, v in _flatten(to_dict(config)).items() if v != ""]
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for name, value in tree.items():

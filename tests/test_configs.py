@@ -7,6 +7,7 @@ import pytest
 
 from configs import common
 from infinitygan_jax import config as settings
+from infinitygan_jax.training.step import check_devices
 
 FOLDER = pathlib.Path(common.__file__).parent
 NAMES = sorted(
@@ -73,7 +74,9 @@ def test_runlocal_is_small_and_of_the_same_kind(name):
     assert local.data.source == "generated:32"
     assert local.model.patch_size <= 29
     assert max(local.model.texture_widths + local.model.discriminator_widths) <= 16
-    assert local.train.batch_size == local.model.stddev_group == 4
+    assert (local.train.batch_size, local.model.stddev_group) == (16, 4)
+    for num_devices in (1, 2, 4, 8):
+        check_devices(local, num_devices)
     assert local.train.num_steps <= 16
     assert local.model.coords == full.model.coords
     assert local.train.augment == full.train.augment

@@ -18,7 +18,7 @@ Samples: a latent each, patches of {patch} px centred on the horizon.
 
 Pictures four patches wide, of four latents.
 
-![a window]({images}/sample.jpg)
+![a window]({images}/{name}-window.jpg)
 
 The window `[-192:192, 0:1536]` of the world of seed {seed}.
 
@@ -30,8 +30,12 @@ The window `[-192:192, 0:1536]` of the world of seed {seed}.
 at the scale of photographs of {full} px. There are no single objects, and textures
 repeat in kind, though never in place. {limits}
 
-This page and its pictures were written by `python -m infinitygan_jax.cli.card`; the
-table is what the file itself says.
+## Settings
+
+{settings}
+
+This page and its pictures were written by `python -m infinitygan_jax.cli.card`; table
+and settings are what the file itself says.
 """
 
 
@@ -57,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from PIL import Image
 
     from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax import config as config_lib
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.training.sheets import SheetPainter
 
@@ -71,10 +76,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         picture.save(images / f"{name}-{label}.jpg", quality=90)
     world = World(model, bundle.generator, seed=args.seed)
     window = Image.fromarray(world[-192:192, 0:1536])
-    window.save(images / "sample.jpg", quality=90)
+    window.save(images / f"{name}-window.jpg", quality=90)
     info = dict(bundle.info)
     texts = {key: info.pop(key, "") for key in ("use", "limits")}
-    rows = {**info, "settings": f"`configs/{name}.py`", "digest": f"`{bundle.digest}`"}
+    texts["use"] = texts["use"] or "Not stated: ask whoever trained it."
+    rows = {**info, "digest": f"`{bundle.digest}`"}
+    settings = config_lib.setting_lines(bundle.config)
     sizes = [leaf.size for leaf in jax.tree.leaves(bundle.generator)]
     table = [f"| {key} | {value} |" for key, value in rows.items()]
     page = _CARD.format(
@@ -85,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=args.seed,
         full=bundle.config.data.full_size,
         rows="\n".join(["| | |", "|---|---|", *table]),
+        settings="\n".join(f"    {line}" for line in settings),
         **texts,
     )
     card.write_text(page, encoding="utf-8")

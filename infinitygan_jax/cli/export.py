@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from infinitygan_jax.cli import errors
 
+_KEPT = ("data", "use", "limits")
+
 
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="a text to keep in the file, e.g. --info 'data=5,297 photographs'; may be "
-        "given several times",
+        f"given several times. Of a file that is replaced, {', '.join(_KEPT)} stay",
     )
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     info = dict(map(_pair, args.info))
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     bundle_lib.check_target(args.file)
     bundle = checkpoint.load_for_sampling(args.workdir)
     check_params(bundle.config.model, bundle.generator)
-    merged = {**bundle.info, **info}
+    merged = {**bundle.info, **_kept(args.file), **info}
     # Where somebody's photographs lay is nobody else's business; `info` can say more.
     data = dataclasses.replace(bundle.config.data, source="")
     config = dataclasses.replace(bundle.config, data=data)
@@ -44,6 +46,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
     for name, text in merged.items():
         print(f"  {name}: {text}")
+
+
+def _kept(file: str) -> dict[str, str]:
+    """What a file that is replaced says of its data and use; it holds for the next."""
+    from infinitygan_jax import bundle as bundle_lib
+
+    try:
+        former = bundle_lib.load(file).info
+    except ValueError:  # none there, or none that can be read
+        return {}
+    return {key: former[key] for key in _KEPT if key in former}
 
 
 def _pair(text: str) -> tuple[str, str]:

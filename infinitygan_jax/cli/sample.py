@@ -1,9 +1,7 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
-import contextlib
 import importlib.metadata
-import os
 import pathlib
 import re
 import sys
@@ -11,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from infinitygan_jax import machine
 from infinitygan_jax.cli import errors
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
@@ -21,10 +20,6 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax.sampling.world import World
 
-_CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
     *("--horizon", "--vertical_span"),
@@ -108,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     window = window_of(args.size, args.origin)
-    out = pathlib.Path(args.out or _default_out(args))
+    out = pathlib.Path(_default_out(args) if args.out is None else args.out)
     if not args.dry_run:
         writers.check_output(out, window.height, window.width)
 
@@ -132,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("\n".join(describe(plan, world, bundle, out)))
         writers.check_output(out, window.height, window.width)
     shared = world.devices[0].platform == "cpu"
-    planning.check_memory(plan, world.config, shared, _memory())
+    planning.check_memory(plan, world.config, shared, machine.memory_bytes())
     if args.dry_run:
         return
     _paint(world, plan, out, _texts(args, plan, bundle))
@@ -266,17 +261,6 @@ def _joined(argv: Sequence[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
-
-
-def _memory() -> int:
-    """Bytes of this machine's or container's memory; no limit where none is told."""
-    limits = [sys.maxsize]
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for name in _CONTAINER_LIMITS:
-        with contextlib.suppress(ValueError, OSError):  # "max", or no such file
-            limits.append(int(pathlib.Path(name).read_text()))
-    return min(limits)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import pathlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -129,6 +130,7 @@ class Checkpoints:
     ):
         self._settings = config_lib.to_dict(config)
         self._data = data
+        self._begin, self._seconds_before = time.monotonic(), 0.0
         self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._pending: concurrent.futures.Future | None = None
         training = ocp.training
@@ -182,6 +184,8 @@ class Checkpoints:
             "digest": bundle_lib.digest_of(arrays),
             "settings": json.dumps(self._settings),
             "data": self._data,
+            "seconds": self._seconds_before + time.monotonic() - self._begin,
+            "machine": _machine(),
         }
         response = self._checkpointer.save_checkpointables_async(
             step,
@@ -228,6 +232,7 @@ class Checkpoints:
             it learned from other data.
         """
         arrays, stored = _load(self._checkpointer, self.latest_step)
+        self._seconds_before = stored.seconds
         if self._data and stored.data and self._data != stored.data:
             raise ValueError(
                 f"the images of data.source ({self._data}) must be those that "
@@ -245,6 +250,8 @@ class _Stored:
     step: int
     settings: Mapping[str, Any]
     data: str
+    seconds: float
+    machine: str
 
 
 def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
@@ -266,12 +273,25 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
         latest = checkpointer.latest
         arrays, stored = _load(checkpointer, None if latest is None else latest.step)
     tree = bundle_lib.nested(arrays)
+    config = config_lib.from_mapping(stored.settings)
+    batch_size = config.train.batch_size
     return bundle_lib.Bundle(
-        config=config_lib.from_mapping(stored.settings),
+        config=config,
         generator=tree["ema_params"],
         discriminator=tree["d_params"],
-        info={"step": str(stored.step)},
+        info={
+            "step": str(stored.step),
+            "images seen": f"{stored.step * batch_size:,} ({batch_size} a step)",
+            "time": f"{stored.seconds / 3600:.1f} hours",
+            "machine": stored.machine,
+        },
     )
+
+
+def _machine() -> str:
+    device = jax.devices()[0]
+    cores = f" of {os.cpu_count()} cores" if device.platform == "cpu" else ""
+    return f"{jax.device_count()} x {device.device_kind}{cores}, jax {jax.__version__}"
 
 
 def _load(
@@ -292,7 +312,13 @@ def _load(
             raise ValueError("the digest of its arrays differs")
     except Exception as error:  # Orbax raises many kinds on damaged files.
         raise ValueError(_altered(path, error)) from error
-    return arrays, _Stored(step, settings, metadata.get("data", ""))
+    return arrays, _Stored(
+        step,
+        settings,
+        metadata.get("data", ""),
+        metadata.get("seconds", 0.0),
+        metadata.get("machine", ""),
+    )
 
 
 def _altered(path: pathlib.Path, reason: BaseException) -> str:

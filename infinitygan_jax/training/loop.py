@@ -17,6 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from infinitygan_jax import config as config_lib
+from infinitygan_jax import machine
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.training import checkpoint, sheets
@@ -75,7 +76,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
         batches = _batches(config, source, start)
         stack.callback(getattr(batches, "close", lambda: None))
-        stop = stack.enter_context(_StopRequests())
+        stop = _StopRequests()
         run = _Run(config, workdir, checkpoints, summaries)
         state = steps.replicate(state)
         step = start
@@ -83,6 +84,8 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
             with run.speed.waiting():
                 batch = next(batches)
             state = run.iterate(steps, step, state, batch)
+            if step == start + 1:  # until here there is nothing to save
+                stack.enter_context(stop)
             stopped = stop.requested(step)
             run.side_effects(step, state, last=stopped is not None)
             if stopped is not None:
@@ -103,6 +106,7 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
         settings, cannot be written or is short of space; the data is missing or bad.
     """
     check_devices(config, jax.device_count())
+    check_batch_memory(config, machine.memory_bytes())
     checkpoint.check_config(workdir, config)
     if not config.data.source:
         raise ValueError(
@@ -115,6 +119,28 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
     )
     check_workdir(workdir, checkpoint.state_bytes(lambda: init_state(config)))
     return report.source
+
+
+def check_batch_memory(config: Config, available: int) -> None:
+    """Checks that the batches of this process fit into memory at all.
+
+    Args:
+      config: all settings.
+      available: bytes.
+
+    Raises:
+      ValueError: they do not; the message names a batch that does.
+    """
+    # float32 images; one being used, at least two prepared (``data.pipeline``).
+    sample = 3 * 12 * config.model.patch_size**2
+    most = available // sample * jax.process_count()
+    if config.train.batch_size > most:
+        raise ValueError(
+            f"train.batch_size ({config.train.batch_size}) would take "
+            f"{config.train.batch_size * sample / jax.process_count() / 1e9:.0f} GB a "
+            f"process for images alone, above this machine's {available / 1e9:.0f} GB; "
+            f"use far fewer than {most}"
+        )
 
 
 def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:

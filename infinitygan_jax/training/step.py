@@ -5,6 +5,7 @@ parameters are replicated, samples are split, gradients and metrics are means ov
 devices.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -36,19 +37,28 @@ def check_devices(config: Config, num_devices: int) -> None:
       ValueError: it does not; the message names the nearest batch that does.
     """
     batch, shrink = config.train.batch_size, config.train.path_batch_shrink
-    unit = num_devices * np.lcm(2, shrink if config.train.path_weight else 1)
-    if batch % unit:
-        nearest = max(1, round(batch / unit)) * unit
-        raise ValueError(
-            f"train.batch_size ({batch}) must be a multiple of {unit}: each of the "
-            f"{num_devices} devices takes whole pairs; the nearest is {nearest}"
-        )
-    group = min(config.model.stddev_group or batch, batch)
-    if batch % group:
-        raise ValueError(
-            f"train.batch_size ({batch}) must be a multiple of model.stddev_group "
-            f"({group}); use {max(1, round(batch / group)) * group}"
-        )
+    unit = num_devices * math.lcm(2, shrink if config.train.path_weight else 1)
+    group = config.model.stddev_group
+
+    def fits(size: int) -> bool:
+        # A batch below the group's size is one group.
+        return size > 0 and size % unit == 0 and size % min(group or size, size) == 0
+
+    if fits(batch):
+        return
+    # Common multiples of unit and group are never farther apart than this.
+    steps = range(math.lcm(unit, group or 1) // unit + 1)
+    near = {(batch // unit + sign * n) * unit for n in steps for sign in (-1, 1)}
+    nearest = min(filter(fits, near), key=lambda size: (abs(size - batch), size))
+    reason = (
+        f"{unit}: each of the {num_devices} devices takes whole pairs"
+        if batch % unit
+        else f"model.stddev_group ({group})"
+    )
+    raise ValueError(
+        f"train.batch_size ({batch}) must be a multiple of {reason}; the nearest that "
+        f"fits is {nearest}"
+    )
 
 
 class Steps:

@@ -14,9 +14,14 @@ def test_a_card_shows_the_model(tmp_path, capsys):
     bundle_lib.save(tmp_path / "a.safetensors", bundle)
     card.main([str(tmp_path / "a.safetensors"), str(tmp_path / "card.md")])
     page = (tmp_path / "card.md").read_text()
-    for words in ("| data | five pictures |", bundle.digest, "**Use.** research use"):
+    for words in (
+        "| data | five pictures |",
+        bundle.digest,
+        "**Use.** research use",
+        "\n    model.texture_widths = (8, 6)\n",
+    ):
         assert words in page
-    for name in ("tiny-samples.jpg", "tiny-wide.jpg", "sample.jpg"):
+    for name in ("tiny-samples.jpg", "tiny-wide.jpg", "tiny-window.jpg"):
         assert f"](images/{name})" in page
         with Image.open(tmp_path / "images" / name) as picture:
             assert min(picture.size) > 100

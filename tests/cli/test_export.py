@@ -64,3 +64,10 @@ def test_a_missing_workdir_is_one_line(tmp_path, monkeypatch, capsys):
     assert end.value.code == 2
     assert re.fullmatch(r"error: [^\n]*nowhere[^\n]+\n", capsys.readouterr().err)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_replaced_file_says_of_data_and_use_stays(workdir):
+    export.main([workdir, "a.safetensors", "--info", "data=five", "--info", "m=2c"])
+    export.main([workdir, "a.safetensors", "--info", "use=any"])
+    info = bundle_lib.load("a.safetensors").info
+    assert info == {"step": "12", "data": "five", "use": "any"}

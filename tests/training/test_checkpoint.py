@@ -192,7 +192,9 @@ def test_nothing_to_restore_is_an_error(tmp_path):
 def test_sampling_takes_the_average_and_the_discriminator(tmp_path):
     bundle = checkpoint.load_for_sampling(saved(tmp_path, 3))
     assert bundle.config == CONFIG
-    assert bundle.info == {"step": "3"}
+    assert (bundle.info["step"], bundle.info["images seen"]) == ("3", "48 (16 a step)")
+    assert bundle.info["time"] == "0.0 hours"
+    assert "cpu" in bundle.info["machine"]
     assert_same(bundle.generator, jax.device_get(make_state(3).ema_params))
     assert_same(bundle.discriminator, jax.device_get(make_state(3).d_params))
 
@@ -235,3 +237,16 @@ def test_unreadable_or_missing_settings_are_errors(tmp_path):
 def test_state_bytes_counts_all_arrays():
     size = checkpoint.state_bytes(lambda: {"a": jnp.zeros((3, 5)), "b": jnp.int32(0)})
     assert size == 3 * 5 * 4 + 4
+
+
+def test_time_adds_up_over_runs(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    for step in (1, 2):
+        with Checkpoints(tmp_path, CONFIG) as checkpoints:
+            if step > 1:
+                checkpoints.restore(lambda: make_state(0))
+            now[0] += 3600.0
+            checkpoints.save(step, make_state(step))
+        now[0] += 7200.0  # between the runs
+    assert checkpoint.load_for_sampling(tmp_path).info["time"] == "2.0 hours"

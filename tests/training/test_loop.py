@@ -203,3 +203,26 @@ def test_where_one_process_fails_all_stop(monkeypatch):
         loop._together(lambda: 3)
     with pytest.raises(OSError, match="full"):
         loop._together(lambda: (_ for _ in ()).throw(OSError("full")))
+
+
+def test_a_batch_beyond_memory_is_refused():
+    config = running.tiny_config(batch_size=10**6)
+    # Three float32 images of 17 x 17 a sample: 10,404 bytes.
+    loop.check_batch_memory(config, 10_404 * 10**6)
+    with pytest.raises(ValueError, match=r"10 GB a process .* far fewer than 96116"):
+        loop.check_batch_memory(config, 10**9)
+
+
+def test_a_signal_before_the_first_step_acts_as_usual(run, tmp_path):
+    caught = []
+    former = signal.signal(signal.SIGTERM, lambda *unused: caught.append(1))
+    try:
+
+        def hook(step):
+            if step == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        _, outcome = run(hook, num_steps=2)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert (caught, outcome.signal) == ([1], None)

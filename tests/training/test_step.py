@@ -194,12 +194,16 @@ def test_the_moving_average_s_half_life_ramps_up():
 
 
 def test_a_batch_that_the_devices_do_not_divide():
-    with pytest.raises(ValueError, match=r"multiple of 12: .* the nearest is 12$"):
+    with pytest.raises(ValueError, match=r"of 12: .* nearest that fits is 12$"):
         check_devices(CONFIG, 6)
     check_devices(CONFIG, 8)
     group = dataclasses.replace(CONFIG.model, stddev_group=5)
-    with pytest.raises(ValueError, match=r"stddev_group \(5\); use 15"):
+    with pytest.raises(ValueError, match=r"stddev_group \(5\); .* fits is 20$"):
         check_devices(dataclasses.replace(CONFIG, model=group), 1)
+    for wrong, nearest in ((16, 12), (18, 12), (2, 12), (10**9, 10**9 - 4)):
+        with pytest.raises(ValueError, match=rf"fits is {nearest}$"):
+            check_devices(config_of(batch_size=wrong), 3)
+        check_devices(config_of(batch_size=nearest), 3)
 
 
 def test_options_train_too():

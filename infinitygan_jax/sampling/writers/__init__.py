@@ -9,6 +9,7 @@ from infinitygan_jax.sampling.plan import readable_bytes
 from infinitygan_jax.sampling.writers import png
 from infinitygan_jax.sampling.writers.base import Writer
 
+MAX_NAME = 230  # bytes: systems allow 255, and the part file's name is longer
 WRITERS: dict[str, type[Writer]] = {".png": png.PngWriter}
 
 
@@ -45,6 +46,11 @@ def check_output(path: str | os.PathLike, height: int, width: int) -> None:
     if not folder.is_dir():
         raise ValueError(
             f"output folder ({folder}) does not exist; create it or choose another"
+        )
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        raise ValueError(
+            f"output file's name ({path.name[:20]}...) must be at most {MAX_NAME} "
+            "bytes, as it is longer while it is written; choose another with --out"
         )
     if path.is_dir():
         raise ValueError(f"output file ({path}) is a folder; give a file name in it")
