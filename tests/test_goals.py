@@ -30,9 +30,9 @@ def test_memory_does_not_grow_with_the_picture():
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="needs the photographs")
 def test_300_steps_learn_the_colours_of_landscapes(tmp_path):
-    process = running.start_config(
-        "configs/landscape_lite.py",
-        tmp_path,
+    process = running.start_python(
+        "run_train.py",
+        "--config=configs/landscape_lite.py",
         f"--workdir={tmp_path / 'run'}",
         f"--config.data.source={PHOTOGRAPHS}",
         "--config.train.num_steps=300",

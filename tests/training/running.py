@@ -64,18 +64,32 @@ def start_config(
     config: str, cache: pathlib.Path, *flags: str, devices: int = 1
 ) -> subprocess.Popen:
     """Starts ``run_train.py --config=CONFIG``; compiled code is kept in ``cache``."""
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        # Numbers hardly matter here, and compiling takes most of the time.
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
-        "JAX_COMPILATION_CACHE_DIR": str(cache / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    command = [sys.executable, "run_train.py", f"--config={config}", *flags]
+    command = ["run_train.py", f"--config={config}", *flags]
+    return start_python(*command, cache=cache, devices=devices)
+
+
+def start_python(
+    *command: str, cache: pathlib.Path | None = None, devices: int = 1
+) -> subprocess.Popen:
+    """Starts Python on so many devices; stderr is a pipe of text.
+
+    With a folder for compiled code, that is not optimized: for runs whose numbers
+    hardly matter and whose time is mostly compiling.
+    """
+    flags = [f"--xla_force_host_platform_device_count={devices}"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    if cache is not None:
+        flags.append("--xla_backend_optimization_level=0")
+        flags.append("--xla_llvm_disable_expensive_passes=true")
+        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache / "compiled")
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    environment["XLA_FLAGS"] = " ".join(flags)
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from tests.training import running
@@ -50,6 +51,31 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
     status, text = running.finish(running.start(tmp_path, *flags))
     assert status == 0, text
     assert f"going on from step {STEPS}" in text
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_gradients_of_one(tmp_path):
+    module = ["-m", "tests.training.gradients"]
+    process = running.start_python(*module, str(tmp_path / "one.npz"), devices=4)
+    status, text = running.finish(process)
+    assert status == 0, text
+    address = f"localhost:{running.free_port()}"
+    processes = [
+        running.start_python(
+            *module, str(tmp_path / "two.npz"), address, "2", str(index), devices=2
+        )
+        for index in range(2)
+    ]
+    for process in processes:
+        status, text = running.finish(process)
+        assert status == 0, text
+    one, two = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    np.testing.assert_array_equal(two.pop("['z_local']"), one["['z_local']"])
+    assert len({key.split("]")[0] for key in two}) == 4  # all phases
+    for key, found in two.items():
+        error = np.linalg.norm(found - one[key])
+        assert error <= 1e-5 * np.linalg.norm(one[key]) + 1e-7, key
 
 
 @pytest.mark.parametrize(
