@@ -283,3 +283,11 @@ def test_path_length(case):
     assert_close(mean, case("loss/path_mean_after"))
     assert_close(penalty, case("loss/path_penalty"), 3e-4)
     assert_gradients(case, grads, "grad_g_path/", "g/")
+
+
+def test_path_length_without_fusion(case):
+    """Where no compiler reorders sums over the kink, lengths agree as outputs do."""
+    _, (lengths, _, penalty) = path_loss(case, case.g_params)
+    tolerance = {101: 1e-5, 197: 3e-5}[case.config.patch_size]
+    assert_close(lengths, case("loss/path_lengths"), tolerance)
+    assert_close(penalty, case("loss/path_penalty"), tolerance)
