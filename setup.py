@@ -41,6 +41,11 @@ setuptools.setup(
         "tpu": [f"jax[tpu]>={JAX}"],
         "convert": ["torch>=2.4"],
         # ruff is held to one minor version, as its format changes between them.
-        "test": ["beartype>=0.20", "pytest>=9.0", "ruff>=0.17.6,<0.18"],
+        "test": [
+            "beartype>=0.20",
+            "dask[array]>=2025.1",
+            "pytest>=9.0",
+            "ruff>=0.17.6,<0.18",
+        ],
     },
 )

@@ -1,9 +1,10 @@
 """An infinite picture as an array: any window of it can be read."""
 
 import collections
+import dataclasses
 import fractions
 import functools
-import operator
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +19,8 @@ from infinitygan_jax import coords, fields
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.sampling import indexing, tiles
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.plan import Plan, Window
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
@@ -125,27 +126,65 @@ class World:
         bundle = load_bundle(path_or_name)
         return cls(bundle.config.model, bundle.generator, **options)
 
-    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "h w 3"]:
-        """A window as an array; both bounds of rows and columns are needed.
+    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."]:
+        """A part of the picture: ``world[rows, columns]``, as of a NumPy array.
+
+        Rows and columns are integers or ranges with both bounds; steps are taken, and
+        negative numbers are positions like others. What lies between steps is painted
+        only where it shares a tile with what is asked for, or nearly.
+
+        Returns:
+          uint8 (rows, columns, 3); the axis of an integer is left out.
 
         Raises:
-          ValueError: a bound is missing, a step is given, or the window is empty, too
-            large for memory, or beyond 2**62.
+          ValueError: a bound is missing, or the part is too large for memory, or beyond
+            2**62.
         """
-        window = window_of(key)
-        size = 3 * window.height * window.width
+        if not (isinstance(key, tuple) and len(key) == 2):
+            raise ValueError(
+                f"index ({key!r}) must be two ranges, rows and columns; write "
+                "world[y0:y1, x0:x1]"
+            )
+        rows, cols = map(indexing.select_unbounded, ("rows", "columns"), key)
+        return self._select(rows, cols)
+
+    def view(self, y0: int, x0: int, height: int, width: int) -> "View":
+        """A window as an array that is painted where it is read; see ``View``."""
+        return View(self, Window(y0, x0, height, width))
+
+    def _select(
+        self, rows: indexing.Selection, cols: indexing.Selection
+    ) -> UInt8[np.ndarray, "..."]:
+        height, width = len(rows.positions), len(cols.positions)
+        size = 3 * height * width
         if size > MAX_ARRAY_BYTES:
             raise ValueError(
-                f"window ({window.width}x{window.height}) would take {size / 1e9:.0f} "
+                f"window ({width}x{height}) would take {size / 1e9:.0f} "
                 f"GB, above {MAX_ARRAY_BYTES / 1e9:.0f} GB; read it in parts, or write "
                 "it to a file with run_sample.py"
             )
-        picture = np.empty((window.height, window.width, 3), np.uint8)
-        row = 0
+        picture = np.empty((height, width, 3), np.uint8)
+        for row_place, row_run in rows.runs():
+            for col_place, col_run in cols.runs():
+                part = picture[row_place, col_place]
+                self._paint_into(part, row_run, col_run)
+        axes = (0 if s.keeps_axis is False else slice(None) for s in (rows, cols))
+        return picture[tuple(axes)]
+
+    def _paint_into(
+        self, part: UInt8[np.ndarray, "h w 3"], rows: range, cols: range
+    ) -> None:
+        window = Window(
+            rows[0], cols[0], rows[-1] - rows[0] + 1, cols[-1] - cols[0] + 1
+        )
+        top = rows[0]
         for strip in self.strips(window):
-            picture[row : row + len(strip)] = strip
-            row += len(strip)
-        return picture
+            # Those of the rows asked for that lie in this strip.
+            first = -(-(top - rows[0]) // rows.step)
+            stop = -(-(top + len(strip) - rows[0]) // rows.step)
+            offset = rows[0] + first * rows.step - top
+            part[first:stop] = strip[offset :: rows.step, :: cols.step]
+            top += len(strip)
 
     def plan(self, window: Window) -> Plan:
         """How a window is painted here, were there no period."""
@@ -223,6 +262,88 @@ class World:
                 yield former, np.asarray(painted)
         for former, painted in ahead:
             yield former, np.asarray(painted)
+
+
+class View:
+    """A window of a world that looks like an array and is painted where it is read.
+
+    It takes NumPy's basic indices, counted from the window's corner, and goes where
+    arrays are read lazily: ``numpy.asarray(view)``, ``dask.array.from_array(view)``.
+
+    Attributes:
+      world: the world.
+      window: the part that is seen.
+      shape: (height, width, 3).
+      dtype: uint8.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, world: World, window: Window):
+        self.world, self.window = world, window
+        self.shape = (window.height, window.width, 3)
+
+    def __repr__(self) -> str:
+        return (
+            f"View(shape={self.shape}, top={self.window.top}, left={self.window.left})"
+        )
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array that it stands for."""
+        return self.size
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        """Sizes along each axis of the parts that are whole tiles; as Dask's."""
+        tile = self.world.tile_size
+        axes = ((self.window.top, self.shape[0]), (self.window.left, self.shape[1]))
+        return (*(_chunks(start, size, tile) for start, size in axes), (3,))
+
+    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."]:
+        """NumPy's basic indexing; see ``World.__getitem__`` for what is painted."""
+        parts = indexing.expand(key, self.ndim)
+        names = ("rows", "columns", "channels")
+        rows, cols, channels = map(indexing.select, names, parts, self.shape)
+        picture = self.world._select(
+            _moved(rows, self.window.top), _moved(cols, self.window.left)
+        )
+        taken = channels.positions
+        if not channels.keeps_axis:
+            return picture[..., taken[0]]
+        return picture[..., list(taken)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The whole window.
+
+        Raises:
+          ValueError: it must not be copied, but it has to be painted.
+        """
+        if copy is False:
+            raise ValueError("a view is painted when it is read; leave copy=False out")
+        return np.asarray(self[:], dtype=dtype)
+
+
+def _moved(selection: indexing.Selection, by: int) -> indexing.Selection:
+    taken = selection.positions
+    moved = range(taken.start + by, taken.stop + by, taken.step)
+    return dataclasses.replace(selection, positions=moved)
+
+
+def _chunks(start: int, size: int, tile: int) -> tuple[int, ...]:
+    """Sizes of the parts of a run that multiples of ``tile`` cut it into."""
+    first = min(size, tile - start % tile)
+    whole, rest = divmod(size - first, tile)
+    return (first, *(tile,) * whole, *(rest,) * bool(rest))
 
 
 def _place(
@@ -327,44 +448,3 @@ def _shapes(tree: Mapping[str, Any]) -> dict[str, str]:
         )
         for path, leaf in leaves
     }
-
-
-def window_of(key: Any) -> Window:
-    """The window of an index like ``[y0:y1, x0:x1]``.
-
-    Raises:
-      ValueError: anything else, with what to write instead.
-    """
-    if not (isinstance(key, tuple) and len(key) == 2):
-        raise ValueError(
-            f"index ({key!r}) must be two ranges, rows and columns; write "
-            "world[y0:y1, x0:x1]"
-        )
-    (top, bottom), (left, right) = (
-        _bounds(name, part) for name, part in zip(("rows", "columns"), key, strict=True)
-    )
-    return Window(top, left, bottom - top, right - left)
-
-
-def _bounds(name: str, part: Any) -> tuple[int, int]:
-    if not isinstance(part, slice):
-        raise ValueError(
-            f"{name} ({part!r}) must be a range; for one pixel write p:p + 1"
-        )
-    if part.step is not None:
-        raise ValueError(
-            f"{name} must have no step ({part.step!r}), as pictures are not reduced "
-            "yet; read the full window and reduce it"
-        )
-    if part.start is None or part.stop is None:
-        raise ValueError(
-            f"{name} must have both bounds, as an infinite picture has no ends; write "
-            "world[y0:y1, x0:x1]"
-        )
-    try:
-        return operator.index(part.start), operator.index(part.stop)
-    except TypeError:
-        raise ValueError(
-            f"{name} ({part.start!r} to {part.stop!r}) must be whole numbers; round "
-            "them"
-        ) from None
