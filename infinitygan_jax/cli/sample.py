@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
-    *("--horizon", "--vertical_span"),
+    *("--horizon", "--vertical_span", "--level"),
 )
 
 
@@ -78,6 +78,20 @@ def _parser() -> argparse.ArgumentParser:
         "each other: the world repeats after --size",
     )
     parser.add_argument(
+        "--level",
+        type=int,
+        default=0,
+        metavar="J",
+        help="zoom out: the world at 1/2^J of its size, averaged; --size and --origin "
+        "are of the smaller picture, all else of level 0 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="zoom out by stopping the generator early: a quarter of the cost a level, "
+        "similar and not equal",
+    )
+    parser.add_argument(
         "--out",
         metavar="FILE",
         help=f"where to write; endings {', '.join(writers.WRITERS)} (default: a name "
@@ -118,16 +132,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         horizon=args.horizon,
         vertical_span=args.vertical_span,
         period=(
-            window.height if "y" in (args.wrap or "") else None,
-            window.width if "x" in (args.wrap or "") else None,
+            _whole(window.height, args) if "y" in (args.wrap or "") else None,
+            _whole(window.width, args) if "x" in (args.wrap or "") else None,
         ),
+        level=args.level,
+        quick=args.quick,
     )
     plan = world.plan(window)
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out)))
         writers.check_output(out, window.height, window.width)
     shared = world.devices[0].platform == "cpu"
-    planning.check_memory(plan, world.config, shared, machine.memory_bytes())
+    planning.check_memory(plan, world.painted_config, shared, machine.memory_bytes())
     if args.dry_run:
         return
     _paint(world, plan, out, _texts(args, plan, bundle))
@@ -169,7 +185,7 @@ def describe(
     plan: Plan, world: "World", bundle: "bundle_lib.Bundle", out: pathlib.Path
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
-    window, size, model = plan.window, plan.tile_size, bundle.config.model
+    window, size, model = plan.window, plan.tile_pixels, world.painted_config
     device = world.devices[0]
     tiled = planning.tile_operations(plan, model)
     more = tiled / planning.window_operations(plan, model) - 1
@@ -193,6 +209,11 @@ def describe(
         "than in one shot",
         f"output      {out}, at most {readable_bytes(most)}",
     ]
+
+
+def _whole(side: int, args: argparse.Namespace) -> int:
+    """Pixels of level 0 that a side of the picture shows."""
+    return side << min(max(args.level, 0), 64)
 
 
 def _paint(world: "World", plan: Plan, out: pathlib.Path, texts: dict[str, str]):
@@ -232,6 +253,7 @@ def _texts(
         "Horizon": str(args.horizon),
         "Vertical span": str(args.vertical_span or "as in training"),
         "Wrap": args.wrap or "none",
+        "Level": f"{args.level}, quick" if args.quick else str(args.level),
     }
 
 
@@ -246,9 +268,10 @@ def _default_out(args: argparse.Namespace) -> str:
     path = pathlib.Path(args.checkpoint)
     name = path.stem if path.suffix == ".safetensors" else path.resolve().name
     place = "" if args.origin is None else f"-at{args.origin.replace(' ', '')}"
-    for option in ("horizon", "vertical_span", "wrap"):
+    for option in ("horizon", "vertical_span", "wrap", "level"):
         if getattr(args, option):
             place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
+    place += "-quick" if args.quick else ""
     return f"{name}-seed{args.seed}-{args.size}{place}.png"
 
 

@@ -84,26 +84,33 @@ class Plan:
 
     Attributes:
       window: what is asked for.
-      tile_size: pixels a side of all tiles.
+      tile_size: pixels a side of all tiles, as painted.
       num_devices: devices that share each batch.
       batch_size: tiles a device paints at once.
+      level: tiles are reduced to 1 / 2**level when they are painted.
     """
 
     window: Window
     tile_size: int
     num_devices: int = 1
     batch_size: int = 1
+    level: int = 0
+
+    @property
+    def tile_pixels(self) -> int:
+        """Pixels a side that a tile has in the picture."""
+        return self.tile_size >> self.level
 
     @property
     def tile_rows(self) -> range:
         """Lattice rows that the window touches."""
-        size = self.tile_size
+        size = self.tile_pixels
         return range(self.window.top // size, -(-self.window.bottom // size))
 
     @property
     def tile_cols(self) -> range:
         """Lattice columns that the window touches."""
-        size = self.tile_size
+        size = self.tile_pixels
         return range(self.window.left // size, -(-self.window.right // size))
 
     @property
@@ -135,13 +142,14 @@ class Plan:
 
     def strip_rows(self, tile_row: int) -> tuple[int, int]:
         """World rows of the window in one row of tiles, half-open."""
-        top = tile_row * self.tile_size
-        return max(top, self.window.top), min(top + self.tile_size, self.window.bottom)
+        top = tile_row * self.tile_pixels
+        bottom = min(top + self.tile_pixels, self.window.bottom)
+        return max(top, self.window.top), bottom
 
     def strip_cols(self, tile_col: int) -> tuple[int, int]:
         """World columns of the window in one column of tiles, half-open."""
-        left = tile_col * self.tile_size
-        right = left + self.tile_size
+        left = tile_col * self.tile_pixels
+        right = left + self.tile_pixels
         return max(left, self.window.left), min(right, self.window.right)
 
 
@@ -160,6 +168,22 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
         f"tile ({tile_size}) must be a multiple of {cell} pixels, from {cell} to "
         f"{MAX_TILE}; the nearest is {nearest}"
     )
+
+
+def check_level(level: int, quick: bool, model: ModelConfig) -> None:
+    """Checks that a picture can be reduced to 1 / 2**level.
+
+    Raises:
+      ValueError: it cannot; the message names the largest level.
+    """
+    # An unreduced tile is a whole number of cells; what is quick keeps one stage.
+    most = model.num_stages - 1 if quick else model.num_stages
+    if not 0 <= level <= most:
+        kind = "a quick level" if quick else "a level"
+        raise ValueError(
+            f"level ({level}) must be {kind} of this model, 0 to {most}; the nearest "
+            f"is {min(max(level, 0), most)}"
+        )
 
 
 def check_period(name: str, period: int, model: ModelConfig) -> None:
@@ -268,7 +292,8 @@ def tile_operations(plan: Plan, model: ModelConfig) -> int:
 
 def window_operations(plan: Plan, model: ModelConfig) -> int:
     """Operations of the plan's window in one shot: as a boundless memory could."""
-    return operations(model, plan.window.height, plan.window.width)
+    height, width = plan.window.height, plan.window.width
+    return operations(model, height << plan.level, width << plan.level)
 
 
 def device_bytes(plan: Plan, model: ModelConfig) -> int:
@@ -301,8 +326,8 @@ def host_bytes(plan: Plan) -> int:
 
     One strip is filled, one is offered to the writer and one is being written.
     """
-    strip = min(plan.tile_size, plan.window.height) * plan.window.width * 3
-    step = plan.tiles_per_step * plan.tile_size**2 * 3
+    strip = min(plan.tile_pixels, plan.window.height) * plan.window.width * 3
+    step = plan.tiles_per_step * plan.tile_pixels**2 * 3
     return 3 * strip + 2 * step
 
 

@@ -128,6 +128,7 @@ def paint_tiles(
     params: Mapping[str, Any],
     look: Look,
     inputs: TileInputs,
+    level: int = 0,
 ) -> UInt8[Array, "b t t 3"]:
     """Paints a batch of tiles on one device; traceable.
 
@@ -137,6 +138,7 @@ def paint_tiles(
       params: the generator's parameters.
       look: seed and style.
       inputs: where the tiles lie, with a leading batch axis.
+      level: squares of 2**level pixels a side are averaged to one.
     """
     generator = make_generator(model)
     batch = inputs.latent_rows.shape[0]
@@ -164,12 +166,17 @@ def paint_tiles(
         method="texture",
     )
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
-    return to_uint8(image[:, crop, crop])
+    image = image[:, crop, crop]
+    if level:  # the colours that would be shown are averaged
+        pixels, square = tile_size >> level, 2**level
+        image = jnp.clip(image, -1, 1)
+        image = image.reshape(batch, pixels, square, pixels, square, 3).mean((2, 4))
+    return to_uint8(image)
 
 
 @functools.lru_cache(maxsize=32)
 def tile_function(
-    model: ModelConfig, tile_size: int, mesh: Mesh
+    model: ModelConfig, tile_size: int, mesh: Mesh, level: int = 0
 ) -> Callable[[Mapping[str, Any], Look, TileInputs], UInt8[Array, "b t t 3"]]:
     """The compiled function of a model and tile size, mapped over all devices.
 
@@ -177,7 +184,7 @@ def tile_function(
     is split over them (`devices.split`).
     """
     # lru_cache: worlds of one model share the compiled function.
-    paint = functools.partial(paint_tiles, model, tile_size)
+    paint = functools.partial(paint_tiles, model, tile_size, level=level)
     mapped = jax.shard_map(
         paint, mesh=mesh, in_specs=(P(), P(), P(AXIS)), out_specs=P(AXIS)
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import coords, fields
+from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
@@ -53,6 +53,8 @@ class World:
         horizon: int = 0,
         vertical_span: int | None = None,
         period: tuple[int | None, int | None] = (None, None),
+        level: int = 0,
+        quick: bool = False,
     ):
         """Prepares the picture; nothing is painted or compiled yet.
 
@@ -71,18 +73,25 @@ class World:
             ``learned_span(config)``.
           period: rows and columns after which the picture repeats, so that its edges
             continue into each other; None where it does not.
+          level: shows the world at 1 / 2**level of its size, by averaging squares of
+            pixels. Positions are those of the smaller picture; ``horizon``,
+            ``vertical_span`` and ``period`` stay pixels of level 0.
+          quick: does not paint what is averaged, but stops the generator ``level``
+            stages early, at about a quarter of the cost a level. Similar, not equal.
 
         Raises:
           ValueError: parameters of another model, or a value out of range.
         """
         devices = list(devices or jax.local_devices())
+        planning.check_level(level, quick, config)
+        painted = _stopped_early(config, level) if quick else config
         if tile_size is None:
-            tile_size = planning.default_tile_size(config)
+            tile_size = planning.default_tile_size(painted)
         if batch_size is None:
             batch_size = _BATCH.get(devices[0].platform, _BATCH_ELSEWHERE)
         if batch_size < 1:
             raise ValueError(f"batch_size ({batch_size}) must be at least 1; use 1")
-        planning.check_tile_size(tile_size, config)
+        planning.check_tile_size(tile_size, painted)
         fields.stream_key(seed, fields.Z_LOCAL)  # refuses a seed that is out of range
         check_params(config, generator_params)
         for name, each in zip(("height", "width"), period, strict=True):
@@ -93,6 +102,9 @@ class World:
         self.horizon = horizon
         self.vertical_span = vertical_span
         self.period = period
+        self.level = level
+        self.painted_config = painted
+        self._averaged = 0 if quick else level  # levels that tiles are reduced by
         self._frame = frame_of(config, horizon, vertical_span, period)
         self.tile_size = tile_size
         self.devices = devices
@@ -106,7 +118,7 @@ class World:
     @functools.cached_property
     def _on_devices(self) -> tuple[Mapping[str, Any], tiles.Look]:
         """Parameters and look on every device."""
-        look = tiles.make_look(self.config, self._generator_params, self.seed)
+        look = tiles.make_look(self.painted_config, self._generator_params, self.seed)
         return device_lib.replicate((self._generator_params, look), self._mesh)
 
     @classmethod
@@ -187,8 +199,24 @@ class World:
             top += len(strip)
 
     def plan(self, window: Window) -> Plan:
-        """How a window is painted here, were there no period."""
-        return Plan(window, self.tile_size, len(self.devices), self.batch_size)
+        """How a window is painted here, were there no period.
+
+        Raises:
+          ValueError: at this level it lies beyond 2**62 pixels of level 0.
+        """
+        plan = Plan(
+            window, self.tile_size, len(self.devices), self.batch_size, self._averaged
+        )
+        limit = planning.POSITION_LIMIT >> self.level
+        if min(window.top, window.left) < -limit or (
+            max(window.bottom, window.right) > limit
+        ):
+            raise ValueError(
+                f"rows and columns must lie within -2**62 to 2**62 at level 0, so "
+                f"within {-limit} to {limit} at level {self.level}; choose an origin "
+                "nearer to 0"
+            )
+        return plan
 
     def strips(
         self, window: Window, on_tiles: Callable[[int], Any] | None = None
@@ -217,7 +245,7 @@ class World:
         Each part lies in one and the same period, so that a place and its repeats are
         the same computation and agree byte for byte.
         """
-        height, width = self.period
+        height, width = (p if p is None else p >> self.level for p in self.period)
         # Centred on row 0, as pictures are unless told otherwise.
         top = 0 if height is None else -(height // 2)
         rows = planning.pieces(window.top, window.height, top, height)
@@ -248,12 +276,13 @@ class World:
         self, plan: Plan
     ) -> Iterator[tuple[list[planning.Tile], UInt8[np.ndarray, "b t t 3"]]]:
         """Steps and their tiles; the next step is under way when one is handed out."""
-        paint = tiles.tile_function(self.config, self.tile_size, self._mesh)
+        model = self.painted_config
+        paint = tiles.tile_function(model, self.tile_size, self._mesh, plan.level)
         ahead: collections.deque = collections.deque()
         for step in plan.steps():
             fillers = [step[-1]] * (plan.tiles_per_step - len(step))
             inputs = tiles.tile_inputs(
-                self.config, self.tile_size, step + fillers, self._frame
+                model, self.tile_size, step + fillers, self._frame
             )
             inputs = device_lib.split(inputs, self._mesh)
             ahead.append((step, paint(*self._on_devices, inputs)))
@@ -305,7 +334,7 @@ class View:
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...]:
         """Sizes along each axis of the parts that are whole tiles; as Dask's."""
-        tile = self.world.tile_size
+        tile = self.world.plan(self.window).tile_pixels
         axes = ((self.window.top, self.shape[0]), (self.window.left, self.shape[1]))
         return (*(_chunks(start, size, tile) for start, size in axes), (3,))
 
@@ -355,9 +384,15 @@ def _place(
     """Copies the part of a tile that lies in the window into its strip."""
     top, bottom = plan.strip_rows(tile.row)
     left, right = plan.strip_cols(tile.col)
-    row, col = tile.row * plan.tile_size, tile.col * plan.tile_size
+    row, col = tile.row * plan.tile_pixels, tile.col * plan.tile_pixels
     place = slice(left - plan.window.left, right - plan.window.left)
     strip[:, place] = pixels[top - row : bottom - row, left - col : right - col]
+
+
+def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:
+    """The generator without its last stages; its parameters are among the whole's."""
+    stages = config.num_stages - level
+    return dataclasses.replace(config, patch_size=geometry.patch_size_of(stages))
 
 
 def learned_span(config: ModelConfig) -> int:

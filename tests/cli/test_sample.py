@@ -84,6 +84,19 @@ def test_horizon_span_and_wrapping_are_the_worlds(folder, model):
         assert (file.text["Horizon"], file.text["Vertical span"]) == ("-9", "90")
 
 
+def test_levels_are_the_worlds(folder, model):
+    options = f"--size 36x32 --checkpoint {model} --tile 32 --wrap x --level 1"
+    sample.main(options.split())
+    world = _world(period=(None, 72), level=1)
+    with PIL.Image.open("tiny-seed0-36x32-wrapx-level1.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), world[-16:16, 0:36])
+        assert file.text["Level"] == "1"
+    sample.main([*options.split(), "--quick"])
+    world = _world(period=(None, 72), level=1, quick=True)
+    with PIL.Image.open("tiny-seed0-36x32-wrapx-level1-quick.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), world[-16:16, 0:36])
+
+
 def test_the_default_name_says_what_it_is(folder, model):
     options = f"--size 8x4 --checkpoint {model} --tile 32"
     sample.main(options.split())
@@ -156,6 +169,9 @@ def _refused(capsys, options, *words):
         (["--size", "8x8", "--out", "/proc/a.png"], ["/proc", "cannot be written"]),
         (["--size", "8x8", "--out", "x" * 300 + ".png"], ["name", "at most 230"]),
         (["--size", "30x8", "--wrap", "x"], ["width (30)", "nearest is 32"]),
+        (["--size", "8x8", "--level", "-1"], ["level (-1)", "0 to 2"]),
+        (["--size", "8x8", "--level", "9" * 30, "--wrap", "x"], ["level (", "0 to 2"]),
+        (["--size", "8x8", "--level", "2", "--quick"], ["quick level", "0 to 1"]),
         (["--size", "8x8", "--wrap", "z"], ["--wrap", "'z'"]),
         (["--size", "8x8", "--vertical_span", "0"], ["vertical_span (0)", "1 to"]),
         (["--size", "8x8", "--horizon", str(2**63)], ["horizon", "2**62"]),

@@ -413,3 +413,81 @@ def test_dask_reads_a_view_chunk_by_chunk():
     assert (lazy.shape, lazy.dtype) == (view.shape, view.dtype)
     means = lazy[8:, 4:132].mean(axis=(0, 1)).compute(scheduler="synchronous")
     np.testing.assert_allclose(means, _whole()[8:, 4:132].mean((0, 1)))
+
+
+def _zoomed(level, **options):
+    options = {"tile_size": 32, "devices": jax.devices()[:1]} | options
+    return World(tiny.MODEL, tiny.params(), seed=3, level=level, **options)
+
+
+def _reduced(picture, level):
+    square = 2**level
+    height, width = (n // square for n in picture.shape[:2])
+    squares = picture.reshape(height, square, width, square, 3)
+    return squares.astype(float).mean((1, 3))
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_level_is_the_average_of_what_it_shows(level):
+    whole = _world()[-40:80, -100:60]
+    top, left, height, width = (n >> level for n in (-40, -100, 120, 160))
+    found = _zoomed(level)[top : top + height, left : left + width]
+    # Bytes were rounded before they are averaged here, and not there.
+    assert np.abs(found - _reduced(whole, level)).max() <= 1
+
+
+def test_a_level_has_the_horizon_and_period_of_level_0():
+    options = {"horizon": -9, "vertical_span": 90, "period": (64, 96)}
+    whole = _wrapped(**options)[-32:96, 0:192]
+    found = _zoomed(1, **options)[-16:48, 0:96]
+    assert np.abs(found - _reduced(whole, 1)).max() <= 1
+    np.testing.assert_array_equal(found[:32], found[32:])
+    quick = _zoomed(1, quick=True, **options)
+    twice = quick[-16:48, 0:96]
+    np.testing.assert_array_equal(twice[:32, :48], twice[32:, 48:])
+    assert quick._frame == _zoomed(1, **options)._frame
+
+
+def test_a_quick_level_is_the_generator_without_its_last_stages():
+    model = dataclasses.replace(tiny.MODEL, patch_size=17)  # one stage of the two
+    params = dict(tiny.params())
+    texture = params["texture_synthesizer"]
+    params["texture_synthesizer"] = {n: texture[n] for n in ("up_0", "conv_0", "rgb_0")}
+    options = {"seed": 3, "tile_size": 32, "devices": jax.devices()[:1]}
+    expected = World(model, params, **options)[-30:40, -20:50]
+    found = _zoomed(1, quick=True)[-30:40, -20:50]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_quick_level_of_the_bundled_model_resembles_the_average():
+    options = {"level": 1, "tile_size": 128, "devices": jax.devices()[:1]}
+    exact, quick = (
+        World.load(quick=quick, **options)[-64:64, 0:128].astype(float)
+        for quick in (False, True)
+    )
+    noise = np.square(exact - quick).mean()
+    assert 10 * np.log10(255**2 / noise) > 12  # decibels
+    shifted = np.square(exact[:, 20:] - quick[:, :-20]).mean()
+    assert noise < 0.5 * shifted
+
+
+@pytest.mark.parametrize(
+    ("level", "quick", "words"),
+    [
+        (-1, False, r"level \(-1\) must be a level of this model, 0 to 2; .* is 0$"),
+        (3, False, r"level \(3\) must be .* nearest is 2$"),
+        (2, True, r"level \(2\) must be a quick level of this model, 0 to 1; .* is 1$"),
+    ],
+)
+def test_levels_that_a_model_has_not_are_refused(level, quick, words):
+    with pytest.raises(ValueError, match=words):
+        _zoomed(level, quick=quick)
+
+
+def test_far_places_of_a_level_are_those_of_level_0():
+    far = 2**61
+    expected = _reduced(_world()[2 * far - 64 : 2 * far, 0:64], 1)
+    found = _zoomed(1)[far - 32 : far, 0:32]
+    assert np.abs(found - expected).max() <= 1
+    with pytest.raises(ValueError, match="within -2305843009213693952 to"):
+        _zoomed(1)[far : far + 1, 0:32]
