@@ -1,11 +1,13 @@
 """How every command reports a mistake: one line on stderr, exit status 2."""
 
 import argparse
+import contextlib
 import difflib
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from infinitygan_jax.messages import one_line
@@ -37,6 +39,37 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
             raise SystemExit(2) from None
 
     return command
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Callable[[], None]]:
+    """Lets SIGINT and SIGTERM stop long work by an exception, so that it cleans up.
+
+    Python loses an exception that a signal's handler raises while an object is being
+    finalized, and JAX finalizes many. Hence the function that is yielded: called now
+    and then, it raises what was lost.
+    """
+    asked: list[int] = []
+
+    def stop_if_asked() -> None:
+        if asked:
+            if asked[0] == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + asked[0])
+
+    def handle(number: int, unused_frame: Any) -> None:
+        asked.append(number)
+        stop_if_asked()
+
+    former = {}
+    with contextlib.suppress(ValueError):  # not in the main thread: as it was
+        for number in (signal.SIGINT, signal.SIGTERM):
+            former[number] = signal.signal(number, handle)
+    try:
+        yield stop_if_asked
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 class ArgumentParser(argparse.ArgumentParser):

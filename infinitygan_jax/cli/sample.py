@@ -221,6 +221,7 @@ def _paint(world: "World", plan: Plan, out: pathlib.Path, texts: dict[str, str])
 
     window = plan.window
     with (
+        errors.stoppable() as stop_if_asked,
         tqdm.tqdm(
             total=sum(
                 world.plan(piece).num_tiles
@@ -233,7 +234,12 @@ def _paint(world: "World", plan: Plan, out: pathlib.Path, texts: dict[str, str])
         ) as bar,
         writers.writer_of(out)(out, window.height, window.width, texts) as writer,
     ):
-        for strip in world.strips(window, bar.update):
+
+        def on_tiles(number: int) -> None:
+            stop_if_asked()
+            bar.update(number)
+
+        for strip in world.strips(window, on_tiles):
             writer.write(strip)
 
 

@@ -1,5 +1,8 @@
 """Every command reports a mistake as one line with exit status 2."""
 
+import contextlib
+import signal
+
 import pytest
 
 from infinitygan_jax.cli import errors
@@ -95,3 +98,18 @@ def test_known_options_are_parsed():
     parser = errors.ArgumentParser(prog="paint")
     parser.add_argument("--size", type=int)
     assert parser.parse_args(["--size", "3"]).size == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+)
+def test_a_stop_that_was_lost_is_raised_again(number, error):
+    former = signal.getsignal(number)
+    with errors.stoppable() as stop_if_asked:
+        stop_if_asked()
+        with contextlib.suppress(error):
+            signal.raise_signal(number)
+        with pytest.raises(error):
+            stop_if_asked()
+    assert signal.getsignal(number) == former

@@ -240,7 +240,10 @@ def test_an_error_while_writing_leaves_no_file(folder, model, capsys, monkeypatc
     _refused(capsys, ["--checkpoint", model, "--size", "8x8"], "No space left")
 
 
-def test_an_interrupt_leaves_no_file(folder, model):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interrupt_leaves_no_file(folder, model, number, status):
     command = [sys.executable, str(ROOT / "run_sample.py"), "--size", "3000x3000"]
     command += ["--checkpoint", model, "--tile", "16", "--out", "a.png"]
     process = subprocess.Popen(
@@ -254,9 +257,9 @@ def test_an_interrupt_leaves_no_file(folder, model):
         if any(part.stat().st_size > 10_000 for part in folder.glob("a.png.*.part")):
             break
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert "Traceback" not in err
     assert not os.listdir()
 
