@@ -24,7 +24,7 @@ $(STAMP): setup.py
 	@touch $@
 
 sample: install
-	$(BIN)/python run_sample.py --size $(SIZE)
+	$(BIN)/python run_sample.py --size $(SIZE) --overwrite
 
 test: install
 	$(BIN)/python -m pytest

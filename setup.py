@@ -33,6 +33,7 @@ setuptools.setup(
         "safetensors>=0.5",
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.9",
+        "tifffile>=2025.1.10",
         "tqdm>=4.66",
     ],
     extras_require={

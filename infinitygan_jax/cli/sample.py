@@ -1,6 +1,7 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
+import dataclasses
 import importlib.metadata
 import pathlib
 import re
@@ -98,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         "that says what it is, in the current folder)",
     )
     parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a file that is there, and an unfinished job of other arguments",
+    )
+    parser.add_argument(
         "--tile",
         type=int,
         metavar="PIXELS",
@@ -119,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     window = window_of(args.size, args.origin)
     out = pathlib.Path(_default_out(args) if args.out is None else args.out)
     if not args.dry_run:
-        writers.check_output(out, window.height, window.width)
+        writers.check_output(out, window.height, window.width, args.overwrite)
 
     from infinitygan_jax.sampling import world as world_lib
 
@@ -141,14 +147,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     plan = world.plan(window)
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out)))
-        writers.check_output(out, window.height, window.width)
+        writers.check_output(out, window.height, window.width, args.overwrite)
     shared = world.devices[0].platform == "cpu"
     planning.check_memory(plan, world.painted_config, shared, machine.memory_bytes())
     if args.dry_run:
         return
-    _paint(world, plan, out, _texts(args, plan, bundle))
+    writer = writers.writer_of(out)(
+        *(out, window.height, window.width),
+        *(_texts(args, plan, bundle), args.overwrite),
+    )
+    done = writer.rows_done
+    _paint(world, writer, window)
     seconds = time.perf_counter() - start
-    rate = window.height * window.width / 1e6 / seconds
+    rate = (window.height - done) * window.width / 1e6 / seconds
     print(f"{out}: {seconds:.1f} s, {rate:.2f} megapixels a second")
 
 
@@ -216,31 +227,36 @@ def _whole(side: int, args: argparse.Namespace) -> int:
     return side << min(max(args.level, 0), 64)
 
 
-def _paint(world: "World", plan: Plan, out: pathlib.Path, texts: dict[str, str]):
+def _paint(world: "World", writer: writers.Writer, window: Window) -> None:
+    """Paints what a writer does not have yet."""
     import tqdm
 
-    window = plan.window
+    done = writer.rows_done
+    rest = []  # nothing, where only the end was missing
+    if done < window.height:
+        height = window.height - done
+        rest = [dataclasses.replace(window, top=window.top + done, height=height)]
+    pieces = [piece for part in rest for row in world.pieces(part) for piece in row]
+    if done:
+        print(f"going on after row {done} of {window.height}", file=sys.stderr)
     with (
         errors.stoppable() as stop_if_asked,
+        writer,
         tqdm.tqdm(
-            total=sum(
-                world.plan(piece).num_tiles
-                for row in world.pieces(window)
-                for piece in row
-            ),
+            total=sum(world.plan(piece).num_tiles for piece in pieces),
             unit="tile",
             # A log file needs no line every tenth of a second.
             mininterval=0.2 if sys.stderr.isatty() else 10,
         ) as bar,
-        writers.writer_of(out)(out, window.height, window.width, texts) as writer,
     ):
 
         def on_tiles(number: int) -> None:
             stop_if_asked()
             bar.update(number)
 
-        for strip in world.strips(window, on_tiles):
-            writer.write(strip)
+        for part in rest:
+            for strip in world.strips(part, on_tiles):
+                writer.write(strip)
 
 
 def _texts(

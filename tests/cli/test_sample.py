@@ -240,28 +240,67 @@ def test_an_error_while_writing_leaves_no_file(folder, model, capsys, monkeypatc
     _refused(capsys, ["--checkpoint", model, "--size", "8x8"], "No space left")
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-)
-def test_an_interrupt_leaves_no_file(folder, model, number, status):
-    command = [sys.executable, str(ROOT / "run_sample.py"), "--size", "3000x3000"]
-    command += ["--checkpoint", model, "--tile", "16", "--out", "a.png"]
-    process = subprocess.Popen(
-        command,
+def _start(model, *options):
+    """Starts painting a large picture of tiny tiles; stderr is a pipe."""
+    command = [sys.executable, str(ROOT / "run_sample.py"), "--checkpoint", model]
+    return subprocess.Popen(
+        [*command, "--tile", "16", *options],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _wait_for(process, condition):
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if any(part.stat().st_size > 10_000 for part in folder.glob("a.png.*.part")):
-            break
+    while time.monotonic() < deadline and process.poll() is None and not condition():
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interrupt_leaves_no_file(folder, model, number, status):
+    process = _start(model, *["--size", "3000x3000", "--out", "a.png"])
+    parts = folder.glob
+    _wait_for(
+        process, lambda: any(p.stat().st_size > 10_000 for p in parts("a.png.*.part"))
+    )
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status, err
     assert "Traceback" not in err
     assert not os.listdir()
+
+
+def test_a_killed_tif_goes_on_and_is_the_same(folder, model):
+    options = ["--size", "600x1700", "--out", "a.tif", "--tile", "32"]
+    process = _start(model, *options)
+    _wait_for(process, lambda: list(folder.glob("a.tif.job/level_0/row_*1")))
+    process.kill()
+    process.communicate()
+    assert os.listdir() == ["a.tif.job"]
+    process = _start(model, *options)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert re.search(r"^going on after row (1024|1536) of 1700$", err, re.MULTILINE)
+    assert os.listdir() == ["a.tif"]
+    with PIL.Image.open("a.tif") as file:
+        found = np.asarray(file)
+    np.testing.assert_array_equal(found, _world()[-850:850, 0:600])
+
+
+def test_a_file_in_the_way_is_replaced_only_when_told(folder, model, capsys):
+    options = ["--checkpoint", model, "--size", "8x8", "--tile", "32", "--out"]
+    for name in ("a.png", "a.tif"):
+        pathlib.Path(name).write_text("dear")
+        _refused(capsys, [*options, name], name, "is there already", "--overwrite")
+        assert pathlib.Path(name).read_text() == "dear"
+        sample.main([*options, name, "--overwrite"])
+        with PIL.Image.open(name) as file:
+            np.testing.assert_array_equal(np.asarray(file), _world()[-4:4, 0:8])
+        capsys.readouterr()
+    assert sorted(os.listdir()) == ["a.png", "a.tif"]
 
 
 def test_help_does_not_wait_for_jax():

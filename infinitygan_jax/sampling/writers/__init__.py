@@ -6,11 +6,15 @@ import shutil
 import tempfile
 
 from infinitygan_jax.sampling.plan import readable_bytes
-from infinitygan_jax.sampling.writers import png
+from infinitygan_jax.sampling.writers import png, tiff
 from infinitygan_jax.sampling.writers.base import Writer
 
 MAX_NAME = 230  # bytes: systems allow 255, and the part file's name is longer
-WRITERS: dict[str, type[Writer]] = {".png": png.PngWriter}
+WRITERS: dict[str, type[Writer]] = {
+    ".png": png.PngWriter,
+    ".tif": tiff.TiffWriter,
+    ".tiff": tiff.TiffWriter,
+}
 
 
 def writer_of(path: str | os.PathLike) -> type[Writer]:
@@ -28,12 +32,21 @@ def writer_of(path: str | os.PathLike) -> type[Writer]:
     return WRITERS[ending.lower()]
 
 
-def check_output(path: str | os.PathLike, height: int, width: int) -> None:
+def check_output(
+    path: str | os.PathLike, height: int, width: int, overwrite: bool = False
+) -> None:
     """Checks, before anything is computed, that a picture can be written to a file.
+
+    Args:
+      path: the file.
+      height: rows of the picture.
+      width: its columns.
+      overwrite: whether a file that is there may be replaced.
 
     Raises:
       ValueError: an unknown ending, a side beyond the format's limit, a folder that
-        does not exist or cannot be written, or too little room on the disk.
+        does not exist or cannot be written, a file in the way, or too little room on
+        the disk.
     """
     path = pathlib.Path(path)
     writer = writer_of(path)
@@ -54,6 +67,11 @@ def check_output(path: str | os.PathLike, height: int, width: int) -> None:
         )
     if path.is_dir():
         raise ValueError(f"output file ({path}) is a folder; give a file name in it")
+    if path.exists() and not overwrite:
+        raise ValueError(
+            f"output file ({path}) is there already; add --overwrite to replace it, or "
+            "choose another with --out"
+        )
     try:
         with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
             pass

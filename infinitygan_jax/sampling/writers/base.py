@@ -16,9 +16,11 @@ class Writer(abc.ABC):
 
     Attributes:
       max_side: the format's limit on pixels a side.
+      rows_done: rows that an unfinished job already has; strips start after them.
     """
 
     max_side: int
+    rows_done: int = 0
 
     @abc.abstractmethod
     def __init__(
@@ -27,13 +29,22 @@ class Writer(abc.ABC):
         height: int,
         width: int,
         metadata: Mapping[str, str] | None = None,
+        overwrite: bool = False,
     ):
-        """Opens a part file beside ``path``; ``metadata`` are texts by keyword."""
+        """Opens a part file, or a job, beside ``path``.
+
+        Args:
+          path: where the picture shall be.
+          height: its rows.
+          width: its columns.
+          metadata: texts by keyword.
+          overwrite: an unfinished job of other arguments may be thrown away.
+        """
 
     @staticmethod
     @abc.abstractmethod
     def max_bytes(height: int, width: int) -> int:
-        """No file of a picture of this size is larger."""
+        """What a picture of this size never exceeds on disk, while it is written."""
 
     @abc.abstractmethod
     def write(self, strip: np.ndarray) -> None:

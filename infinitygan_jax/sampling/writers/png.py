@@ -36,6 +36,7 @@ class PngWriter(Writer):
         height: int,
         width: int,
         metadata: Mapping[str, str] | None = None,
+        overwrite: bool = False,
     ):
         """Opens the part file and writes the header.
 
@@ -44,6 +45,7 @@ class PngWriter(Writer):
           height: its rows in all, 1 to 2**31 - 1.
           width: its columns, likewise.
           metadata: texts by keyword (Latin-1, 1 to 79 characters).
+          overwrite: of no meaning here, as nothing unfinished is kept.
 
         Raises:
           ValueError: a size or keyword that PNG cannot hold.
