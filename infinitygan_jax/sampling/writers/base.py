@@ -21,6 +21,8 @@ class Writer(abc.ABC):
 
     max_side: int
     rows_done: int = 0
+    _shape: tuple[int, int, int]
+    _rows_taken: int = 0
 
     @abc.abstractmethod
     def __init__(
@@ -67,6 +69,30 @@ class Writer(abc.ABC):
     @abc.abstractmethod
     def abort(self) -> None:
         """Gives up and removes what was written."""
+
+    def _take(self, strip: np.ndarray) -> None:
+        """Counts a strip's rows, after checking that it is the picture's.
+
+        Subclasses set ``_shape``, (height, width, 3), and ``_rows_taken``.
+        """
+        height, width, _ = self._shape
+        if strip.dtype != np.uint8 or strip.shape[1:] != (width, 3):
+            raise ValueError(
+                f"strip ({strip.dtype}, {strip.shape}) must be uint8 (rows, {width}, 3)"
+            )
+        rows = self._rows_taken + len(strip)
+        if rows > height:
+            raise ValueError(
+                f"rows ({rows}) must be at most the picture's height ({height})"
+            )
+        self._rows_taken = rows
+
+    def _check_whole(self) -> None:
+        if self._rows_taken != self._shape[0]:
+            raise ValueError(
+                f"rows ({self._rows_taken}) must be the picture's height "
+                f"({self._shape[0]}) when it is closed"
+            )
 
     def __enter__(self) -> "Writer":
         return self

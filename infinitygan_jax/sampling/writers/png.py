@@ -61,7 +61,6 @@ class PngWriter(Writer):
         # A name of its own: two programs may paint the same file.
         self.part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         self._shape = (height, width, 3)
-        self._rows_taken = 0
         self._above = np.zeros(self._shape[1:], np.uint8)
         self._deflate = zlib.compressobj(
             _LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_FILTERED
@@ -82,28 +81,14 @@ class PngWriter(Writer):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows; see `Writer`."""
-        if strip.dtype != np.uint8 or strip.shape[1:] != self._shape[1:]:
-            raise ValueError(
-                f"strip ({strip.dtype}, {strip.shape}) must be uint8 "
-                f"(rows, {self._shape[1]}, 3)"
-            )
-        rows = self._rows_taken + strip.shape[0]
-        if rows > self._shape[0]:
-            raise ValueError(
-                f"rows ({rows}) must be at most the picture's height ({self._shape[0]})"
-            )
         self._pending.result()  # its error, if it had one
-        self._rows_taken = rows
+        self._take(strip)
         self._pending = self._thread.submit(self._append, strip)
 
     def close(self) -> None:
         """Waits for the thread, finishes the file and renames it; see `Writer`."""
         try:
-            if self._rows_taken != self._shape[0]:
-                raise ValueError(
-                    f"rows ({self._rows_taken}) must be the picture's height "
-                    f"({self._shape[0]}) when it is closed"
-                )
+            self._check_whole()
             self._pending.result()
             end = _chunk(b"IDAT", self._deflate.flush()) + _chunk(b"IEND", b"")
             self._file.write(end)

@@ -74,17 +74,7 @@ class TiffWriter(Writer):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows, after ``rows_done``; see `Writer`."""
-        if strip.dtype != np.uint8 or strip.shape[1:] != self._shape[1:]:
-            raise ValueError(
-                f"strip ({strip.dtype}, {strip.shape}) must be uint8 "
-                f"(rows, {self._shape[1]}, 3)"
-            )
-        self._rows_taken += len(strip)
-        if self._rows_taken > self._shape[0]:
-            raise ValueError(
-                f"rows ({self._rows_taken}) must be at most the picture's height "
-                f"({self._shape[0]})"
-            )
+        self._take(strip)
         self._waiting.append(strip)
         while sum(map(len, self._waiting)) >= TILE:
             rows = np.concatenate(self._waiting)
@@ -117,11 +107,7 @@ class TiffWriter(Writer):
     def close(self) -> None:
         """Builds the pyramid, lays out the file and renames it; see `Writer`."""
         try:
-            if self._rows_taken != self._shape[0]:
-                raise ValueError(
-                    f"rows ({self._rows_taken}) must be the picture's height "
-                    f"({self._shape[0]}) when it is closed"
-                )
+            self._check_whole()
             self._wait()
             sizes = _level_sizes(*self._shape[:2])
             for level in range(1, len(sizes)):
