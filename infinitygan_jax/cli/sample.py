@@ -7,12 +7,14 @@ import pathlib
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import tqdm
 
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors
-from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
@@ -55,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--origin",
         metavar="Y,X",
-        help="world row and column of the top left pixel; row 0 is the horizon "
-        "(default: the horizon in the middle, column 0)",
+        help="world row and column of the top left pixel; row 0 is the horizon, unless "
+        "--horizon moves it (default: row 0 in the middle, column 0)",
     )
     parser.add_argument(
         "--horizon",
@@ -137,10 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tile_size=args.tile,
         horizon=args.horizon,
         vertical_span=args.vertical_span,
-        period=(
-            _whole(window.height, args) if "y" in (args.wrap or "") else None,
-            _whole(window.width, args) if "x" in (args.wrap or "") else None,
-        ),
+        period=_period(args, window, bundle.config.model),
         level=args.level,
         quick=args.quick,
     )
@@ -148,19 +147,47 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out)))
         writers.check_output(out, window.height, window.width, args.overwrite)
-    shared = world.devices[0].platform == "cpu"
-    planning.check_memory(plan, world.painted_config, shared, machine.memory_bytes())
+    writer_type = writers.writer_of(out)
+    planning.check_memory(
+        plan,
+        world.painted_config,
+        _shared(world),
+        machine.memory_bytes(),
+        writer_type.host_bytes(window.width),
+    )
     if args.dry_run:
         return
-    writer = writers.writer_of(out)(
-        *(out, window.height, window.width),
-        *(_texts(args, plan, bundle), args.overwrite),
-    )
-    done = writer.rows_done
-    _paint(world, writer, window)
+    with errors.stoppable() as stop_if_asked:
+        writer = writer_type(
+            *(out, window.height, window.width),
+            *(_texts(args, plan, bundle), args.overwrite),
+        )
+        done = writer.rows_done
+        _paint(world, writer, window, stop_if_asked)
     seconds = time.perf_counter() - start
     rate = (window.height - done) * window.width / 1e6 / seconds
     print(f"{out}: {seconds:.1f} s, {rate:.2f} megapixels a second")
+
+
+def _period(
+    args: argparse.Namespace, window: Window, model: ModelConfig
+) -> tuple[int | None, int | None]:
+    """Pixels of level 0 after which the world repeats: what the picture shows."""
+    planning.check_level(args.level, args.quick, model)
+    sides = {"y": ("height", window.height), "x": ("width", window.width)}
+    period = []
+    for axis, (name, side) in sides.items():
+        wraps = axis in (args.wrap or "")
+        if wraps:
+            cell = model.cell_size >> args.level
+            planning.check_period(f"--size's {name}", side, cell)
+        period.append(side << args.level if wraps else None)
+    return tuple(period)
+
+
+def _shared(world: "World") -> bool:
+    """Whether the devices paint in the host's memory."""
+    return world.devices[0].platform == "cpu"
 
 
 def window_of(size: str, origin: str | None) -> Window:
@@ -201,8 +228,10 @@ def describe(
     tiled = planning.tile_operations(plan, model)
     more = tiled / planning.window_operations(plan, model) - 1
     most = writers.writer_of(out).max_bytes(window.height, window.width)
-    shared = device.platform == "cpu"
-    memory = f"about {readable_bytes(planning.total_bytes(plan, model, shared))}"
+    shared = _shared(world)
+    extra = writers.writer_of(out).host_bytes(window.width)
+    total = planning.total_bytes(plan, model, shared, extra)
+    memory = f"about {readable_bytes(total)}"
     if not shared:
         memory += f", and {readable_bytes(planning.device_bytes(plan, model))} a device"
     return [
@@ -222,15 +251,13 @@ def describe(
     ]
 
 
-def _whole(side: int, args: argparse.Namespace) -> int:
-    """Pixels of level 0 that a side of the picture shows."""
-    return side << min(max(args.level, 0), 64)
-
-
-def _paint(world: "World", writer: writers.Writer, window: Window) -> None:
+def _paint(
+    world: "World",
+    writer: writers.Writer,
+    window: Window,
+    stop_if_asked: Callable[[], None],
+) -> None:
     """Paints what a writer does not have yet."""
-    import tqdm
-
     done = writer.rows_done
     rest = []  # nothing, where only the end was missing
     if done < window.height:
@@ -240,7 +267,6 @@ def _paint(world: "World", writer: writers.Writer, window: Window) -> None:
     if done:
         print(f"going on after row {done} of {window.height}", file=sys.stderr)
     with (
-        errors.stoppable() as stop_if_asked,
         writer,
         tqdm.tqdm(
             total=sum(world.plan(piece).num_tiles for piece in pieces),

@@ -163,7 +163,7 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
     cell = model.cell_size
     if cell <= tile_size <= MAX_TILE and tile_size % cell == 0:
         return
-    nearest = min(max(round(tile_size / cell), 1) * cell, MAX_TILE)
+    nearest = min(max((2 * tile_size + cell) // (2 * cell), 1) * cell, MAX_TILE)
     raise ValueError(
         f"tile ({tile_size}) must be a multiple of {cell} pixels, from {cell} to "
         f"{MAX_TILE}; the nearest is {nearest}"
@@ -186,17 +186,22 @@ def check_level(level: int, quick: bool, model: ModelConfig) -> None:
         )
 
 
-def check_period(name: str, period: int, model: ModelConfig) -> None:
+def check_period(name: str, period: int, cell: int) -> None:
     """Checks that a world can repeat after so many pixels.
+
+    Args:
+      name: of the period, for messages.
+      period: pixels.
+      cell: pixels of the model's cell, in the same pixels.
 
     Raises:
       ValueError: not a whole number of cells, or out of range; the message names the
         nearest.
     """
-    cell = model.cell_size
     if cell <= period <= SIDE_LIMIT and period % cell == 0:
         return
-    nearest = min(max(round(period / cell), 1), SIDE_LIMIT // cell) * cell
+    cells = (2 * period + cell) // (2 * cell)
+    nearest = min(max(cells, 1), SIDE_LIMIT // cell) * cell
     raise ValueError(
         f"{name} ({period}) must be a multiple of {cell} pixels, the model's cell, to "
         f"wrap around, and at most {SIDE_LIMIT}; the nearest is {nearest}"
@@ -331,19 +336,28 @@ def host_bytes(plan: Plan) -> int:
     return 3 * strip + 2 * step
 
 
-def total_bytes(plan: Plan, model: ModelConfig, shared: bool) -> int:
+def total_bytes(
+    plan: Plan, model: ModelConfig, shared: bool, writer_bytes: int = 0
+) -> int:
     """Estimated peak of this machine's memory.
 
     Args:
       plan: what is painted.
       model: sizes.
       shared: whether the devices paint in this memory too, as CPUs do.
+      writer_bytes: what the writer takes beside a strip.
     """
     painting = plan.num_devices * device_bytes(plan, model) if shared else 0
-    return _PROGRAM_BYTES + host_bytes(plan) + painting
+    return _PROGRAM_BYTES + host_bytes(plan) + painting + writer_bytes
 
 
-def check_memory(plan: Plan, model: ModelConfig, shared: bool, available: int) -> None:
+def check_memory(
+    plan: Plan,
+    model: ModelConfig,
+    shared: bool,
+    available: int,
+    writer_bytes: int = 0,
+) -> None:
     """Checks that a plan fits into this machine's memory.
 
     Args:
@@ -351,11 +365,13 @@ def check_memory(plan: Plan, model: ModelConfig, shared: bool, available: int) -
       model: sizes.
       shared: whether the devices paint in this memory too.
       available: bytes.
+      writer_bytes: what the writer takes beside a strip.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
     """
-    need, strips = total_bytes(plan, model, shared), host_bytes(plan)
+    need = total_bytes(plan, model, shared, writer_bytes)
+    strips = host_bytes(plan) + writer_bytes
     if need <= available:
         return
     width = plan.window.width * (available - need + strips) // (2 * strips)

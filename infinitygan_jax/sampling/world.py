@@ -96,7 +96,7 @@ class World:
         check_params(config, generator_params)
         for name, each in zip(("height", "width"), period, strict=True):
             if each is not None:
-                planning.check_period(name, each, config)
+                planning.check_period(name, each, config.cell_size)
         self.config = config
         self.seed = seed
         self.horizon = horizon

@@ -107,8 +107,11 @@ def test_the_default_name_says_what_it_is(folder, model):
     ]
 
 
-def test_dry_run_prints_the_plan_and_compiles_nothing(folder, model, capsys):
+def test_dry_run_prints_the_plan_and_compiles_nothing(folder, model, capsys, caplog):
     with jax.log_compiles():
+        jax.jit(lambda x: x + 1)(np.float32(0))
+        assert "ompil" in caplog.text
+        caplog.clear()
         sample.main(f"--size 100x70 --checkpoint {model} --tile 32 --dry_run".split())
     out, err = capsys.readouterr()
     assert not os.listdir()
@@ -120,7 +123,7 @@ def test_dry_run_prints_the_plan_and_compiles_nothing(folder, model, capsys):
     assert f"{tera:.3g} TFLOP" in out
     for word in ("memory", "more than in one shot", "tiny-seed0-100x70.png"):
         assert word in out
-    assert "ompil" not in err
+    assert "ompil" not in caplog.text + err
 
 
 def _refused(capsys, options, *words):
@@ -168,7 +171,12 @@ def _refused(capsys, options, *words):
         (["--size", "8x8", "--out", "no/a.png"], ["no", "does not exist"]),
         (["--size", "8x8", "--out", "/proc/a.png"], ["/proc", "cannot be written"]),
         (["--size", "8x8", "--out", "x" * 300 + ".png"], ["name", "at most 230"]),
-        (["--size", "30x8", "--wrap", "x"], ["width (30)", "nearest is 32"]),
+        (["--size", "30x8", "--wrap", "x"], ["--size's width (30)", "nearest is 32"]),
+        (
+            ["--size", "31x8", "--wrap", "x", "--level", "1"],
+            ["--size's width (31)", "multiple of 2", "nearest is 32"],
+        ),
+        (["--size", "8x8", "--tile", "9" * 400], ["tile (9", "nearest is 4096"]),
         (["--size", "8x8", "--level", "-1"], ["level (-1)", "0 to 2"]),
         (["--size", "8x8", "--level", "9" * 30, "--wrap", "x"], ["level (", "0 to 2"]),
         (["--size", "8x8", "--level", "2", "--quick"], ["quick level", "0 to 1"]),

@@ -83,7 +83,7 @@ def test_tile_sizes_are_multiples_of_a_cell():
     model = config.ModelConfig(patch_size=53)  # three stages: 8 px
     for good in (8, 96, 512, 4096):
         planning.check_tile_size(good, model)
-    for bad, nearest in [(0, 8), (-8, 8), (3, 8), (100, 96), (510, 512), (9999, 4096)]:
+    for bad, nearest in [(0, 8), (-8, 8), (3, 8), (101, 104), (510, 512), (9999, 4096)]:
         with pytest.raises(ValueError, match=rf"\({bad}\).*nearest is {nearest}"):
             planning.check_tile_size(bad, model)
 
@@ -182,9 +182,9 @@ def test_pieces_are_the_run_modulo_the_period(start, size):
 )
 def test_a_period_that_the_lattice_cannot_hold_names_the_nearest(period, nearest):
     if period == nearest:
-        planning.check_period("width", period, TINY)
+        planning.check_period("width", period, TINY.cell_size)
         return
     with pytest.raises(
         ValueError, match=rf"width \({period}\).* nearest is {nearest}$"
     ):
-        planning.check_period("width", period, TINY)
+        planning.check_period("width", period, TINY.cell_size)

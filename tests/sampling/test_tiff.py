@@ -1,16 +1,22 @@
 """TIFF: what tifffile and Pillow read is what was written, also after a kill."""
 
+import _thread
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from infinitygan_jax.sampling.writers import tiff
+from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling.writers import job, tiff
 from infinitygan_jax.sampling.writers.tiff import TILE, TiffWriter
 
 TEXTS = {"Seed": "3", "Software": "infinitygan_jax test"}
@@ -105,17 +111,18 @@ test_tiff.write(sys.argv[1], test_tiff.picture_of(1500, 1300))
 """
 
 
-@pytest.mark.parametrize("renames", [0, 1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("renames", range(9))
 def test_a_kill_at_any_rename_is_made_good(tmp_path, renames):
     path = tmp_path / "a.tif"
     command = [sys.executable, "-c", KILLED, str(path), str(renames)]
     process = subprocess.run(command, check=False, capture_output=True, text=True)
-    # Renames: arguments, three rows, two of level 1, one of level 2, the picture.
+    # Renames: arguments, three rows, two of level 1, one of level 2, the mark of the
+    # finished job, the picture.
     assert (process.returncode, path.exists()) == (-9, False), process.stderr
     picture = picture_of(1500, 1300)
     write(path, picture)
     np.testing.assert_array_equal(tifffile.imread(path), picture)
-    assert [p.name for p in tmp_path.glob("*.job")] == []
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
 
 
 def test_a_job_of_other_arguments_is_refused_unless_told(tmp_path):
@@ -173,3 +180,121 @@ def test_the_disk_never_holds_more_than_said(tmp_path):
         patch.setattr(os, "replace", watched)
         write(path, picture)
     assert path.stat().st_size < max(held) <= TiffWriter.max_bytes(1100, 1030)
+
+
+def test_a_kill_after_the_last_rename_leaves_a_job_of_no_use(tmp_path, monkeypatch):
+    path, picture = tmp_path / "a.tif", picture_of(600, 30)
+    monkeypatch.setattr(job.Job, "close", lambda self: self._lock.close())
+    write(path, picture)
+    assert (tmp_path / "a.tif.job" / "finished").exists()
+    monkeypatch.undo()
+    other = picture_of(700, 30)
+    assert write(path, other, overwrite=True).rows_done == 0
+    np.testing.assert_array_equal(tifffile.imread(path), other)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_file_that_appears_meanwhile_stays_and_so_does_the_job(tmp_path):
+    path, picture = tmp_path / "a.tif", picture_of(600, 30)
+    with (
+        pytest.raises(ValueError, match="is there already"),
+        TiffWriter(path, 600, 30, TEXTS) as writer,
+    ):
+        writer.write(picture)
+        path.write_text("dear")
+    assert path.read_text() == "dear"
+    path.unlink()
+    assert write(path, picture).rows_done == 600
+    np.testing.assert_array_equal(tifffile.imread(path), picture)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped"])
+def test_a_damaged_row_is_named_and_can_be_painted_again(tmp_path, damage):
+    path, picture = tmp_path / "a.tif", picture_of(1200, 600)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, picture, stop=1100)
+    row = tmp_path / "a.tif.job" / "level_0" / "row_000000001"
+    data = bytearray(row.read_bytes())
+    data[-3] ^= 1
+    row.write_bytes({"empty": b"", "cut": data[:-9], "flipped": data}[damage])
+    with pytest.raises(ValueError, match=r"row_000000001\) must be unal.* delete"):
+        write(path, picture)
+    row.unlink()
+    assert write(path, picture).rows_done == 512
+    np.testing.assert_array_equal(tifffile.imread(path), picture)
+
+
+def test_a_folder_that_is_not_a_job_is_left_alone(tmp_path):
+    foreign = tmp_path / "a.tif.job" / "notes.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("dear")
+    with pytest.raises(ValueError, match=r"notes\.txt is not of one"):
+        TiffWriter(tmp_path / "a.tif", 600, 30)
+    (tmp_path / "b.tif.job").write_text("dear")
+    with pytest.raises(ValueError, match=r"b\.tif\.job is not of one"):
+        TiffWriter(tmp_path / "b.tif", 600, 30)
+    assert foreign.read_text() == (tmp_path / "b.tif.job").read_text() == "dear"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[1]", "{"])
+def test_arguments_that_cannot_be_read_are_named(tmp_path, text):
+    path, picture = tmp_path / "a.tif", picture_of(1200, 30)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, picture, stop=600)
+    (tmp_path / "a.tif.job" / "arguments.json").write_text(text)
+    with pytest.raises(ValueError, match=r"arguments\.json cannot be read"):
+        write(path, picture)
+    assert write(path, picture, overwrite=True).rows_done == 0
+
+
+def test_an_interrupt_while_waiting_for_a_row_keeps_it(tmp_path, monkeypatch):
+    path, picture = tmp_path / "a.tif", picture_of(1600, 30)
+    write_row = job.Job.write_row
+
+    def slow(self, *arguments):
+        time.sleep(0.5)
+        write_row(self, *arguments)
+
+    monkeypatch.setattr(job.Job, "write_row", slow)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        TiffWriter(path, 1600, 30, TEXTS) as writer,
+    ):
+        writer.write(picture[:512])
+        timer = threading.Timer(0.1, _thread.interrupt_main)
+        timer.start()
+        writer.write(picture[512:1024])  # waits for the first
+    monkeypatch.undo()
+    assert write(path, picture).rows_done == 512
+
+
+def test_going_on_needs_only_the_rest_of_the_disk(tmp_path, monkeypatch):
+    path = tmp_path / "a.tif"
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (1500, 1000, 3), np.uint8)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, picture, stop=1100)
+    need, held = TiffWriter.max_bytes(1500, 1000), job.held_bytes(path)
+    assert held > 3 * 1024 * 1000
+    usage = shutil.disk_usage(tmp_path)._replace(free=need - held)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    writers.check_output(path, 1500, 1000)
+    with pytest.raises(ValueError, match="free some space"):
+        writers.check_output(tmp_path / "b.tif", 1500, 1000)
+
+
+def test_memory_is_what_is_said(tmp_path):
+    width = 20_000
+    strip = np.zeros((64, width, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            TiffWriter(tmp_path / "a.tif", 4000, width) as writer,
+        ):
+            for _ in range(1200 // 64):
+                writer.write(strip.copy())
+            raise KeyboardInterrupt
+        assert tracemalloc.get_traced_memory()[1] < TiffWriter.host_bytes(width)
+    finally:
+        tracemalloc.stop()

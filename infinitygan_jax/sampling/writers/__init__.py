@@ -6,7 +6,7 @@ import shutil
 import tempfile
 
 from infinitygan_jax.sampling.plan import readable_bytes
-from infinitygan_jax.sampling.writers import png, tiff
+from infinitygan_jax.sampling.writers import job, png, tiff
 from infinitygan_jax.sampling.writers.base import Writer
 
 MAX_NAME = 230  # bytes: systems allow 255, and the part file's name is longer
@@ -67,11 +67,7 @@ def check_output(
         )
     if path.is_dir():
         raise ValueError(f"output file ({path}) is a folder; give a file name in it")
-    if path.exists() and not overwrite:
-        raise ValueError(
-            f"output file ({path}) is there already; add --overwrite to replace it, or "
-            "choose another with --out"
-        )
+    job.check_free(path, overwrite)
     try:
         with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
             pass
@@ -80,7 +76,8 @@ def check_output(
             f"output folder ({folder}) cannot be written ({error.strerror}); choose "
             "another with --out"
         ) from error
-    need, free = writer.max_bytes(height, width), shutil.disk_usage(folder).free
+    need = writer.max_bytes(height, width) - writer.held_bytes(path)
+    free = shutil.disk_usage(folder).free
     if need > free:
         raise ValueError(
             f"a picture of {width}x{height} may need {readable_bytes(need)} and "

@@ -48,6 +48,16 @@ class Writer(abc.ABC):
     def max_bytes(height: int, width: int) -> int:
         """What a picture of this size never exceeds on disk, while it is written."""
 
+    @staticmethod
+    def host_bytes(width: int) -> int:
+        """Memory that a writer takes for a picture of this width, beside one strip."""
+        return 0
+
+    @staticmethod
+    def held_bytes(path: str | os.PathLike) -> int:
+        """What an unfinished job under this name already takes of the disk."""
+        return 0
+
     @abc.abstractmethod
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows, uint8 (rows, width, 3); the caller must not change them.

@@ -9,13 +9,18 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
 
 SUFFIX = ".job"
+_NAMES = re.compile(
+    r"lock|finished|arguments\.json|picture\.part|level_\d+|(arguments\.json|finished)\.part"
+)
 
 
 class Job:
@@ -27,9 +32,12 @@ class Job:
         same.
       overwrite: throw an unfinished job of other arguments away.
 
+    Attributes:
+      part: file of the picture while it is laid out.
+
     Raises:
-      ValueError: there is an unfinished job of other arguments, or another process
-        works on it.
+      ValueError: there is an unfinished job of other arguments, another process works
+        on it, or something else has its name.
       OSError: the folder cannot be written.
     """
 
@@ -39,9 +47,10 @@ class Job:
         arguments: Mapping[str, str],
         overwrite: bool = False,
     ):
-        path = pathlib.Path(path)
-        self.folder = path.with_name(path.name + SUFFIX)
-        self.folder.mkdir(exist_ok=True)
+        self._path, self.folder = pathlib.Path(path), folder_of(path)
+        self.part = self.folder / "picture.part"
+        self._finished = self.folder / "finished"
+        _check_ours(self.folder)
         self._lock = _locked(self.folder)
         try:
             self._check(dict(arguments), overwrite)
@@ -51,13 +60,8 @@ class Job:
 
     def _check(self, arguments: dict[str, str], overwrite: bool) -> None:
         file = self.folder / "arguments.json"
-        if file.exists():
-            former = json.loads(file.read_text("utf-8"))
-            changed = [
-                f"{name}: {former.get(name)} -> {arguments.get(name)}"
-                for name in sorted(former.keys() | arguments.keys())
-                if former.get(name) != arguments.get(name)
-            ]
+        if file.exists() and not self._finished.exists():
+            changed = _changes(file, arguments)
             if not changed:
                 return
             if not overwrite:
@@ -66,70 +70,178 @@ class Job:
                     f"({'; '.join(changed)}); give the former ones, delete that "
                     "folder, or add --overwrite"
                 )
-        for place in self.folder.glob("level_*"):
-            shutil.rmtree(place)
+        _remove_contents(self.folder)
         _write_aside(file, [json.dumps(arguments, indent=2).encode()])
 
-    def row_file(self, level: int, row: int) -> pathlib.Path:
-        """Where a row of tiles is, or will be."""
+    def _row_file(self, level: int, row: int) -> pathlib.Path:
         return self.folder / f"level_{level}" / f"row_{row:09}"
 
     def num_rows(self, level: int) -> int:
         """Finished rows of a level, from the first on without a gap."""
         row = 0
-        while self.row_file(level, row).exists():
+        while self._row_file(level, row).exists():
             row += 1
         return row
 
     def write_row(self, level: int, row: int, tiles: Sequence[bytes]) -> None:
         """Keeps one row of encoded tiles."""
-        file = self.row_file(level, row)
+        file = self._row_file(level, row)
         file.parent.mkdir(exist_ok=True)
-        sizes = np.array([len(tiles), *map(len, tiles)], np.dtype("<u8"))
-        _write_aside(file, [sizes.tobytes(), *tiles])
+        head = [len(tiles)]
+        for tile in tiles:
+            head += [len(tile), zlib.crc32(tile)]
+        _write_aside(file, [np.array(head, "<u8").tobytes(), *tiles])
 
     def read_row(self, level: int, row: int) -> Iterator[bytes]:
-        """The encoded tiles of a finished row, one by one."""
-        with self.row_file(level, row).open("rb") as file:
-            count = int(np.frombuffer(file.read(8), "<u8")[0])
-            for size in np.frombuffer(file.read(8 * count), "<u8").tolist():
-                yield file.read(size)
+        """The encoded tiles of a finished row, one by one.
 
-    def close(self, finished: bool) -> None:
-        """Lets go of the folder, and removes it when the picture is whole."""
-        if finished:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        Raises:
+          ValueError: the file was damaged since it was written.
+        """
+        path = self._row_file(level, row)
+        with path.open("rb") as file:
+            count = np.frombuffer(file.read(8), "<u8").sum()
+            head = np.frombuffer(file.read(16 * int(count)), "<u8")
+            if count and len(head) == 2 * count:
+                for size, check in head.reshape(-1, 2).tolist():
+                    tile = file.read(size)
+                    if (len(tile), zlib.crc32(tile)) != (size, check):
+                        break
+                    yield tile
+                else:
+                    return
+        raise ValueError(
+            f"row of tiles ({path}) must be unaltered since it was written, and it is "
+            "not; delete it, and the same command paints it again"
+        )
+
+    def publish(self, overwrite: bool) -> None:
+        """Gives the laid out picture its name, and removes the job.
+
+        Raises:
+          ValueError: there is a file of that name by now, and it must stay; the job
+            stays too.
+        """
+        check_free(self._path, overwrite)
+        # A kill after the rename leaves a job that is known to be of no use.
+        _write_aside(self._finished, [])
+        os.replace(self.part, self._path)
+
+    def close(self) -> None:
+        """Lets go of the folder; removes it where there is nothing to go on from."""
+        rows = any(self.folder.glob("level_*/row_?????????"))
+        if self._finished.exists() and not self.part.exists():
+            rows = False
+        if rows:
+            self._finished.unlink(missing_ok=True)  # the rename failed
+            self.part.unlink(missing_ok=True)
+        else:
+            # While it is still held: nobody may have begun another job in it.
+            _remove_contents(self.folder)
+            with contextlib.suppress(OSError):
+                (self.folder / "lock").unlink()
+                self.folder.rmdir()
         self._lock.close()
-        with contextlib.suppress(OSError):
-            if not any(self.folder.glob("level_*/row_*")):  # nothing to go on from
-                shutil.rmtree(self.folder)
+
+
+def folder_of(path: str | os.PathLike) -> pathlib.Path:
+    """Where the job of a picture lies."""
+    path = pathlib.Path(path)
+    return path.with_name(path.name + SUFFIX)
+
+
+def held_bytes(path: str | os.PathLike) -> int:
+    """What the unfinished job of a picture already takes of the disk."""
+    files = folder_of(path).rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def check_free(path: pathlib.Path, overwrite: bool) -> None:
+    """Checks that no file is in the way of a picture.
+
+    Raises:
+      ValueError: there is one, and it must not be replaced.
+    """
+    if path.exists() and not overwrite:
+        raise ValueError(
+            f"output file ({path}) is there already; add --overwrite to replace it, or "
+            "choose another with --out"
+        )
+
+
+def _check_ours(folder: pathlib.Path) -> None:
+    """Makes the folder, or checks that nobody else made it."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        others = [folder]
+        if folder.is_dir():
+            others = [p for p in folder.iterdir() if not _NAMES.fullmatch(p.name)]
+        if others:
+            raise ValueError(
+                f"unfinished pictures are kept in {folder}, and {others[0]} is not of "
+                "one; move it away, or choose another --out"
+            ) from None
+
+
+def _changes(file: pathlib.Path, arguments: Mapping[str, str]) -> list[str]:
+    try:
+        former = dict(json.loads(file.read_text("utf-8")))
+    except (ValueError, TypeError):
+        former = {}
+    if not former:
+        return [f"{file} cannot be read"]
+    return [
+        f"{name}: {former.get(name)} -> {arguments.get(name)}"
+        for name in sorted(former.keys() | arguments.keys())
+        if former.get(name) != arguments.get(name)
+    ]
+
+
+def _remove_contents(folder: pathlib.Path) -> None:
+    """Removes what a job makes, but the lock."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
 
 
 def _write_aside(path: pathlib.Path, parts: Sequence[bytes]) -> None:
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        for each in parts:
-            file.write(each)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            for each in parts:
+                file.write(each)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _locked(folder: pathlib.Path) -> BinaryIO:
     """An open file whose lock the system drops with the process."""
-    file = (folder / "lock").open("wb")
-    try:
-        import fcntl
-    except ImportError:  # Windows: nobody is kept out
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    while True:
+        file = (folder / "lock").open("wb")
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows: nobody is kept out
+            return file
+        except BlockingIOError as error:
+            file.close()
+            raise ValueError(
+                f"the job {folder} must not be in use, and another process works on "
+                "it; wait for it, stop it, or write to another --out"
+            ) from error
+        except OSError:  # a file system without locks
+            return file
+        # Whoever held it may have removed the folder before letting go.
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / "lock")):
+                return file
         file.close()
-        raise ValueError(
-            f"the job {folder} must not be in use, and another process works on it; "
-            "wait for it, stop it, or write to another --out"
-        ) from error
-    except OSError:  # a file system without locks
-        pass
-    return file

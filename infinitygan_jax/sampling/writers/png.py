@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import secrets
 import struct
 import threading
 import zlib
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from infinitygan_jax.sampling.writers.base import Writer
+from infinitygan_jax.sampling.writers.job import check_free
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once
@@ -45,7 +47,7 @@ class PngWriter(Writer):
           height: its rows in all, 1 to 2**31 - 1.
           width: its columns, likewise.
           metadata: texts by keyword (Latin-1, 1 to 79 characters).
-          overwrite: of no meaning here, as nothing unfinished is kept.
+          overwrite: a file that is there when the picture is whole may be replaced.
 
         Raises:
           ValueError: a size or keyword that PNG cannot hold.
@@ -59,7 +61,9 @@ class PngWriter(Writer):
         texts = [_text(*item) for item in (metadata or {}).items()]
         self.path = pathlib.Path(path)
         # A name of its own: two programs may paint the same file.
-        self.part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        name = f"{self.path.name}.{secrets.token_hex(4)}.part"
+        self.part = self.path.with_name(name)
+        self._overwrite = overwrite
         self._shape = (height, width, 3)
         self._above = np.zeros(self._shape[1:], np.uint8)
         self._deflate = zlib.compressobj(
@@ -95,6 +99,7 @@ class PngWriter(Writer):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+            check_free(self.path, self._overwrite)
             os.replace(self.part, self.path)
         finally:
             self.abort()

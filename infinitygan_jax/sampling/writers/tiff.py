@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from infinitygan_jax.sampling.writers.base import Writer
-from infinitygan_jax.sampling.writers.job import Job
+from infinitygan_jax.sampling.writers.job import Job, held_bytes
 
 TILE = 512  # pixels a side
 _LEVEL = 3  # of zlib, as for PNG
@@ -52,7 +52,6 @@ class TiffWriter(Writer):
           OSError: the job cannot be written.
         """
         self.path = pathlib.Path(path)
-        self.part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         self._shape, self._texts = (height, width, 3), dict(metadata or {})
         size = {"Width": str(width), "Height": str(height), "Format": "TIFF 1"}
         self._job = Job(self.path, self._texts | size, overwrite)
@@ -62,7 +61,7 @@ class TiffWriter(Writer):
         self._waiting: list[np.ndarray] = []
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiff")
         self._pending: concurrent.futures.Future | None = None
-        self._finished = False
+        self._overwrite = overwrite
 
     @staticmethod
     def max_bytes(height: int, width: int) -> int:
@@ -71,6 +70,13 @@ class TiffWriter(Writer):
         raw = 3 * rows * cols
         levels = raw + raw // 3 + 3 * TILE * (rows + cols + 4 * TILE)
         return 2 * (levels + levels // 1000 + 65_536)
+
+    @staticmethod
+    def host_bytes(width: int) -> int:
+        """Rows of tiles: waiting, put together, being encoded, and encoded."""
+        return 4 * TILE * width * 3
+
+    held_bytes = staticmethod(held_bytes)
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows, after ``rows_done``; see `Writer`."""
@@ -100,9 +106,9 @@ class TiffWriter(Writer):
         keeper.shutdown(wait=False)
 
     def _wait(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None  # not before: an interrupt here must not lose the row
 
     def close(self) -> None:
         """Builds the pyramid, lays out the file and renames it; see `Writer`."""
@@ -113,8 +119,7 @@ class TiffWriter(Writer):
             for level in range(1, len(sizes)):
                 self._reduce(level, sizes[level])
             self._lay_out(sizes)
-            os.replace(self.part, self.path)
-            self._finished = True
+            self._job.publish(self._overwrite)
         finally:
             self.abort()
 
@@ -124,8 +129,7 @@ class TiffWriter(Writer):
         if pending is not None:  # a row that only has to be encoded is worth keeping
             concurrent.futures.wait([pending])
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self.part.unlink(missing_ok=True)
-        self._job.close(self._finished)
+        self._job.close()
 
     def _reduce(self, level: int, size: tuple[int, int]) -> None:
         num_rows = -(-size[0] // TILE)
@@ -156,7 +160,7 @@ class TiffWriter(Writer):
             "photometric": "rgb",
             "metadata": None,
         }
-        with tifffile.TiffWriter(self.part, bigtiff=True) as file:
+        with tifffile.TiffWriter(self._job.part, bigtiff=True) as file:
             for level, size in enumerate(sizes):
                 kind = (
                     {"subfiletype": 1}
