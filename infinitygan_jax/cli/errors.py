@@ -64,7 +64,9 @@ def stoppable() -> Iterator[Callable[[], None]]:
     former = {}
     with contextlib.suppress(ValueError):  # not in the main thread: as it was
         for number in (signal.SIGINT, signal.SIGTERM):
-            former[number] = signal.signal(number, handle)
+            # A shell lets programs in the background ignore SIGINT; that stays.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                former[number] = signal.signal(number, handle)
     try:
         yield stop_if_asked
     finally:

@@ -105,11 +105,22 @@ def test_known_options_are_parsed():
     [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
 )
 def test_a_stop_that_was_lost_is_raised_again(number, error):
-    former = signal.getsignal(number)
+    former = signal.signal(number, signal.SIG_DFL)
     with errors.stoppable() as stop_if_asked:
         stop_if_asked()
         with contextlib.suppress(error):
             signal.raise_signal(number)
         with pytest.raises(error):
             stop_if_asked()
-    assert signal.getsignal(number) == former
+    assert signal.signal(number, former) == signal.SIG_DFL
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with errors.stoppable() as stop_if_asked:
+            signal.raise_signal(signal.SIGINT)
+            stop_if_asked()
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, former)
