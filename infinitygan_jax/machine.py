@@ -4,11 +4,31 @@ import contextlib
 import os
 import pathlib
 import sys
+from typing import IO
 
 _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
+
+
+def try_lock(file: IO) -> bool | None:
+    """Locks an open file; the system lets go of it with the process.
+
+    Returns:
+      Whether it is this process' now; None where there are no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
 
 
 def memory_bytes() -> int:

@@ -342,14 +342,11 @@ class View:
         """NumPy's basic indexing; see ``World.__getitem__`` for what is painted."""
         parts = indexing.expand(key, self.ndim)
         names = ("rows", "columns", "channels")
-        rows, cols, channels = map(indexing.select, names, parts, self.shape)
+        rows, cols, _ = map(indexing.select, names, parts, self.shape)
         picture = self.world._select(
             _moved(rows, self.window.top), _moved(cols, self.window.left)
         )
-        taken = channels.positions
-        if not channels.keeps_axis:
-            return picture[..., taken[0]]
-        return picture[..., list(taken)]
+        return picture[..., parts[2]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The whole window.

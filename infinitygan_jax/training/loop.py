@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import logging
 import os
@@ -64,8 +63,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     """
     workdir = pathlib.Path(workdir)
     # No process writes settings that another has not yet checked.
-    source = _together(lambda: prepare(config, workdir))
-    data = sources.fingerprint(source)
+    source, data = _together(lambda: _prepared(config, workdir))
     _check_same(config, data)
     with contextlib.ExitStack() as stack:
         # Settings before checkpoints: a kill in between must leave a usable workdir.
@@ -119,6 +117,12 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
     )
     check_workdir(workdir, checkpoint.state_bytes(lambda: init_state(config)))
     return report.source
+
+
+def _prepared(config: Config, workdir: pathlib.Path) -> tuple[sources.ImageSource, str]:
+    """The images of a run that can start, and what tells them from others."""
+    source = prepare(config, workdir)
+    return source, sources.fingerprint(source)
 
 
 def check_batch_memory(config: Config, available: int) -> None:
@@ -343,14 +347,13 @@ def _claim(workdir: pathlib.Path, config: Config, stack: contextlib.ExitStack) -
 def _lock(workdir: pathlib.Path) -> Iterator[None]:
     """Keeps a second run out of the workdir; the system drops it with the process."""
     with (workdir / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        locked = machine.try_lock(file)
+        if locked is False:
             raise ValueError(
                 f"workdir ({workdir}) must not be in use, and another run trains in "
                 "it; wait for it, stop it, or use another --workdir"
-            ) from error
-        except OSError:  # A file system without locks.
+            )
+        if locked is None:
             logger.warning("workdir (%s) cannot be locked", workdir)
         yield
 

@@ -2,6 +2,7 @@
 
 import abc
 import os
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,8 +22,6 @@ class Writer(abc.ABC):
 
     max_side: int
     rows_done: int = 0
-    _shape: tuple[int, int, int]
-    _rows_taken: int = 0
 
     @abc.abstractmethod
     def __init__(
@@ -40,8 +39,13 @@ class Writer(abc.ABC):
           height: its rows.
           width: its columns.
           metadata: texts by keyword.
-          overwrite: an unfinished job of other arguments may be thrown away.
+          overwrite: an unfinished job of other arguments may be thrown away, and a
+            file that is there when the picture is whole be replaced.
         """
+        self.path = pathlib.Path(path)
+        self._shape = (height, width, 3)
+        self._overwrite = overwrite
+        self._rows_taken = 0
 
     @staticmethod
     @abc.abstractmethod
@@ -81,10 +85,7 @@ class Writer(abc.ABC):
         """Gives up and removes what was written."""
 
     def _take(self, strip: np.ndarray) -> None:
-        """Counts a strip's rows, after checking that it is the picture's.
-
-        Subclasses set ``_shape``, (height, width, 3), and ``_rows_taken``.
-        """
+        """Counts a strip's rows, after checking that it is the picture's."""
         height, width, _ = self._shape
         if strip.dtype != np.uint8 or strip.shape[1:] != (width, 3):
             raise ValueError(

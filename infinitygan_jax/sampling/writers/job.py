@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from infinitygan_jax import machine
+
 SUFFIX = ".job"
 _NAMES = re.compile(
     r"lock|finished|arguments\.json|picture\.part|level_\d+|(arguments\.json|finished)\.part"
@@ -225,19 +227,14 @@ def _locked(folder: pathlib.Path) -> BinaryIO:
     """An open file whose lock the system drops with the process."""
     while True:
         file = (folder / "lock").open("wb")
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows: nobody is kept out
-            return file
-        except BlockingIOError as error:
+        locked = machine.try_lock(file)
+        if locked is False:
             file.close()
             raise ValueError(
                 f"the job {folder} must not be in use, and another process works on "
                 "it; wait for it, stop it, or write to another --out"
-            ) from error
-        except OSError:  # a file system without locks
+            )
+        if locked is None:  # nobody is kept out
             return file
         # Whoever held it may have removed the folder before letting go.
         folder.mkdir(exist_ok=True)

@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import os
-import pathlib
 import secrets
 import struct
 import threading
@@ -59,12 +58,10 @@ class PngWriter(Writer):
             )
         header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         texts = [_text(*item) for item in (metadata or {}).items()]
-        self.path = pathlib.Path(path)
+        super().__init__(path, height, width, metadata, overwrite)
         # A name of its own: two programs may paint the same file.
         name = f"{self.path.name}.{secrets.token_hex(4)}.part"
         self.part = self.path.with_name(name)
-        self._overwrite = overwrite
-        self._shape = (height, width, 3)
         self._above = np.zeros(self._shape[1:], np.uint8)
         self._deflate = zlib.compressobj(
             _LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_FILTERED

@@ -5,7 +5,6 @@ import functools
 import itertools
 import json
 import os
-import pathlib
 import zlib
 from collections.abc import Iterator, Mapping
 
@@ -51,8 +50,8 @@ class TiffWriter(Writer):
             another process works on it.
           OSError: the job cannot be written.
         """
-        self.path = pathlib.Path(path)
-        self._shape, self._texts = (height, width, 3), dict(metadata or {})
+        super().__init__(path, height, width, metadata, overwrite)
+        self._texts = dict(metadata or {})
         size = {"Width": str(width), "Height": str(height), "Format": "TIFF 1"}
         self._job = Job(self.path, self._texts | size, overwrite)
         self._row = self._job.num_rows(0)  # of tiles
@@ -61,7 +60,6 @@ class TiffWriter(Writer):
         self._waiting: list[np.ndarray] = []
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiff")
         self._pending: concurrent.futures.Future | None = None
-        self._overwrite = overwrite
 
     @staticmethod
     def max_bytes(height: int, width: int) -> int:
@@ -117,7 +115,7 @@ class TiffWriter(Writer):
             self._wait()
             sizes = _level_sizes(*self._shape[:2])
             for level in range(1, len(sizes)):
-                self._reduce(level, sizes[level])
+                self._reduce(level, sizes[level], sizes[level - 1])
             self._lay_out(sizes)
             self._job.publish(self._overwrite)
         finally:
@@ -131,9 +129,10 @@ class TiffWriter(Writer):
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._job.close()
 
-    def _reduce(self, level: int, size: tuple[int, int]) -> None:
+    def _reduce(
+        self, level: int, size: tuple[int, int], below: tuple[int, int]
+    ) -> None:
         num_rows = -(-size[0] // TILE)
-        below = _level_sizes(*self._shape[:2])[level - 1]
         num_below = -(-below[0] // TILE)
         for row in range(self._job.num_rows(level), num_rows):
             rows = [r for r in (2 * row, 2 * row + 1) if r < num_below]
