@@ -1,12 +1,17 @@
 """Arrays and functions on devices: one mesh axis, copies, parts, quick compiling."""
 
-from collections.abc import Callable, Sequence
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jaxlib
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+
+from infinitygan_jax import machine
 
 AXIS = "data"
 
@@ -55,3 +60,31 @@ def jit_in_a_hurry(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     options = _HURRY if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=options)
+
+
+def keep_compiled(environment: Mapping[str, str] = os.environ) -> None:
+    """Keeps compiled functions on disk, so that the next run need not compile them.
+
+    They lie in ``infinitygan_jax`` in the user's cache folder (``XDG_CACHE_HOME``, or
+    ``~/.cache``), apart for each version of jaxlib and kind of processor, since code
+    for another may stop the program. Where JAX was told of a folder
+    (``JAX_COMPILATION_CACHE_DIR``), that is taken; ``JAX_ENABLE_COMPILATION_CACHE=0``
+    keeps nothing.
+    """
+    if (
+        jax.config.jax_compilation_cache_dir
+        or not jax.config.jax_enable_compilation_cache
+    ):
+        return
+    base = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    kind = f"jaxlib-{jaxlib.__version__}-{machine.processor()}"
+    folder = pathlib.Path(base) / "infinitygan_jax" / kind
+    try:
+        # What is in it is run: nobody else may write there.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name == "posix" and folder.stat().st_uid != os.getuid():
+            return
+    except OSError:  # no home, or a full disk: compiling is only slower
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

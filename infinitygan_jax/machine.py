@@ -1,8 +1,10 @@
 """What this machine has."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
+import platform
 import sys
 from typing import IO
 
@@ -40,3 +42,14 @@ def memory_bytes() -> int:
         with contextlib.suppress(ValueError, OSError):  # "max", or no such file
             limits.append(int(pathlib.Path(name).read_text()))
     return min(limits)
+
+
+def processor() -> str:
+    """A short name that processors of one instruction set share."""
+    text = f"{platform.system()} {platform.machine()} {platform.processor()}"
+    with contextlib.suppress(OSError):  # Linux; elsewhere the name has to do
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        text += "".join(
+            sorted({line for line in lines if line.startswith(("flags", "Features"))})
+        )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ import dataclasses
 import importlib.metadata
 import pathlib
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
+from infinitygan_jax.sampling.writers import pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -25,7 +27,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
-    *("--horizon", "--vertical_span", "--level"),
+    *("--horizon", "--vertical_span", "--level", "--shard"),
 )
 
 
@@ -106,6 +108,17 @@ def _parser() -> argparse.ArgumentParser:
         help="replace a file that is there, and an unfinished job of other arguments",
     )
     parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="paint only part I (0 to N - 1) of the tiles of a .zarr or .dzi, beside "
+        "other processes or machines; --finish puts the parts together",
+    )
+    parser.add_argument(
+        "--finish",
+        action="store_true",
+        help="paint nothing, and make one picture of what was painted with --shard",
+    )
+    parser.add_argument(
         "--tile",
         type=int,
         metavar="PIXELS",
@@ -125,12 +138,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     window = window_of(args.size, args.origin)
+    shard = shard_of(args.shard)
+    if shard and args.finish:
+        raise ValueError(
+            "--shard paints a part and --finish puts all parts together; give one of "
+            "them at a time"
+        )
     out = pathlib.Path(_default_out(args) if args.out is None else args.out)
-    if not args.dry_run:
-        writers.check_output(out, window.height, window.width, args.overwrite)
+    checked = (window.height, window.width, args.overwrite, shard[1] if shard else 1)
+    # Parts and their end may be asked for again: a scheduler does.
+    maybe_done = bool(shard or args.finish) and writers.is_finished(out)
+    if not (args.dry_run or maybe_done):
+        writers.check_output(out, *checked)
 
+    from infinitygan_jax import devices
     from infinitygan_jax.sampling import world as world_lib
 
+    devices.keep_compiled()
     bundle = world_lib.load_bundle(args.checkpoint)
     world = world_lib.World(
         bundle.config.model,
@@ -144,29 +168,85 @@ def main(argv: Sequence[str] | None = None) -> None:
         quick=args.quick,
     )
     plan = world.plan(window)
-    if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(describe(plan, world, bundle, out)))
-        writers.check_output(out, window.height, window.width, args.overwrite)
+    texts = _texts(args, plan, bundle)
     writer_type = writers.writer_of(out)
+    if args.dry_run:  # says what it would take even where that is too much
+        print("\n".join(describe(plan, world, bundle, out, shard)))
+    if maybe_done and writer_type.texts_of(out) == texts:
+        print(f"{out} is finished already")
+        return
+    writers.check_output(out, *checked)
     planning.check_memory(
-        plan,
+        _plan_of_part(plan, writer_type),
         world.painted_config,
         _shared(world),
         machine.memory_bytes(),
-        writer_type.host_bytes(window.width),
+        writer_type.host_bytes(window.width, _part_width(plan)),
     )
     if args.dry_run:
         return
+    options = {}
+    if writer_type.resumable:
+        options = {
+            "shard": shard,
+            "finish": args.finish,
+            "part_width": _part_width(plan),
+        }
+    elif args.finish:
+        raise ValueError(
+            "--finish puts together what was painted with --shard, which "
+            f"{out.suffix} cannot be; leave it out"
+        )
     with errors.stoppable() as stop_if_asked:
         writer = writer_type(
-            *(out, window.height, window.width),
-            *(_texts(args, plan, bundle), args.overwrite),
+            *(out, window.height, window.width, texts, args.overwrite), **options
         )
-        done = writer.rows_done
-        _paint(world, writer, window, stop_if_asked)
+        pixels = _paint(world, writer, window, stop_if_asked)
     seconds = time.perf_counter() - start
-    rate = (window.height - done) * window.width / 1e6 / seconds
-    print(f"{out}: {seconds:.1f} s, {rate:.2f} megapixels a second")
+    name = f"{out}, shard {args.shard}" if shard else out
+    print(f"{name}: {seconds:.1f} s, {pixels / 1e6 / seconds:.2f} megapixels a second")
+
+
+def _part_width(plan: Plan) -> int | None:
+    """Columns of the parts in which a tiled picture is best painted.
+
+    Narrow ones take little memory, but only where their edges are those of the world's
+    tiles; elsewhere tiles would be painted for each part that they reach into.
+    """
+    edges = (plan.window.top, plan.window.left, pyramid.TILE)
+    if any(edge % plan.tile_pixels for edge in edges):
+        return None
+    return pyramid.BLOCK * pyramid.TILE
+
+
+def _plan_of_part(plan: Plan, writer: type[writers.Writer]) -> Plan:
+    """The plan of what is in memory at once, for a writer."""
+    width = (_part_width(plan) if writer.resumable else None) or plan.window.width
+    width = min(width, plan.window.width)
+    return dataclasses.replace(
+        plan, window=dataclasses.replace(plan.window, width=width)
+    )
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """Index and number of shards.
+
+    Args:
+      text: ``I/N``, or None.
+
+    Raises:
+      ValueError: not of this form, or there is no such shard.
+    """
+    if text is None:
+        return None
+    numbers = re.fullmatch(r"\s*([-+]?\d{1,18})\s*/\s*([-+]?\d{1,18})\s*", text)
+    index, number = map(int, numbers.groups()) if numbers else (-1, 0)
+    if not 0 <= index < number:
+        raise ValueError(
+            f"--shard ({text}) must be I/N with I from 0 to N - 1; the first of four "
+            "is --shard 0/4"
+        )
+    return index, number
 
 
 def _period(
@@ -220,17 +300,22 @@ def window_of(size: str, origin: str | None) -> Window:
 
 
 def describe(
-    plan: Plan, world: "World", bundle: "bundle_lib.Bundle", out: pathlib.Path
+    plan: Plan,
+    world: "World",
+    bundle: "bundle_lib.Bundle",
+    out: pathlib.Path,
+    shard: tuple[int, int] | None = None,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
     device = world.devices[0]
     tiled = planning.tile_operations(plan, model)
     more = tiled / planning.window_operations(plan, model) - 1
-    most = writers.writer_of(out).max_bytes(window.height, window.width)
     shared = _shared(world)
-    extra = writers.writer_of(out).host_bytes(window.width)
-    total = planning.total_bytes(plan, model, shared, extra)
+    writer = writers.writer_of(out)
+    extra = writer.host_bytes(window.width, _part_width(plan))
+    part = _plan_of_part(plan, writer)
+    total = planning.total_bytes(part, model, shared, extra)
     memory = f"about {readable_bytes(total)}"
     if not shared:
         memory += f", and {readable_bytes(planning.device_bytes(plan, model))} a device"
@@ -247,7 +332,9 @@ def describe(
         f"memory      {memory}",
         f"operations  {tiled / 1e12:.3g} TFLOP in convolutions, {100 * more:.0f}% more "
         "than in one shot",
-        f"output      {out}, at most {readable_bytes(most)}",
+        f"output      {out}, at most "
+        f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
+        *([f"shard       {shard[0]} of {shard[1]}: that part of it"] if shard else []),
     ]
 
 
@@ -256,16 +343,19 @@ def _paint(
     writer: writers.Writer,
     window: Window,
     stop_if_asked: Callable[[], None],
-) -> None:
-    """Paints what a writer does not have yet."""
-    done = writer.rows_done
-    rest = []  # nothing, where only the end was missing
-    if done < window.height:
-        height = window.height - done
-        rest = [dataclasses.replace(window, top=window.top + done, height=height)]
-    pieces = [piece for part in rest for row in world.pieces(part) for piece in row]
-    if done:
-        print(f"going on after row {done} of {window.height}", file=sys.stderr)
+) -> int:
+    """Paints what a writer does not have yet, and says how many pixels that was."""
+    parts = [
+        dataclasses.replace(
+            part, top=window.top + part.top, left=window.left + part.left
+        )
+        for part in writer.parts
+    ]
+    pieces = [piece for part in parts for row in world.pieces(part) for piece in row]
+    pixels = sum(part.height * part.width for part in parts)
+    if pixels < writer.num_pixels:
+        share = pixels / writer.num_pixels
+        print(f"going on: {100 * share:.0f}% is left to paint", file=sys.stderr)
     with (
         writer,
         tqdm.tqdm(
@@ -280,9 +370,9 @@ def _paint(
             stop_if_asked()
             bar.update(number)
 
-        for part in rest:
-            for strip in world.strips(part, on_tiles):
-                writer.write(strip)
+        for strip in world.strips(parts, on_tiles):
+            writer.write(strip)
+    return pixels
 
 
 def _texts(
@@ -302,7 +392,21 @@ def _texts(
         "Vertical span": str(args.vertical_span or "as in training"),
         "Wrap": args.wrap or "none",
         "Level": f"{args.level}, quick" if args.quick else str(args.level),
+        "Command": _command(args, window),
     }
+
+
+def _command(args: argparse.Namespace, window: Window) -> str:
+    """What paints this picture again; without folders, which are nobody's business."""
+    words = ["python", "run_sample.py", "--size", f"{window.width}x{window.height}"]
+    if args.checkpoint != DEFAULT_MODEL:
+        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+    if args.origin is not None:
+        words.append(f"--origin={window.top},{window.left}")
+    for name in ("seed", "horizon", "vertical_span", "wrap", "level", "tile"):
+        if getattr(args, name):
+            words.append(f"--{name}={getattr(args, name)}")
+    return shlex.join(words + ["--quick"] * args.quick)
 
 
 def _software() -> str:

@@ -6,7 +6,6 @@ from the top and from the left, and one row of tiles makes one strip of the pict
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
@@ -127,18 +126,6 @@ class Plan:
     def num_steps(self) -> int:
         """Calls of the tile function."""
         return -(-self.num_tiles // self.tiles_per_step)
-
-    def steps(self) -> Iterator[list[Tile]]:
-        """Tiles by call, row by row; the last call may have fewer."""
-        step = []
-        for row in self.tile_rows:
-            for col in self.tile_cols:
-                step.append(Tile(row, col))
-                if len(step) == self.tiles_per_step:
-                    yield step
-                    step = []
-        if step:
-            yield step
 
     def strip_rows(self, tile_row: int) -> tuple[int, int]:
         """World rows of the window in one row of tiles, half-open."""

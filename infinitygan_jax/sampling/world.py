@@ -4,11 +4,12 @@ import collections
 import dataclasses
 import fractions
 import functools
+import itertools
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -219,25 +220,33 @@ class World:
         return plan
 
     def strips(
-        self, window: Window, on_tiles: Callable[[int], Any] | None = None
+        self,
+        windows: Window | Iterable[Window],
+        on_tiles: Callable[[int], Any] | None = None,
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        """Paints a window from the top, one row of tiles at a time.
+        """Paints windows from the top, one row of tiles at a time.
 
-        While a strip is used, the devices already paint the next tiles. Memory does not
-        grow with the window's height.
+        While a strip is used, the devices already paint the next tiles, those of the
+        next window too. Memory does not grow with a window's height.
 
         Args:
-          window: what to paint.
+          windows: what to paint, one after the other.
           on_tiles: called with the number of tiles that became ready, for a progress
             bar.
 
         Yields:
-          uint8 strips of the window's full width, in order; the caller owns them.
+          uint8 strips of the full width of their window, in order; the caller owns
+          them.
         """
-        for row in self.pieces(window):
-            runs = [self._strips(piece, on_tiles) for piece in row]
-            for strips in zip(*runs, strict=True):
-                yield strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
+        if isinstance(windows, Window):
+            windows = [windows]
+        for step, painted in self._painted(self._places(windows)):
+            if on_tiles is not None:
+                on_tiles(len(step))
+            for place, pixels in zip(step, painted, strict=False):  # fillers dropped
+                _put(place, pixels)
+                if place.is_last:
+                    yield place.strip
 
     def pieces(self, window: Window) -> list[list[Window]]:
         """What is painted for a window: itself, or with a period its parts, in rows.
@@ -252,37 +261,39 @@ class World:
         cols = planning.pieces(window.left, window.width, 0, width)
         return [[Window(y, x, h, w) for x, w in cols] for y, h in rows]
 
-    def _strips(
-        self, window: Window, on_tiles: Callable[[int], Any] | None
-    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        plan = self.plan(window)
-        unfinished: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
-        missing = {}
-        for step, painted in self._painted(plan):
-            for tile, pixels in zip(step, painted, strict=False):  # fillers dropped
-                if tile.row not in unfinished:
-                    top, bottom = plan.strip_rows(tile.row)
-                    shape = (bottom - top, window.width, 3)
-                    unfinished[tile.row] = np.empty(shape, np.uint8)
-                    missing[tile.row] = len(plan.tile_cols)
-                _place(unfinished[tile.row], plan, tile, pixels)
-                missing[tile.row] -= 1
-            if on_tiles is not None:
-                on_tiles(len(step))
-            for row in [row for row in unfinished if not missing[row]]:
-                yield unfinished.pop(row)
+    def _places(self, windows: Iterable[Window]) -> Iterator["_Place"]:
+        """Every tile of some windows, and where it belongs."""
+        for window in windows:
+            for row in self.pieces(window):
+                plans = [self.plan(piece) for piece in row]
+                for tile_row in plans[0].tile_rows:
+                    top, bottom = plans[0].strip_rows(tile_row)
+                    strip = np.empty((bottom - top, window.width, 3), np.uint8)
+                    left = 0
+                    for plan in plans:
+                        right = left + plan.window.width
+                        for col in plan.tile_cols:
+                            is_last = (col + 1, right) == (
+                                plan.tile_cols.stop,
+                                window.width,
+                            )
+                            tile = planning.Tile(tile_row, col)
+                            yield _Place(tile, plan, strip, left, is_last)
+                        left = right
 
     def _painted(
-        self, plan: Plan
-    ) -> Iterator[tuple[list[planning.Tile], UInt8[np.ndarray, "b t t 3"]]]:
+        self, places: Iterator["_Place"]
+    ) -> Iterator[tuple[list["_Place"], UInt8[np.ndarray, "b t t 3"]]]:
         """Steps and their tiles; the next step is under way when one is handed out."""
         model = self.painted_config
-        paint = tiles.tile_function(model, self.tile_size, self._mesh, plan.level)
+        paint = tiles.tile_function(model, self.tile_size, self._mesh, self._averaged)
+        tiles_per_step = len(self.devices) * self.batch_size
         ahead: collections.deque = collections.deque()
-        for step in plan.steps():
-            fillers = [step[-1]] * (plan.tiles_per_step - len(step))
+        while step := list(itertools.islice(places, tiles_per_step)):
+            wanted = [place.tile for place in step]
+            fillers = [wanted[-1]] * (tiles_per_step - len(step))
             inputs = tiles.tile_inputs(
-                model, self.tile_size, step + fillers, self._frame
+                model, self.tile_size, wanted + fillers, self._frame
             )
             inputs = device_lib.split(inputs, self._mesh)
             ahead.append((step, paint(*self._on_devices, inputs)))
@@ -291,6 +302,24 @@ class World:
                 yield former, np.asarray(painted)
         for former, painted in ahead:
             yield former, np.asarray(painted)
+
+
+class _Place(NamedTuple):
+    """Where a tile belongs.
+
+    Attributes:
+      tile: of the lattice.
+      plan: of the piece of a window that it is painted for.
+      strip: rows of the window that it is a part of.
+      left: column of the strip where the piece begins.
+      is_last: whether the strip is finished with it.
+    """
+
+    tile: planning.Tile
+    plan: Plan
+    strip: UInt8[np.ndarray, "h w 3"]
+    left: int
+    is_last: bool
 
 
 class View:
@@ -372,18 +401,16 @@ def _chunks(start: int, size: int, tile: int) -> tuple[int, ...]:
     return (first, *(tile,) * whole, *(rest,) * bool(rest))
 
 
-def _place(
-    strip: UInt8[np.ndarray, "h w 3"],
-    plan: Plan,
-    tile: planning.Tile,
-    pixels: UInt8[np.ndarray, "t t 3"],
-) -> None:
-    """Copies the part of a tile that lies in the window into its strip."""
+def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:
+    """Copies the part of a tile that lies in its window into its strip."""
+    plan, tile = place.plan, place.tile
     top, bottom = plan.strip_rows(tile.row)
     left, right = plan.strip_cols(tile.col)
     row, col = tile.row * plan.tile_pixels, tile.col * plan.tile_pixels
-    place = slice(left - plan.window.left, right - plan.window.left)
-    strip[:, place] = pixels[top - row : bottom - row, left - col : right - col]
+    start = place.left + left - plan.window.left
+    place.strip[:, start : start + right - left] = pixels[
+        top - row : bottom - row, left - col : right - col
+    ]
 
 
 def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:

@@ -19,8 +19,9 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
 from infinitygan_jax.cli import sample
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.world import World
-from tests.sampling import tiny
+from tests.sampling import pictures, tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -166,7 +167,16 @@ def _refused(capsys, options, *words):
         (["--size", "8x8", "--tile", "0"], ["tile (0)", "nearest is 4"]),
         (["--size", "8x8", "--tile", "-4"], ["tile (-4)", "nearest is 4"]),
         (["--size", "8x8", "--tile", "99999"], ["tile (99999)", "nearest is 4096"]),
-        (["--size", "8x8", "--out", "a.jpg"], ["'.jpg'", ".png"]),
+        (["--size", "8x8", "--out", "a.gif"], ["'.gif'", ".png"]),
+        (["--size", "65501x8", "--out", "a.jpg"], ["65500", ".tif", "--origin"]),
+        (["--size", "8x8", "--shard", "4/4"], ["--shard (4/4)", "0 to N - 1"]),
+        (["--size", "8x8", "--shard", "0/0"], ["--shard (0/0)", "I/N"]),
+        (["--size", "8x8", "--shard", "-1/2"], ["--shard (-1/2)", "I/N"]),
+        (["--size", "8x8", "--shard", "1"], ["--shard (1)", "I/N"]),
+        (["--size", "8x8", "--shard", "0/2"], ["--shard", ".zarr, .dzi"]),
+        (["--size", "8x8", "--finish"], ["--finish", ".png"]),
+        (["--size", "8x8", "--finish", "--shard", "0/2"], ["one of them"]),
+        (["--size", "8x8", "--shard", "0/2", "--out", "a.dzi"], ["use 1 or fewer"]),
         (["--size", "8x8", "--out", "a"], ["''", ".png"]),
         (["--size", "8x8", "--out", "no/a.png"], ["no", "does not exist"]),
         (["--size", "8x8", "--out", "/proc/a.png"], ["/proc", "cannot be written"]),
@@ -283,21 +293,68 @@ def test_an_interrupt_leaves_no_file(folder, model, number, status):
     assert not os.listdir()
 
 
-def test_a_killed_tif_goes_on_and_is_the_same(folder, model):
-    options = ["--size", "600x1700", "--out", "a.tif", "--tile", "32"]
+@pytest.mark.parametrize(
+    ("name", "second_row"),
+    [
+        ("a.tif", "level_0/tiles_1_0"),
+        ("a.zarr", "picture/a.zarr/0/c/0/1/0"),
+        ("a.dzi", "picture/a_files/*/0_1.png"),
+    ],
+)
+def test_a_killed_job_goes_on_and_is_the_same(folder, model, name, second_row):
+    options = ["--size", "600x1700", "--out", name, "--tile", "32"]
     process = _start(model, *options)
-    _wait_for(process, lambda: list(folder.glob("a.tif.job/level_0/row_*1")))
+    _wait_for(process, lambda: list(folder.glob(f"{name}.job/{second_row}")))
     process.kill()
     process.communicate()
-    assert os.listdir() == ["a.tif.job"]
+    assert os.listdir() == [f"{name}.job"]
     process = _start(model, *options)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert re.search(r"^going on after row (1024|1536) of 1700$", err, re.MULTILINE)
-    assert os.listdir() == ["a.tif"]
-    with PIL.Image.open("a.tif") as file:
-        found = np.asarray(file)
+    share = re.search(r"^going on: (\d+)% is left to paint$", err, re.MULTILINE)
+    assert 10 <= int(share[1]) <= 70  # one to three of four rows
+    found = pictures.read(pathlib.Path(name))[0]
     np.testing.assert_array_equal(found, _world()[-850:850, 0:600])
+    assert not pathlib.Path(f"{name}.job").exists()
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.dzi"])
+def test_shards_are_put_together_and_may_be_asked_for_again(
+    folder, model, capsys, name
+):
+    options = ["--checkpoint", model, "--size", "600x1100", "--tile", "32"]
+    options += ["--origin=-7,100", "--out", name]
+    for index in (1, 0):
+        sample.main([*options, "--shard", f"{index}/2"])
+        assert f"{name}, shard {index}/2: " in capsys.readouterr().out
+    for _ in range(2):
+        sample.main([*options, "--finish"])
+    assert "is finished already" in capsys.readouterr().out
+    sample.main([*options, "--shard", "1/2"])
+    assert "is finished already" in capsys.readouterr().out
+    path = pathlib.Path(name)
+    np.testing.assert_array_equal(pictures.read(path)[0], _world()[-7:1093, 100:700])
+    texts = writers.writer_of(path).texts_of(path)
+    assert texts["Origin"] == "-7,100"
+    assert (
+        "--size 600x1100 --checkpoint tiny.safetensors --origin=-7,100"
+        in (texts["Command"])
+    )
+    others = [*options, "--seed", "4"]
+    for words in (["--shard", "0/2"], ["--finish"]):
+        _refused(capsys, [*others, *words], "is there already")
+
+
+def test_shards_that_are_not_there_are_named(folder, model, capsys):
+    options = ["--checkpoint", model, "--size", "600x1100", "--tile", "32"]
+    options += ["--out", "a.zarr"]
+    _refused(capsys, [*options, "--finish"], "run the shards first")
+    sample.main([*options, "--shard", "2/3"])
+    capsys.readouterr()
+    words = ("0 has 0 of 2 tiles", "1 has 0 of 2 tiles", "--shard")
+    _refused(capsys, [*options, "--finish"], *words)
+    others = [*options, "--shard", "1/4"]
+    _refused(capsys, others, "Shards: 3 -> 4")
 
 
 def test_a_file_in_the_way_is_replaced_only_when_told(folder, model, capsys):
@@ -325,5 +382,5 @@ def test_help_does_not_wait_for_jax():
         capture_output=True,
         text=True,
     )
-    for option in ("--size", "--checkpoint", "--seed", "--origin", "--out", "--tile"):
-        assert option in result.stdout
+    for name in ("size", "checkpoint", "seed", "origin", "out", "tile", "shard"):
+        assert f"--{name}" in result.stdout

@@ -105,6 +105,17 @@ def test_strips_are_the_window_from_the_top():
     assert sum(counts) == 6  # columns 7..46 meet two tile columns
 
 
+def test_steps_reach_from_one_window_into_the_next():
+    """No device waits at a window's end: 6 tiles of three windows take two steps."""
+    windows = [Window(0, 0, 32, 64), Window(-9, 70, 5, 9), Window(32, 0, 32, 96)]
+    counts = []
+    strips = list(_world(num_devices=4).strips(windows, counts.append))
+    assert counts == [4, 2]
+    for window, strip in zip(windows, strips, strict=True):
+        expected = _world()[window.top : window.bottom, window.left : window.right]
+        np.testing.assert_array_equal(strip, expected)
+
+
 def test_strips_come_before_the_rest_is_painted():
     """A picture of 2**40 tiles gives its first strip at once: nothing is hoarded."""
     ready = []

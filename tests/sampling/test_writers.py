@@ -160,10 +160,11 @@ def _refused(path, *words, size=(8, 8)):
 def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
     writers.check_output(tmp_path / "out.PNG", 8, 8)
     writers.check_output("out.png", 8, 8)
-    _refused(tmp_path / "out.jpg", "'.jpg'", ".png")
+    _refused(tmp_path / "out.gif", "'.gif'", ".png")
     _refused(tmp_path / "out", "''", ".png")
     _refused(tmp_path / "no" / "out.png", "does not exist")
     _refused(tmp_path / "out.png", "2147483647", size=(8, 2**31))
+    _refused(tmp_path / "out.jpg", "65500", ".tif", size=(8, 65_501))
     (tmp_path / "folder.png").mkdir()
     _refused(tmp_path / "folder.png", "is a folder")
     _refused("/proc/out.png", "cannot be written")

@@ -6,7 +6,15 @@ import shutil
 import tempfile
 
 from infinitygan_jax.sampling.plan import readable_bytes
-from infinitygan_jax.sampling.writers import job, png, tiff
+from infinitygan_jax.sampling.writers import (
+    deepzoom,
+    job,
+    jpeg,
+    ome_zarr,
+    png,
+    pyramid,
+    tiff,
+)
 from infinitygan_jax.sampling.writers.base import Writer
 
 MAX_NAME = 230  # bytes: systems allow 255, and the part file's name is longer
@@ -14,6 +22,10 @@ WRITERS: dict[str, type[Writer]] = {
     ".png": png.PngWriter,
     ".tif": tiff.TiffWriter,
     ".tiff": tiff.TiffWriter,
+    ".jpg": jpeg.JpegWriter,
+    ".jpeg": jpeg.JpegWriter,
+    ".zarr": ome_zarr.OmeZarrWriter,
+    ".dzi": deepzoom.DeepZoomWriter,
 }
 
 
@@ -32,8 +44,19 @@ def writer_of(path: str | os.PathLike) -> type[Writer]:
     return WRITERS[ending.lower()]
 
 
+def is_finished(path: str | os.PathLike) -> bool:
+    """Whether a picture has its name, and no work on it is left."""
+    path = pathlib.Path(path)
+    outputs = writer_of(path).outputs(path)
+    return all(p.exists() for p in outputs) and not job.folder_of(path).exists()
+
+
 def check_output(
-    path: str | os.PathLike, height: int, width: int, overwrite: bool = False
+    path: str | os.PathLike,
+    height: int,
+    width: int,
+    overwrite: bool = False,
+    shards: int = 1,
 ) -> None:
     """Checks, before anything is computed, that a picture can be written to a file.
 
@@ -42,18 +65,21 @@ def check_output(
       height: rows of the picture.
       width: its columns.
       overwrite: whether a file that is there may be replaced.
+      shards: processes that share the work.
 
     Raises:
-      ValueError: an unknown ending, a side beyond the format's limit, a folder that
-        does not exist or cannot be written, a file in the way, or too little room on
-        the disk.
+      ValueError: an unknown ending, a side beyond the format's limit, more shards than
+        the format or the picture allows, a folder that does not exist or cannot be
+        written, a file in the way, or too little room on the disk.
     """
     path = pathlib.Path(path)
     writer = writer_of(path)
     if max(height, width) > writer.max_side:
+        others = [e for e, w in WRITERS.items() if w.max_side >= max(height, width)]
+        remedy = f"{', '.join(others)} can hold it, or " if others else ""
         raise ValueError(
             f"size ({width}x{height}) must be at most {writer.max_side} a side for a "
-            f"{path.suffix} file; paint it in parts with --origin"
+            f"{path.suffix} file; {remedy}paint it in parts with --origin"
         )
     folder = path.absolute().parent
     if not folder.is_dir():
@@ -65,9 +91,9 @@ def check_output(
             f"output file's name ({path.name[:20]}...) must be at most {MAX_NAME} "
             "bytes, as it is longer while it is written; choose another with --out"
         )
-    if path.is_dir():
-        raise ValueError(f"output file ({path}) is a folder; give a file name in it")
-    job.check_free(path, overwrite)
+    if shards > 1:
+        _check_shards(writer, path, height, width, shards)
+    _check_in_the_way(writer, path, overwrite)
     try:
         with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
             pass
@@ -76,7 +102,9 @@ def check_output(
             f"output folder ({folder}) cannot be written ({error.strerror}); choose "
             "another with --out"
         ) from error
-    need = writer.max_bytes(height, width) - writer.held_bytes(path)
+    need = -(-writer.max_bytes(height, width) // shards)
+    if writer.resumable and shards == 1:
+        need -= job.held_bytes(path)
     free = shutil.disk_usage(folder).free
     if need > free:
         raise ValueError(
@@ -84,3 +112,44 @@ def check_output(
             f"{folder} has {readable_bytes(free)} free; free some space or choose "
             "another folder with --out"
         )
+
+
+def _check_shards(
+    writer: type[Writer], path: pathlib.Path, height: int, width: int, shards: int
+) -> None:
+    if not writer.shardable:
+        able = ", ".join(e for e, w in WRITERS.items() if w.shardable)
+        raise ValueError(
+            f"--shard needs a format whose tiles are files, and {path.suffix} is one "
+            f"file; use {able}"
+        )
+    rows, cols = pyramid.grid((height, width))
+    if shards > rows * cols:
+        raise ValueError(
+            f"shards ({shards}) must be at most the tiles of {pyramid.TILE} px of the "
+            f"picture ({rows * cols}); use {rows * cols} or fewer"
+        )
+
+
+def _check_in_the_way(
+    writer: type[Writer], path: pathlib.Path, overwrite: bool
+) -> None:
+    folder = writer.folder_output(path)
+    for output in writer.outputs(path):
+        if output != folder and output.is_dir():
+            raise ValueError(
+                f"output file ({output}) is a folder; give a file name in it"
+            )
+        if output == folder and output.exists() and not output.is_dir():
+            raise ValueError(
+                f"output folder ({output}) is a file; move it away, or choose another "
+                "with --out"
+            )
+    # Nobody's folder is deleted because of its name.
+    foreign = folder is not None and folder.exists() and not writer.texts_of(path)
+    if overwrite and foreign and not job.is_publishing(path):
+        raise ValueError(
+            f"output folder ({folder}) must be a picture of infinitygan_jax to be "
+            "replaced, and it is not; delete it, or choose another with --out"
+        )
+    job.check_free(writer.outputs(path), overwrite)

@@ -3,25 +3,32 @@
 import abc
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from infinitygan_jax.sampling.plan import Window
 
 
 class Writer(abc.ABC):
     """Writes one RGB picture from strips; a context manager that aborts on errors.
 
-    A writer is opened with the picture's full size, given its rows from the top in
+    A writer is opened with the picture's full size, given what it says is missing in
     strips of any height, and closed; the file appears under its name only when it is
     whole.
 
     Attributes:
       max_side: the format's limit on pixels a side.
-      rows_done: rows that an unfinished job already has; strips start after them.
+      resumable: whether a killed run leaves something to go on from.
+      shardable: whether several processes can write parts of one picture.
+      num_pixels: what this process writes in all, of this and of former runs.
+      parts: rectangles of the picture that are still missing, in the order in which
+        they are to be written; row and column 0 are the picture's.
     """
 
     max_side: int
-    rows_done: int = 0
+    resumable = False
+    shardable = False
 
     @abc.abstractmethod
     def __init__(
@@ -43,9 +50,15 @@ class Writer(abc.ABC):
             file that is there when the picture is whole be replaced.
         """
         self.path = pathlib.Path(path)
-        self._shape = (height, width, 3)
+        self._size = (height, width)
         self._overwrite = overwrite
-        self._rows_taken = 0
+        self.num_pixels = height * width
+        self._start([Window(0, 0, height, width)])
+
+    def _start(self, parts: Sequence[Window]) -> None:
+        """Says what is missing; strips begin with the first of it."""
+        self.parts = list(parts)
+        self._part, self._row = 0, 0  # where the next strip belongs
 
     @staticmethod
     @abc.abstractmethod
@@ -53,21 +66,39 @@ class Writer(abc.ABC):
         """What a picture of this size never exceeds on disk, while it is written."""
 
     @staticmethod
-    def host_bytes(width: int) -> int:
-        """Memory that a writer takes for a picture of this width, beside one strip."""
+    def host_bytes(width: int, part_width: int | None = None) -> int:
+        """Memory that a writer takes for a picture of this width, beside one strip.
+
+        Args:
+          width: of the picture.
+          part_width: that of strips, where parts are narrower.
+        """
         return 0
 
     @staticmethod
-    def held_bytes(path: str | os.PathLike) -> int:
-        """What an unfinished job under this name already takes of the disk."""
-        return 0
+    def outputs(path: pathlib.Path) -> list[pathlib.Path]:
+        """Everything that a picture is made of; what opens it comes last."""
+        return [path]
+
+    @staticmethod
+    def folder_output(path: pathlib.Path) -> pathlib.Path | None:
+        """Which of them is a folder, if any."""
+        return None
+
+    @staticmethod
+    def texts_of(path: pathlib.Path) -> dict[str, str]:
+        """Metadata of a finished picture; empty where there is none of ours."""
+        return {}
 
     @abc.abstractmethod
     def write(self, strip: np.ndarray) -> None:
-        """Takes the next rows, uint8 (rows, width, 3); the caller must not change them.
+        """Takes the next rows of what is missing; the caller must not change them.
+
+        Args:
+          strip: uint8 (rows, width of the current part, 3).
 
         Raises:
-          ValueError: a wrong shape or dtype, or more rows than the picture has.
+          ValueError: a wrong shape or dtype, or more rows than are missing.
           OSError: an earlier strip could not be written.
         """
 
@@ -82,27 +113,36 @@ class Writer(abc.ABC):
 
     @abc.abstractmethod
     def abort(self) -> None:
-        """Gives up and removes what was written."""
+        """Gives up and removes what is of no use for going on."""
 
-    def _take(self, strip: np.ndarray) -> None:
-        """Counts a strip's rows, after checking that it is the picture's."""
-        height, width, _ = self._shape
-        if strip.dtype != np.uint8 or strip.shape[1:] != (width, 3):
+    def _take(self, strip: np.ndarray) -> tuple[int, int]:
+        """The picture's row and column where a strip begins, after checking it."""
+        if self._part == len(self.parts):
+            if not len(strip):
+                return self._size[0], 0
+            raise ValueError("nothing of this picture is missing; give no more strips")
+        part = self.parts[self._part]
+        if strip.dtype != np.uint8 or strip.shape[1:] != (part.width, 3):
             raise ValueError(
-                f"strip ({strip.dtype}, {strip.shape}) must be uint8 (rows, {width}, 3)"
+                f"strip ({strip.dtype}, {strip.shape}) must be uint8 (rows, "
+                f"{part.width}, 3)"
             )
-        rows = self._rows_taken + len(strip)
-        if rows > height:
+        rows = self._row + len(strip)
+        if rows > part.height:
             raise ValueError(
-                f"rows ({rows}) must be at most the picture's height ({height})"
+                f"rows ({rows}) must be at most what is missing ({part.height})"
             )
-        self._rows_taken = rows
+        top, self._row = part.top + self._row, rows
+        if rows == part.height:
+            self._part, self._row = self._part + 1, 0
+        return top, part.left
 
     def _check_whole(self) -> None:
-        if self._rows_taken != self._shape[0]:
+        if self._part < len(self.parts):
+            part = self.parts[self._part]
             raise ValueError(
-                f"rows ({self._rows_taken}) must be the picture's height "
-                f"({self._shape[0]}) when it is closed"
+                f"rows ({part.top + self._row}) must be the picture's height "
+                f"({self._size[0]}) when it is closed; give the missing strips"
             )
 
     def __enter__(self) -> "Writer":

@@ -1,8 +1,7 @@
-"""Unfinished pictures on disk: rows of encoded tiles that a killed run leaves behind.
+"""Unfinished pictures on disk, which a killed run leaves behind and another goes on.
 
-A job is a folder beside the picture, ``NAME.job``: its arguments, and one file for each
-finished row of tiles. A row's file is written aside and renamed, so what is there is
-whole, and the same command goes on after the last of them.
+A job is a folder beside the picture, ``NAME.job``: its arguments, what is finished, and
+the picture while it is put together. What is in it under its own name is whole.
 """
 
 import contextlib
@@ -10,32 +9,38 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
-
-import numpy as np
 
 from infinitygan_jax import machine
 
 SUFFIX = ".job"
+PICTURE = "picture"
+_MARK = "finished"
+_ARGUMENTS = "arguments.json"
+_ASIDE = "aside"
 _NAMES = re.compile(
-    r"lock|finished|arguments\.json|picture\.part|level_\d+|(arguments\.json|finished)\.part"
+    rf"lock(_\d+)?|{_MARK}|arguments\.json|{PICTURE}|{_ASIDE}|former|level_\d+"
+    rf"|(arguments\.json|{_MARK})\.[0-9a-f]+\.part"
 )
 
 
 class Job:
-    """The folder of an unfinished picture, held by one process.
+    """The folder of an unfinished picture, held by one process, or one for each shard.
 
     Args:
       path: of the picture.
+      outputs: what the picture is made of; what opens it is last.
       arguments: what determines its pixels and form; an unfinished job must have the
         same.
       overwrite: throw an unfinished job of other arguments away.
+      shard: which of several processes this is; None where it is the only one.
 
     Attributes:
-      part: file of the picture while it is laid out.
+      folder: of the job.
+      publishing: whether all is done and only names are left to give.
 
     Raises:
       ValueError: there is an unfinished job of other arguments, another process works
@@ -46,102 +51,111 @@ class Job:
     def __init__(
         self,
         path: str | os.PathLike,
+        outputs: Sequence[pathlib.Path],
         arguments: Mapping[str, str],
         overwrite: bool = False,
+        shard: int | None = None,
     ):
-        self._path, self.folder = pathlib.Path(path), folder_of(path)
-        self.part = self.folder / "picture.part"
-        self._finished = self.folder / "finished"
+        self._outputs, self.folder = list(outputs), folder_of(path)
+        self._mark = self.folder / _MARK
+        self._shard = shard
         _check_ours(self.folder)
-        self._lock = _locked(self.folder)
+        self._lock = _locked(self.folder, "lock" if shard is None else f"lock_{shard}")
         try:
+            if shard is None:
+                self._check_shards()
             self._check(dict(arguments), overwrite)
         except BaseException:
             self._lock.close()
             raise
 
+    @property
+    def publishing(self) -> bool:
+        return is_publishing(self._outputs[-1])
+
     def _check(self, arguments: dict[str, str], overwrite: bool) -> None:
-        file = self.folder / "arguments.json"
-        if file.exists() and not self._finished.exists():
-            changed = _changes(file, arguments)
-            if not changed:
-                return
-            if not overwrite:
-                raise ValueError(
-                    f"the unfinished job {self.folder} has other arguments "
-                    f"({'; '.join(changed)}); give the former ones, delete that "
-                    "folder, or add --overwrite"
-                )
+        file = self.folder / _ARGUMENTS
+        if self._mark.exists() and not self.publishing:  # all of it has its name
+            _remove_contents(self.folder)
+        if not file.exists():
+            if self._shard is None:
+                _remove_contents(self.folder)
+            write_new(file, json.dumps(arguments, indent=2).encode())
+        changed = _changes(file, arguments)
+        if not changed:
+            return
+        if not overwrite or self._shard is not None:
+            # A shard must not throw away what the others paint.
+            remedy = "" if self._shard is not None else ", or add --overwrite"
+            raise ValueError(
+                f"the unfinished job {self.folder} has other arguments "
+                f"({'; '.join(changed)}); give the former ones, or delete that folder"
+                f"{remedy}"
+            )
         _remove_contents(self.folder)
-        _write_aside(file, [json.dumps(arguments, indent=2).encode()])
+        write_new(file, json.dumps(arguments, indent=2).encode())
 
-    def _row_file(self, level: int, row: int) -> pathlib.Path:
-        return self.folder / f"level_{level}" / f"row_{row:09}"
+    def _check_shards(self) -> None:
+        """Checks that no process paints a shard."""
+        for path in self.folder.glob("lock_*"):
+            with path.open("rb+") as file:
+                if machine.try_lock(file) is False:
+                    raise ValueError(
+                        f"the job {self.folder} must not be in use, and a process "
+                        f"paints shard {path.name.removeprefix('lock_')}; wait for it"
+                    )
 
-    def num_rows(self, level: int) -> int:
-        """Finished rows of a level, from the first on without a gap."""
-        row = 0
-        while self._row_file(level, row).exists():
-            row += 1
-        return row
+    def write(self, path: pathlib.Path, data: bytes) -> None:
+        """Writes a file of the picture that is whole when it has its name."""
+        aside = self.folder / _ASIDE
+        aside.mkdir(exist_ok=True)
+        write_new(path, data, replace=True, aside=aside)
 
-    def write_row(self, level: int, row: int, tiles: Sequence[bytes]) -> None:
-        """Keeps one row of encoded tiles."""
-        file = self._row_file(level, row)
-        file.parent.mkdir(exist_ok=True)
-        head = [len(tiles)]
-        for tile in tiles:
-            head += [len(tile), zlib.crc32(tile)]
-        _write_aside(file, [np.array(head, "<u8").tobytes(), *tiles])
-
-    def read_row(self, level: int, row: int) -> Iterator[bytes]:
-        """The encoded tiles of a finished row, one by one.
-
-        Raises:
-          ValueError: the file was damaged since it was written.
-        """
-        path = self._row_file(level, row)
-        with path.open("rb") as file:
-            count = np.frombuffer(file.read(8), "<u8").sum()
-            head = np.frombuffer(file.read(16 * int(count)), "<u8")
-            if count and len(head) == 2 * count:
-                for size, check in head.reshape(-1, 2).tolist():
-                    tile = file.read(size)
-                    if (len(tile), zlib.crc32(tile)) != (size, check):
-                        break
-                    yield tile
-                else:
-                    return
-        raise ValueError(
-            f"row of tiles ({path}) must be unaltered since it was written, and it is "
-            "not; delete it, and the same command paints it again"
-        )
+    def part(self, output: pathlib.Path) -> pathlib.Path:
+        """Where a file or folder of the picture is while it is put together."""
+        return self.folder / PICTURE / output.name
 
     def publish(self, overwrite: bool) -> None:
-        """Gives the laid out picture its name, and removes the job.
+        """Gives what the picture is made of its names; what opens it comes last.
+
+        Killed in between, the same command ends it.
 
         Raises:
-          ValueError: there is a file of that name by now, and it must stay; the job
+          ValueError: there is a file of such a name by now, and it must stay; the job
             stays too.
         """
-        check_free(self._path, overwrite)
-        # A kill after the rename leaves a job that is known to be of no use.
-        _write_aside(self._finished, [])
-        os.replace(self.part, self._path)
+        if not self.publishing:
+            check_free(self._outputs, overwrite)
+            write_new(self._mark, b"")
+        former = self.folder / "former"
+        shutil.rmtree(former, ignore_errors=True)
+        former.mkdir()
+        last = self._outputs[-1]
+        if len(self._outputs) > 1 and last.exists():
+            # It must not open what is another picture already.
+            os.replace(last, former / last.name)
+        for output in self._outputs:
+            part = self.part(output)
+            if not part.exists():  # named before the kill
+                continue
+            if output.is_dir():  # a file is replaced in one step
+                os.replace(output, former / output.name)
+            os.replace(part, output)
 
-    def close(self) -> None:
-        """Lets go of the folder; removes it where there is nothing to go on from."""
-        rows = any(self.folder.glob("level_*/row_?????????"))
-        if self._finished.exists() and not self.part.exists():
-            rows = False
-        if rows:
-            self._finished.unlink(missing_ok=True)  # the rename failed
-            self.part.unlink(missing_ok=True)
-        else:
+    def close(self, keep: bool) -> None:
+        """Lets go of the folder.
+
+        Args:
+          keep: whether it has something to go on from, if it is not published; it is
+            removed otherwise.
+        """
+        published = self._mark.exists() and not self.publishing
+        if published or not (keep or self._shard is not None):
             # While it is still held: nobody may have begun another job in it.
             _remove_contents(self.folder)
             with contextlib.suppress(OSError):
-                (self.folder / "lock").unlink()
+                for path in self.folder.glob("lock*"):
+                    path.unlink()
                 self.folder.rmdir()
         self._lock.close()
 
@@ -152,23 +166,91 @@ def folder_of(path: str | os.PathLike) -> pathlib.Path:
     return path.with_name(path.name + SUFFIX)
 
 
+def is_publishing(path: pathlib.Path) -> bool:
+    """Whether the job of a picture is done but for names."""
+    folder = folder_of(path)
+    return (folder / _MARK).exists() and (folder / PICTURE / path.name).exists()
+
+
+def arguments_of(path: str | os.PathLike) -> dict[str, str]:
+    """The arguments of a picture's unfinished job; empty where there is none."""
+    try:
+        return dict(json.loads((folder_of(path) / _ARGUMENTS).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
 def held_bytes(path: str | os.PathLike) -> int:
     """What the unfinished job of a picture already takes of the disk."""
-    files = folder_of(path).rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
+    total, folders = 0, [folder_of(path)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
-def check_free(path: pathlib.Path, overwrite: bool) -> None:
-    """Checks that no file is in the way of a picture.
+def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
+    """Checks that nothing is in the way of a picture.
 
     Raises:
-      ValueError: there is one, and it must not be replaced.
+      ValueError: there is something, and it must not be replaced.
     """
-    if path.exists() and not overwrite:
-        raise ValueError(
-            f"output file ({path}) is there already; add --overwrite to replace it, or "
-            "choose another with --out"
-        )
+    if overwrite or is_publishing(outputs[-1]):
+        return
+    for path in outputs:
+        if path.exists():
+            kind = "folder" if path.is_dir() else "file"
+            raise ValueError(
+                f"output {kind} ({path}) is there already; add --overwrite to replace "
+                "it, or choose another with --out"
+            )
+
+
+def write_new(
+    path: pathlib.Path,
+    *parts: bytes,
+    replace: bool = False,
+    aside: pathlib.Path | None = None,
+) -> None:
+    """Writes a file that is whole, on the disk, when it has its name.
+
+    Args:
+      path: of the file.
+      *parts: what it holds.
+      replace: whether it takes the place of another; otherwise the first one stays,
+        whichever process wrote it.
+      aside: folder in which it is written, on the same disk; by default that of the
+        file, where a kill leaves a part.
+    """
+    folder = path.parent if aside is None else aside
+    part = folder / f"{path.name}.{secrets.token_hex(4)}.part"
+    try:
+        with part.open("xb") as file:
+            for each in parts:
+                file.write(each)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            os.replace(part, path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                _link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _link(part: pathlib.Path, path: pathlib.Path) -> None:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            os.replace(part, path)
 
 
 def _check_ours(folder: pathlib.Path) -> None:
@@ -201,32 +283,18 @@ def _changes(file: pathlib.Path, arguments: Mapping[str, str]) -> list[str]:
 
 
 def _remove_contents(folder: pathlib.Path) -> None:
-    """Removes what a job makes, but the lock."""
+    """Removes what a job makes, but the locks."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != "lock":
+        elif not path.name.startswith("lock"):
             path.unlink()
 
 
-def _write_aside(path: pathlib.Path, parts: Sequence[bytes]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            for each in parts:
-                file.write(each)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _locked(folder: pathlib.Path) -> BinaryIO:
+def _locked(folder: pathlib.Path, name: str) -> BinaryIO:
     """An open file whose lock the system drops with the process."""
     while True:
-        file = (folder / "lock").open("wb")
+        file = (folder / name).open("wb")
         locked = machine.try_lock(file)
         if locked is False:
             file.close()
@@ -239,6 +307,6 @@ def _locked(folder: pathlib.Path) -> BinaryIO:
         # Whoever held it may have removed the folder before letting go.
         folder.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / "lock")):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / name)):
                 return file
         file.close()

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 
 import numpy as np
+from isal import isal_zlib
 
 from infinitygan_jax.sampling.writers.base import Writer
 from infinitygan_jax.sampling.writers.job import check_free
@@ -17,7 +18,7 @@ from infinitygan_jax.sampling.writers.job import check_free
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once
 _CHUNK_BYTES = 1 << 20
-_LEVEL = 3  # of zlib: 6 takes twice as long and more, and its files are 2% larger
+_LEVEL = 3  # the highest of ISA-L: as small as zlib's 3, in a sixth of the time
 _SUB, _UP = 1, 2  # filter types of the PNG specification
 
 
@@ -56,20 +57,16 @@ class PngWriter(Writer):
             raise ValueError(
                 f"size ({width}x{height}) must be 1 to {self.max_side} a side for PNG"
             )
-        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-        texts = [_text(*item) for item in (metadata or {}).items()]
+        start = _start(height, width, metadata or {})
         super().__init__(path, height, width, metadata, overwrite)
         # A name of its own: two programs may paint the same file.
         name = f"{self.path.name}.{secrets.token_hex(4)}.part"
         self.part = self.path.with_name(name)
-        self._above = np.zeros(self._shape[1:], np.uint8)
-        self._deflate = zlib.compressobj(
-            _LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_FILTERED
-        )
+        self._above = np.zeros((width, 3), np.uint8)
+        self._deflate = isal_zlib.compressobj(_LEVEL)
         self._aborted = threading.Event()
         self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "png")
-        start = SIGNATURE + _chunk(b"IHDR", header) + b"".join(texts)
         self._pending = self._thread.submit(self._file.write, start)
 
     @staticmethod
@@ -96,7 +93,7 @@ class PngWriter(Writer):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            check_free(self.path, self._overwrite)
+            check_free([self.path], self._overwrite)
             os.replace(self.part, self.path)
         finally:
             self.abort()
@@ -110,7 +107,7 @@ class PngWriter(Writer):
         self.part.unlink(missing_ok=True)
 
     def _append(self, strip: np.ndarray) -> None:
-        step = max(1, _BLOCK_BYTES // (3 * self._shape[1]))
+        step = max(1, _BLOCK_BYTES // (3 * self._size[1]))
         for start in range(0, len(strip), step):
             if self._aborted.is_set():
                 return
@@ -121,6 +118,14 @@ class PngWriter(Writer):
                 if data:
                     self._file.write(_chunk(b"IDAT", data))
             self._above = block[-1].copy()  # not a view, which would keep the strip
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """A small picture, uint8 (height, width, 3), as a whole PNG file."""
+    height, width = pixels.shape[:2]
+    lines = filtered(pixels, np.zeros((width, 3), np.uint8))
+    data = isal_zlib.compress(lines, _LEVEL)
+    return _start(height, width, {}) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
 def filtered(block: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -149,6 +154,13 @@ def _cost(differences: np.ndarray) -> np.ndarray:
     """Sum of absolute values of each row, bytes taken as -128 to 127."""
     sizes = np.minimum(differences, np.negative(differences))  # |-128| is 128
     return sizes.sum(axis=(1, 2), dtype=np.int64)
+
+
+def _start(height: int, width: int, texts: Mapping[str, str]) -> bytes:
+    """All that comes before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [_chunk(b"IHDR", header), *(_text(*item) for item in texts.items())]
+    return SIGNATURE + b"".join(chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -1,0 +1,165 @@
+"""JPEG from strips: Pillow compresses them, and restart markers join them."""
+
+import concurrent.futures
+import contextlib
+import io
+import json
+import os
+import secrets
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from infinitygan_jax.sampling.writers.base import Writer
+from infinitygan_jax.sampling.writers.job import check_free
+
+ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
+_QUALITY = 95
+_LIMIT_COMMENT = 65_533  # bytes, of one segment
+_SOF0, _SOS = 0xC0, 0xDA  # baseline frame, start of scan
+_END = b"\xff\xd9"
+_LAST_RESTART = b"\xff\xd7"
+
+
+class JpegWriter(Writer):
+    """Writes one RGB picture as a baseline JPEG, without subsampling of colours.
+
+    Pieces of 512 rows are compressed on their own, in threads, with a restart marker
+    after every row of blocks (8 px), after which decoders start anew. Markers are
+    numbered 0 to 7 and around; a piece has 64 rows of blocks, so its markers are those
+    that its rows would have in one picture, and pieces are joined by a marker 7. The
+    head is the first piece's, with the picture's height.
+    """
+
+    max_side = 65_500
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        height: int,
+        width: int,
+        metadata: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ):
+        """Opens the part file.
+
+        Args:
+          path: where the picture shall be.
+          height: its rows in all, 1 to 65,500.
+          width: its columns, likewise.
+          metadata: texts by keyword; written as JSON into the comment.
+          overwrite: a file that is there when the picture is whole may be replaced.
+
+        Raises:
+          ValueError: a size that JPEG cannot hold.
+          OSError: the part file cannot be written.
+        """
+        if not (1 <= height <= self.max_side and 1 <= width <= self.max_side):
+            raise ValueError(
+                f"size ({width}x{height}) must be 1 to {self.max_side} a side for JPEG"
+            )
+        super().__init__(path, height, width, metadata, overwrite)
+        self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
+        name = f"{self.path.name}.{secrets.token_hex(4)}.part"
+        self.part = self.path.with_name(name)
+        self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "jpeg")
+        self._waiting: list[np.ndarray] = []
+        self._pending: concurrent.futures.Future | None = None
+        self._begun = False
+
+    @staticmethod
+    def max_bytes(height: int, width: int) -> int:
+        """Bound of the file: at most 4 bytes a number of a block, and markers."""
+        blocks = (height // 8 + 1) * (width // 8 + 1)
+        return 3 * 64 * 4 * blocks + height + 131_072
+
+    @staticmethod
+    def host_bytes(width: int, part_width: int | None = None) -> int:
+        """Pieces: waiting, put together, and being compressed, twice."""
+        return 5 * ROWS * width * 3
+
+    def write(self, strip: np.ndarray) -> None:
+        """Takes the next rows; see `Writer`."""
+        self._take(strip)
+        self._waiting.append(strip)
+        while sum(map(len, self._waiting)) >= ROWS:
+            rows = np.concatenate(self._waiting)
+            self._waiting = [rows[ROWS:]]
+            self._send(rows[:ROWS])
+        if self._part == len(self.parts) and sum(map(len, self._waiting)):
+            self._send(np.concatenate(self._waiting))
+            self._waiting = []
+
+    def _send(self, rows: np.ndarray) -> None:
+        if self._pending is not None:
+            self._pending.result()  # its error, if it had one
+        self._pending = self._thread.submit(self._append, rows)
+
+    def close(self) -> None:
+        """Waits for the thread, finishes the file and renames it; see `Writer`."""
+        try:
+            self._check_whole()
+            if self._pending is not None:
+                self._pending.result()
+            self._file.write(_END)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            check_free([self.path], self._overwrite)
+            os.replace(self.part, self.path)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Stops the thread and removes the part file, if it is still there."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        with contextlib.suppress(OSError):  # what it still held does not matter now
+            self._file.close()
+        self.part.unlink(missing_ok=True)
+
+    def _append(self, rows: np.ndarray) -> None:
+        head, scan = _split(_compress(rows, self._comment))
+        if self._begun:
+            self._file.write(_LAST_RESTART)
+        else:
+            self._file.write(_with_height(head, self._size[0]))
+            self._begun = True
+        self._file.write(scan)
+
+
+def _compress(rows: np.ndarray, comment: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(rows).save(
+        file,
+        "JPEG",
+        quality=_QUALITY,
+        subsampling=0,
+        restart_marker_rows=1,
+        comment=comment,
+    )
+    return file.getvalue()
+
+
+def _segments(data: bytes) -> dict[int, int]:
+    """Where the segments of a JPEG begin, by their code, up to the scan."""
+    found, at = {}, 2
+    while _SOS not in found:
+        found[data[at + 1]] = at
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return found
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    """A JPEG's segments, that of the scan included, and its compressed data."""
+    scan = _segments(data)[_SOS]
+    start = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
+    return data[:start], data[start : -len(_END)]
+
+
+def _with_height(head: bytes, height: int) -> bytes:
+    """The segments, for another number of rows."""
+    # Marker and length take 4 bytes, the precision one, and then comes the height.
+    at = _segments(head)[_SOF0] + 5
+    return head[:at] + height.to_bytes(2, "big") + head[at + 2 :]

@@ -1,0 +1,404 @@
+"""What the writers of tiled pictures share: tiles, smaller copies, going on, shards."""
+
+import abc
+import concurrent.futures
+import functools
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.writers.base import Writer
+from infinitygan_jax.sampling.writers.job import Job, arguments_of
+
+TILE = 512  # pixels a side
+BLOCK = 8  # tiles of a row that are kept and halved together
+
+
+class PyramidWriter(Writer):
+    """Writes one RGB picture as tiles of 512 px, and copies of half the size each.
+
+    Level 0 is the picture, and each pixel of a level the mean of 2 x 2 of the one below
+    (edges repeated). Tiles are kept in a `Job` while strips arrive, the smaller copies
+    are made beside them, and what a kill has left out of those at the end. Memory is
+    that of some rows of tiles.
+
+    A subclass says how a tile is kept and read, and puts the picture together.
+    """
+
+    max_side = 2**31 - 1
+    resumable = True
+    form: str  # of the job: changes where an unfinished job of before is of no use
+    smallest = TILE  # longest side of the last level, at most
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        height: int,
+        width: int,
+        metadata: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+        shard: tuple[int, int] | None = None,
+        finish: bool = False,
+        part_width: int | None = None,
+    ):
+        """Opens the job, or goes on with it.
+
+        Args:
+          path: where the picture shall be.
+          height: its rows in all.
+          width: its columns.
+          metadata: texts by keyword.
+          overwrite: throw an unfinished job of other arguments away.
+          shard: (index, number) of this process, where each of several paints its
+            part of the tiles; the picture is then put together by ``finish``.
+          finish: nothing is painted; the shards are put together.
+          part_width: what is missing is asked for in parts of one row of tiles and at
+            most so many columns, a multiple of ``BLOCK * TILE``; otherwise in parts as
+            large as can be, for worlds whose tiles lie across those of the picture.
+
+        Raises:
+          ValueError: there is an unfinished job of another picture under this name,
+            another process works on it, or shards are missing that are to be put
+            together.
+          OSError: the job cannot be written.
+        """
+        super().__init__(path, height, width, metadata, overwrite)
+        self._texts = dict(metadata or {})
+        self._sizes = level_sizes(height, width, self.smallest)
+        self._last = len(self._sizes) - 1
+        num_shards = shard[1] if shard else 1
+        if finish:
+            num_shards = _begun_shards(self.path)
+        arguments = self._texts | {
+            "Width": str(width),
+            "Height": str(height),
+            "Format": self.form,
+            "Shards": str(num_shards),
+        }
+        index = shard[0] if shard else None
+        outputs = self.outputs(self.path)
+        self._job = Job(self.path, outputs, arguments, overwrite and not finish, index)
+        self._is_shard, self._keeps = index is not None, finish
+        self._is_open = False
+        self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiles")
+        self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
+        self._pending: concurrent.futures.Future | None = None
+        self._waiting: list[np.ndarray] = []
+        self._halves: dict[tuple[int, int, int], np.ndarray] = {}
+        self._part_width = part_width
+        try:
+            if self._job.publishing:
+                self._start([])
+                return
+            self._open()
+            self._is_open = True
+            if finish:
+                self._check_shards(num_shards)
+            shard = shard or (0, 1)
+            tiles = shard_range(math.prod(grid(self._sizes[0])), shard)
+            self.num_pixels = sum(w.height * w.width for w in self._windows(*tiles))
+            self._start([] if finish else self._missing(*tiles))
+        except BaseException:
+            self.abort()
+            raise
+
+    @staticmethod
+    def host_bytes(width: int, part_width: int | None = None) -> int:
+        """Rows of tiles (waiting, put together, being encoded), and halves of a row."""
+        part = min(width, part_width or width)
+        return 5 * TILE * part * 3 + TILE * width * 3
+
+    # What a format adds.
+
+    @abc.abstractmethod
+    def _open(self) -> None:
+        """Prepares the job's folder; called once."""
+
+    @abc.abstractmethod
+    def _tile(self, level: int, row: int, col: int, pixels: np.ndarray) -> Any:
+        """Keeps a tile, or encodes it for `_keep_row`; called in several threads."""
+
+    def _keep_block(self, level: int, row: int, col: int, tiles: list[Any]) -> None:
+        """Keeps what `_tile` gave for up to ``BLOCK`` tiles of a row, from a column on.
+
+        Where a format needs it: then all writers give it the same blocks.
+        """
+
+    @abc.abstractmethod
+    def _has(self, level: int, row: int, col: int) -> bool:
+        """Whether a tile is kept."""
+
+    @abc.abstractmethod
+    def _read(self, level: int, row: int, col: int) -> np.ndarray:
+        """Pixels of a kept tile, without what lies beyond the picture.
+
+        Raises:
+          ValueError: it was damaged since it was kept.
+        """
+
+    @abc.abstractmethod
+    def _put_together(self) -> None:
+        """Makes the picture's files in the job, from all tiles of all levels."""
+
+    # Strips to tiles.
+
+    def write(self, strip: np.ndarray) -> None:
+        """Takes the next rows of what is missing; see `Writer`."""
+        top, left = self._take(strip)
+        self._waiting.append(strip)
+        bottom = top + len(strip)
+        start = bottom - sum(map(len, self._waiting))
+        ends = self._row == 0  # the part does, with this strip
+        while bottom - start >= TILE or (ends and bottom > start):
+            rows = np.concatenate(self._waiting)
+            self._waiting = [rows[TILE:]]
+            self._send(start // TILE, left // TILE, rows[:TILE])
+            start = min(start + TILE, bottom)
+        if ends:
+            self._waiting = []
+
+    def _send(self, row: int, col: int, pixels: np.ndarray) -> None:
+        """Keeps one row of tiles while the next is painted."""
+        self._wait()
+        self._pending = self._keeper.submit(self._keep, 0, row, col, pixels)
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None  # not before: an interrupt here must not lose the row
+
+    def _keep(self, level: int, row: int, col: int, pixels: np.ndarray) -> None:
+        """Keeps tiles of one row, and the smaller copies that they complete."""
+        stop = col + -(-pixels.shape[1] // TILE)
+        first = col
+        while first < stop:
+            end = min(stop, (first // BLOCK + 1) * BLOCK)
+            part = pixels[:, (first - col) * TILE : (end - col) * TILE]
+            self._keep_part(level, row, first, part)
+            first = end
+
+    def _keep_part(self, level: int, row: int, col: int, pixels: np.ndarray) -> None:
+        """Keeps one block, or what a shard has of it."""
+        tiles = [
+            self._pool.submit(
+                self._tile, level, row, col + x // TILE, pixels[:, x : x + TILE]
+            )
+            for x in range(0, pixels.shape[1], TILE)
+        ]
+        whole = min(BLOCK * TILE, self._sizes[level][1] - col * TILE)
+        half = None
+        if col % BLOCK == 0 and pixels.shape[1] == whole and level < self._last:
+            half = self._pool.submit(halved, pixels)
+        self._keep_block(level, row, col, [tile.result() for tile in tiles])
+        if half is not None:
+            self._halves[level, row, col // BLOCK] = half.result()
+            self._keep_above(level, row // 2, col // BLOCK // 2)
+
+    def _keep_above(self, level: int, row: int, block: int) -> None:
+        """Keeps a block of the level above, where all of what it shows is at hand.
+
+        It may not be: a former run or another shard kept it. `_complete` makes good.
+        """
+        rows, cols = grid(self._sizes[level])
+        blocks = -(-cols // BLOCK)
+        square = [
+            [(level, r, b) for b in (2 * block, 2 * block + 1) if b < blocks]
+            for r in (2 * row, 2 * row + 1)
+            if r < rows
+        ]
+        if all(key in self._halves for line in square for key in line):
+            parts = [[self._halves.pop(key) for key in line] for line in square]
+            pixels = np.concatenate([np.concatenate(line, axis=1) for line in parts])
+            self._keep_part(level + 1, row, block * BLOCK, pixels)
+
+    # The end.
+
+    def close(self) -> None:
+        """Makes what is missing of the smaller copies, and names the picture.
+
+        Of a shard, nothing but its tiles is kept.
+        """
+        try:
+            self._check_whole()
+            self._wait()
+            if not self._is_shard:
+                if not self._job.publishing:
+                    for level in range(1, len(self._sizes)):
+                        self._complete(level)
+                    self._put_together()
+                self._job.publish(self._overwrite)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Stops; what is finished stays in the job, for the same command again."""
+        pending, self._pending = self._pending, None
+        if pending is not None:  # a row that only has to be encoded is worth keeping
+            concurrent.futures.wait([pending])
+        self._keeper.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        # Without the first tile, all would be painted again.
+        begun = self._is_open and self._has(0, 0, 0)
+        self._job.close(self._keeps or self._job.publishing or begun)
+
+    def _complete(self, level: int) -> None:
+        """Makes the tiles of a level that are not there, from the level below."""
+        rows, cols = grid(self._sizes[level])
+        for row in range(rows):
+            for first in range(0, cols, BLOCK):
+                missing = range(first, min(first + BLOCK, cols))
+                if not all(self._has(level, row, col) for col in missing):
+                    jobs = [
+                        self._pool.submit(self._reduce, level, row, col)
+                        for col in missing
+                    ]
+                    tiles = [job.result() for job in jobs]
+                    self._keep_block(level, row, first, tiles)
+
+    def _reduce(self, level: int, row: int, col: int) -> Any:
+        below = grid(self._sizes[level - 1])
+        square = [
+            np.concatenate(
+                [
+                    self._read(level - 1, r, c)
+                    for c in range(2 * col, min(2 * col + 2, below[1]))
+                ],
+                axis=1,
+            )
+            for r in range(2 * row, min(2 * row + 2, below[0]))
+        ]
+        return self._tile(level, row, col, halved(np.concatenate(square)))
+
+    # What is missing.
+
+    def _missing(self, first: int, stop: int) -> list[Window]:
+        """Parts of the picture from the first missing one of some tiles on."""
+        cols = grid(self._sizes[0])[1]
+        while first < stop and self._has(0, *divmod(first, cols)):
+            first += 1
+        return self._windows(first, stop)
+
+    def _windows(self, first: int, stop: int) -> list[Window]:
+        """The picture's rectangles of a run of tiles."""
+        height, width = self._size
+        windows = []
+        for run in rectangles(first, stop, grid(self._sizes[0])[1]):
+            top, left, bottom, right = (TILE * each for each in run)
+            bottom, right = min(bottom, height), min(right, width)
+            tall, wide = bottom - top, right - left
+            if self._part_width is not None:
+                tall, wide = TILE, self._part_width
+            for y in range(top, bottom, tall):
+                x = left
+                while x < right:
+                    # Cut where blocks end, wherever the run begins.
+                    end = (
+                        min((x // wide + 1) * wide, right)
+                        if self._part_width
+                        else right
+                    )
+                    windows.append(Window(y, x, min(tall, bottom - y), end - x))
+                    x = end
+        return windows
+
+    def _check_shards(self, number: int) -> None:
+        """Checks that every shard is painted.
+
+        Raises:
+          ValueError: the message names those that are not.
+        """
+        rows, cols = grid(self._sizes[0])
+        missing = []
+        for index in range(number):
+            tiles = range(*shard_range(rows * cols, (index, number)))
+            there = sum(self._has(0, *divmod(tile, cols)) for tile in tiles)
+            if there < len(tiles):
+                missing.append(f"{index} has {there} of {len(tiles)} tiles")
+        if missing:
+            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+            raise ValueError(
+                f"all {number} shards must be painted before --finish, and "
+                f"{len(missing)} are not ({'; '.join(missing[:8])}{more}); run those "
+                "again with --shard"
+            )
+
+
+def _begun_shards(path: pathlib.Path) -> int:
+    """Number of shards of an unfinished job.
+
+    Raises:
+      ValueError: there is no such job.
+    """
+    try:
+        return int(arguments_of(path)["Shards"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"--finish puts together what was painted with --shard, and {path} has no "
+            "unfinished job; run the shards first"
+        ) from error
+
+
+def level_sizes(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
+    """Rows and columns of every level, the last of at most ``smallest`` a side."""
+    sizes = [(height, width)]
+    while max(sizes[-1]) > smallest:
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+    return sizes
+
+
+def grid(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of tiles."""
+    return -(-size[0] // TILE), -(-size[1] // TILE)
+
+
+def shard_range(number: int, shard: tuple[int, int]) -> tuple[int, int]:
+    """First and last (excluded) of so many tiles, by rows, that a shard paints.
+
+    Args:
+      number: tiles in all.
+      shard: index and number of shards.
+    """
+    index, shards = shard
+    return number * index // shards, number * (index + 1) // shards
+
+
+def rectangles(first: int, stop: int, cols: int) -> list[tuple[int, int, int, int]]:
+    """A run of tiles, counted by rows, as at most three rectangles.
+
+    Returns:
+      (top, left, bottom, right) in tiles, half-open, in the order of the run.
+    """
+    found = []
+    while first < stop:
+        row, col = divmod(first, cols)
+        if col or stop - first < cols:
+            end = min(stop, (row + 1) * cols)
+            found.append((row, col, row + 1, col + end - first))
+        else:
+            end = stop // cols * cols
+            found.append((row, 0, end // cols, cols))
+        first = end
+    return found
+
+
+def halved(pixels: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels, rounded half up; of an odd side's last, with itself."""
+    height, width = pixels.shape[:2]
+    if height % 2 or width % 2:
+        edge = [(0, height % 2), (0, width % 2), (0, 0)]
+        pixels = np.pad(pixels, edge, mode="edge")
+    corners = (pixels[a::2, b::2] for a in (0, 1) for b in (0, 1))
+    total = functools.reduce(functools.partial(np.add, dtype=np.uint16), corners)
+    return ((total + 2) >> 2).astype(np.uint8)
+
+
+def bytes_of_levels(height: int, width: int, smallest: int) -> tuple[int, int]:
+    """Bytes of all tiles of all levels before they are shrunk, and their number."""
+    grids = [grid(size) for size in level_sizes(height, width, smallest)]
+    number = sum(rows * cols for rows, cols in grids)
+    return number * 3 * TILE**2, number
