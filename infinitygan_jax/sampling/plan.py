@@ -14,6 +14,7 @@ from infinitygan_jax.geometry import AxisSpans, tile_spans
 POSITION_LIMIT = 2**62  # rows and columns of windows lie in [-2**62, 2**62]
 SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
 MAX_TILE = 4096
+MAX_BATCH = 16  # tiles; more only wait longer for the first
 _BEST_TILE = 512  # fastest on a CPU; larger ones leave its caches, smaller repeat more
 _TILE_BYTES = 600_000_000  # what a tile may take where nobody asked for its size
 # Copies of a tile's largest layer that are alive at once, and of the kernels (measured
@@ -286,6 +287,23 @@ def window_operations(plan: Plan, model: ModelConfig) -> int:
     """Operations of the plan's window in one shot: as a boundless memory could."""
     height, width = plan.window.height, plan.window.width
     return operations(model, height << plan.level, width << plan.level)
+
+
+def fitting_batch(model: ModelConfig, tile_size: int, memory: int | None) -> int:
+    """Tiles to paint at once on a device of so many bytes, 1 to ``MAX_BATCH``.
+
+    Half of the memory is used: the next batch is under way while one is fetched, and
+    estimates are estimates.
+
+    Args:
+      model: sizes.
+      tile_size: pixels a side.
+      memory: bytes of the device; None where it does not say.
+    """
+    if memory is None:
+        return 4
+    room = memory // 2 - _kernel_bytes(model)
+    return min(max(room // _tile_bytes(model, tile_size), 1), MAX_BATCH)
 
 
 def device_bytes(plan: Plan, model: ModelConfig) -> int:

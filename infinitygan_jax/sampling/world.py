@@ -27,11 +27,6 @@ from infinitygan_jax.sampling.plan import Plan, Window
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 
-# Tiles a device paints at once. On a CPU one, so that the same tile is the same
-# computation, bit for bit, whatever was asked for.
-_BATCH = {"cpu": 1}
-_BATCH_ELSEWHERE = 4
-
 
 class World:
     """The picture of one model and seed: ``world[y0:y1, x0:x1]`` is a part of it.
@@ -66,8 +61,8 @@ class World:
           tile_size: pixels a side that are painted at once; a multiple of the model's
             cell size. Default: what is fast for the model.
           devices: those to paint on. Default: all of this process.
-          batch_size: tiles a device paints at once. Default: 1 on a CPU, where it
-            keeps windows equal byte for byte; more elsewhere.
+          batch_size: tiles a device paints at once. Default: see
+            `default_batch_size`.
           horizon: world row of the horizon, the middle of the learned vertical range.
           vertical_span: pixels over which the learned vertical range is spread, from
             the highest sky to the nearest ground. Default: as in training,
@@ -89,7 +84,7 @@ class World:
         if tile_size is None:
             tile_size = planning.default_tile_size(painted)
         if batch_size is None:
-            batch_size = _BATCH.get(devices[0].platform, _BATCH_ELSEWHERE)
+            batch_size = default_batch_size(painted, tile_size, devices[0])
         if batch_size < 1:
             raise ValueError(f"batch_size ({batch_size}) must be at least 1; use 1")
         planning.check_tile_size(tile_size, painted)
@@ -417,6 +412,18 @@ def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:
     """The generator without its last stages; its parameters are among the whole's."""
     stages = config.num_stages - level
     return dataclasses.replace(config, patch_size=geometry.patch_size_of(stages))
+
+
+def default_batch_size(config: ModelConfig, tile_size: int, device: jax.Device) -> int:
+    """Tiles that a device paints at once where nobody says.
+
+    On a CPU one, so that the same tile is the same computation, bit for bit, whatever
+    was asked for. Elsewhere as many as fit well into the device's memory.
+    """
+    if device.platform == "cpu":
+        return 1
+    stats = device.memory_stats() or {}
+    return planning.fitting_batch(config, tile_size, stats.get("bytes_limit"))
 
 
 def learned_span(config: ModelConfig) -> int:

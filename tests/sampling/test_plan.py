@@ -46,6 +46,18 @@ def test_tiles_cover_a_window_once(window, tiles_per_step):
     assert plan.num_steps == steps
 
 
+def test_batches_fill_half_of_a_devices_memory():
+    tile = planning.device_bytes(Plan(Window(0, 0, 1, 1), 64, 1, 1), TINY)
+    two = planning.device_bytes(Plan(Window(0, 0, 1, 1), 64, 1, 2), TINY)
+    kernels = tile - (two - tile)
+    for number in (1, 2, 5):
+        memory = 2 * (kernels + number * (two - tile))
+        assert planning.fitting_batch(TINY, 64, memory) == number
+        assert planning.fitting_batch(TINY, 64, memory - 2) == max(number - 1, 1)
+    assert planning.fitting_batch(TINY, 64, 10**12) == planning.MAX_BATCH
+    assert planning.fitting_batch(TINY, 64, None) == 4
+
+
 def test_a_tile_reads_the_cells_and_noise_of_its_own_pixels():
     # Two stages: a tile of 16 px is 4 cells; spec section 1: pixels [X, X + 16 m) with
     # X = 16 t need the cells [t - 2, t + m + 3), and latents 12 further.

@@ -111,7 +111,8 @@ class PyramidWriter(Writer):
     def host_bytes(width: int, part_width: int | None = None) -> int:
         """Rows of tiles (waiting, put together, being encoded), and halves of a row."""
         part = min(width, part_width or width)
-        return 5 * TILE * part * 3 + TILE * width * 3
+        # A row's halves at every level, each half as wide as the last.
+        return 5 * TILE * part * 3 + TILE // 2 * width * 3
 
     # What a format adds.
 
