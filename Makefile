@@ -35,7 +35,7 @@ test-slow: install
 # Replaces the bundled model, its card and the README's picture by a workdir's newest
 # checkpoint: make bundle WORKDIR=runs/lite INFO="--info 'data=...' --info 'time=...'"
 MODEL ?= landscape_lite
-SEED ?= 10
+SEED ?= 3
 WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
 	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)

@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="PIXELS",
         help="spread a landscape's range, from the highest sky to the nearest ground, "
-        "over so many pixels (default: as in training)",
+        "over so many pixels (default: four times that of training)",
     )
     parser.add_argument(
         "--wrap",
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         quick=args.quick,
     )
     plan = world.plan(window)
-    texts = _texts(args, plan, bundle)
+    texts = _texts(args, plan, world, bundle)
     writer_type = writers.writer_of(out)
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out, shard)))
@@ -376,7 +376,10 @@ def _paint(
 
 
 def _texts(
-    args: argparse.Namespace, plan: Plan, bundle: "bundle_lib.Bundle"
+    args: argparse.Namespace,
+    plan: Plan,
+    world: "World",
+    bundle: "bundle_lib.Bundle",
 ) -> dict[str, str]:
     """What a picture says of itself: enough to paint it again."""
     window = plan.window
@@ -389,7 +392,7 @@ def _texts(
         "Size": f"{window.width}x{window.height}",
         "Tile": str(plan.tile_size),
         "Horizon": str(args.horizon),
-        "Vertical span": str(args.vertical_span or "as in training"),
+        "Vertical span": str(world.vertical_span or "none"),
         "Wrap": args.wrap or "none",
         "Level": f"{args.level}, quick" if args.quick else str(args.level),
         "Command": _command(args, window),

@@ -26,6 +26,9 @@ from infinitygan_jax.sampling.plan import Plan, Window
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
+# Chosen by looking at pictures of 384 to 4096 rows of the bundled model: as in training
+# (1) a tall one is two walls with a line between, from 10 on a low one has no sky.
+SPAN_STRETCH = 4
 
 
 class World:
@@ -65,8 +68,8 @@ class World:
             `default_batch_size`.
           horizon: world row of the horizon, the middle of the learned vertical range.
           vertical_span: pixels over which the learned vertical range is spread, from
-            the highest sky to the nearest ground. Default: as in training,
-            ``learned_span(config)``.
+            the highest sky to the nearest ground. Default: ``SPAN_STRETCH`` times
+            that of training, ``learned_span(config)``.
           period: rows and columns after which the picture repeats, so that its edges
             continue into each other; None where it does not.
           level: shows the world at 1 / 2**level of its size, by averaging squares of
@@ -96,6 +99,8 @@ class World:
         self.config = config
         self.seed = seed
         self.horizon = horizon
+        if config.coords != "plane" and vertical_span is None:
+            vertical_span = SPAN_STRETCH * learned_span(config)
         self.vertical_span = vertical_span
         self.period = period
         self.level = level
