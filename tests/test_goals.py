@@ -1,15 +1,21 @@
-"""What takes minutes: memory of large pictures, and learning. Run by make test-slow."""
+"""What takes minutes: large pictures, kills, learning. Run by make test-slow."""
 
 import itertools
 import os
 import pathlib
+import shutil
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks import sampling
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling.writers import job
 from infinitygan_jax.training import sheets
+from tests.sampling import pictures, tiny
 from tests.training import running
 
 PHOTOGRAPHS = pathlib.Path(
@@ -26,6 +32,58 @@ def test_memory_does_not_grow_with_the_picture():
     _, tall = sampling.command_cost("4096x16384", "landscape_lite")
     assert small < 1200  # MB
     assert tall < 1.1 * small
+
+
+def test_width_costs_a_tif_little_memory():
+    _, small = sampling.command_cost("4096x4096", "landscape_lite", "tif")
+    _, wide = sampling.command_cost("32768x2048", "landscape_lite", "tif")
+    assert wide < 1200  # MB
+    assert wide < 1.1 * small
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.zarr", "a.dzi"])
+def test_a_kill_at_any_moment_is_made_good(tmp_path, name):
+    """20 renders are killed at a random moment each, and gone on with."""
+    model = tmp_path / "tiny.safetensors"
+    bundle_lib.save(model, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    options = [f"--checkpoint={model}", "--size=700x1700", "--tile=32", "--seed=3"]
+    path = tmp_path / name
+
+    def start():
+        return running.start_python("run_sample.py", *options, f"--out={path}")
+
+    assert running.finish(start())[0] == 0  # what it compiles is kept
+    begin = time.perf_counter()
+    assert running.finish(start_over(start, path))[0] == 0
+    seconds = time.perf_counter() - begin
+    expected = pictures.read(path)
+    moments = np.random.default_rng().uniform(0, seconds, 20)
+    gone_on = 0
+    for moment in moments:
+        process = start_over(start, path)
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        if writers.is_finished(path):
+            continue
+        status, err = running.finish(start())
+        assert status == 0, (moment, err)
+        gone_on += "going on" in err
+        for level, former in zip(pictures.read(path), expected, strict=True):
+            np.testing.assert_array_equal(level, former, err_msg=str(moment))
+        outputs = writers.writer_of(path).outputs(path)
+        assert sorted(tmp_path.iterdir()) == sorted([model, *outputs])
+    assert gone_on >= 3  # not all kills came before the first tile
+
+
+def start_over(start, path):
+    """Starts a render anew, of which nothing is there yet."""
+    for output in [*writers.writer_of(path).outputs(path), job.folder_of(path)]:
+        if output.is_dir():
+            shutil.rmtree(output)
+        else:
+            output.unlink(missing_ok=True)
+    return start()
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="needs the photographs")

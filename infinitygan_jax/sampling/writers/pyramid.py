@@ -156,12 +156,12 @@ class PyramidWriter(Writer):
         start = bottom - sum(map(len, self._waiting))
         ends = self._row == 0  # the part does, with this strip
         while bottom - start >= TILE or (ends and bottom > start):
-            rows = np.concatenate(self._waiting)
-            self._waiting = [rows[TILE:]]
+            rows = self._waiting
+            rows = rows[0] if len(rows) == 1 else np.concatenate(rows)
+            start_next = min(start + TILE, bottom)
+            self._waiting = [rows[TILE:]] if start_next < bottom else []
             self._send(start // TILE, left // TILE, rows[:TILE])
-            start = min(start + TILE, bottom)
-        if ends:
-            self._waiting = []
+            start = start_next
 
     def _send(self, row: int, col: int, pixels: np.ndarray) -> None:
         """Keeps one row of tiles while the next is painted."""
