@@ -1,7 +1,10 @@
 """Arrays and functions on devices: one mesh axis, copies, parts, quick compiling."""
 
+import functools
 import os
 import pathlib
+import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,14 +80,39 @@ def keep_compiled(environment: Mapping[str, str] = os.environ) -> None:
     ):
         return
     base = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if base.startswith("~"):  # nobody's home
+        return
     kind = f"jaxlib-{jaxlib.__version__}-{machine.processor()}"
     folder = pathlib.Path(base) / "infinitygan_jax" / kind
     try:
         # What is in it is run: nobody else may write there.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix" and folder.stat().st_uid != os.getuid():
+        state = folder.stat()
+        if os.name == "posix" and (
+            state.st_uid != os.getuid() or state.st_mode & 0o022
+        ):
             return
     except OSError:  # no home, or a full disk: compiling is only slower
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    warnings.showwarning = functools.partial(_forget_torn, folder, warnings.showwarning)
+
+
+def _forget_torn(
+    folder: pathlib.Path, show: Callable[..., None], message: Any, *arguments: Any
+) -> None:
+    """Shows a warning; but of compiled code that cannot be read, removes the file.
+
+    A kill in the middle of writing leaves such a file, and JAX never replaces one that
+    is there.
+    """
+    torn = re.match(
+        r"Error reading persistent compilation cache entry for '([\w.-]+)'",
+        str(message),
+    )
+    if not torn:
+        show(message, *arguments)
+        return
+    for path in folder.glob(f"{torn[1]}-*"):
+        path.unlink(missing_ok=True)

@@ -14,8 +14,12 @@ _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
 )
 
 
-def try_lock(file: IO) -> bool | None:
+def try_lock(file: IO, shared: bool = False) -> bool | None:
     """Locks an open file; the system lets go of it with the process.
+
+    Args:
+      file: open for writing.
+      shared: others may lock it so too, but nobody alone.
 
     Returns:
       Whether it is this process' now; None where there are no locks.
@@ -25,7 +29,8 @@ def try_lock(file: IO) -> bool | None:
     except ImportError:  # Windows
         return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

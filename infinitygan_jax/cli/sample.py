@@ -145,9 +145,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             "them at a time"
         )
     out = pathlib.Path(_default_out(args) if args.out is None else args.out)
-    checked = (window.height, window.width, args.overwrite, shard[1] if shard else 1)
+    num_shards = shard[1] if shard else 1
+    if shard or args.finish:
+        writers.check_shards(out, window.height, window.width, num_shards)
+    checked = (window.height, window.width, args.overwrite, num_shards)
     # Parts and their end may be asked for again: a scheduler does.
-    maybe_done = bool(shard or args.finish) and writers.is_finished(out)
+    again = args.finish or (shard and not args.overwrite)
+    maybe_done = again and writers.is_finished(out)
     if not (args.dry_run or maybe_done):
         writers.check_output(out, *checked)
 
@@ -173,15 +177,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out, shard)))
     if maybe_done and writer_type.texts_of(out) == texts:
+        writers.tidy(out)
         print(f"{out} is finished already")
         return
-    writers.check_output(out, *checked)
+    if args.dry_run or maybe_done:
+        writers.check_output(out, *checked)
     planning.check_memory(
         _plan_of_part(plan, writer_type),
         world.painted_config,
         _shared(world),
         machine.memory_bytes(),
         writer_type.host_bytes(window.width, _part_width(plan)),
+        _narrower(plan) if writer_type.resumable else None,
     )
     if args.dry_run:
         return
@@ -192,11 +199,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             "finish": args.finish,
             "part_width": _part_width(plan),
         }
-    elif args.finish:
-        raise ValueError(
-            "--finish puts together what was painted with --shard, which "
-            f"{out.suffix} cannot be; leave it out"
-        )
     with errors.stoppable() as stop_if_asked:
         writer = writer_type(
             *(out, window.height, window.width, texts, args.overwrite), **options
@@ -204,7 +206,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         pixels = _paint(world, writer, window, stop_if_asked)
     seconds = time.perf_counter() - start
     name = f"{out}, shard {args.shard}" if shard else out
-    print(f"{name}: {seconds:.1f} s, {pixels / 1e6 / seconds:.2f} megapixels a second")
+    rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
+    print(f"{name}: {seconds:.1f} s{rate}")
 
 
 def _part_width(plan: Plan) -> int | None:
@@ -217,6 +220,15 @@ def _part_width(plan: Plan) -> int | None:
     if any(edge % plan.tile_pixels for edge in edges):
         return None
     return pyramid.BLOCK * pyramid.TILE
+
+
+def _narrower(plan: Plan) -> str | None:
+    """How a tiled picture would take less memory, if by where it lies."""
+    if _part_width(plan) is not None:
+        return None
+    if pyramid.TILE % plan.tile_pixels:
+        return f"use a --tile that divides {pyramid.TILE << plan.level}"
+    return f"give an --origin in multiples of {plan.tile_pixels}"
 
 
 def _plan_of_part(plan: Plan, writer: type[writers.Writer]) -> Plan:
@@ -345,6 +357,16 @@ def _paint(
     stop_if_asked: Callable[[], None],
 ) -> int:
     """Paints what a writer does not have yet, and says how many pixels that was."""
+    with writer:
+        return _paint_parts(world, writer, window, stop_if_asked)
+
+
+def _paint_parts(
+    world: "World",
+    writer: writers.Writer,
+    window: Window,
+    stop_if_asked: Callable[[], None],
+) -> int:
     parts = [
         dataclasses.replace(
             part, top=window.top + part.top, left=window.left + part.left
@@ -353,25 +375,32 @@ def _paint(
     ]
     pieces = [piece for part in parts for row in world.pieces(part) for piece in row]
     pixels = sum(part.height * part.width for part in parts)
-    if pixels < writer.num_pixels:
+    copies = 0  # smaller ones, which are only looked for where all else is done
+    if not parts and isinstance(writer, pyramid.PyramidWriter):
+        copies = writer.num_copies
+    elif pixels < writer.num_pixels:
         share = pixels / writer.num_pixels
         print(f"going on: {100 * share:.0f}% is left to paint", file=sys.stderr)
-    with (
-        writer,
-        tqdm.tqdm(
-            total=sum(world.plan(piece).num_tiles for piece in pieces),
-            unit="tile",
-            # A log file needs no line every tenth of a second.
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar,
-    ):
+    with tqdm.tqdm(
+        total=copies or sum(world.plan(piece).num_tiles for piece in pieces),
+        unit="tile",
+        # A log file needs no line every tenth of a second.
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+    ) as bar:
 
         def on_tiles(number: int) -> None:
             stop_if_asked()
             bar.update(number)
 
+        def on_copies(number: int) -> None:
+            stop_if_asked()
+            bar.update(number if copies else 0)
+
+        if isinstance(writer, pyramid.PyramidWriter):
+            writer.on_copies = on_copies
         for strip in world.strips(parts, on_tiles):
             writer.write(strip)
+        writer.close()  # while the bar is there
     return pixels
 
 

@@ -362,6 +362,7 @@ def check_memory(
     shared: bool,
     available: int,
     writer_bytes: int = 0,
+    remedy: str | None = None,
 ) -> None:
     """Checks that a plan fits into this machine's memory.
 
@@ -371,6 +372,7 @@ def check_memory(
       shared: whether the devices paint in this memory too.
       available: bytes.
       writer_bytes: what the writer takes beside a strip.
+      remedy: what would help, in place of painting narrower parts.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
@@ -383,6 +385,8 @@ def check_memory(
     parts = (
         f"paint parts of up to {width} pixels with --origin, or " if width > 0 else ""
     )
+    if remedy is not None:
+        parts = f"{remedy}, or "
     raise ValueError(
         f"painting {plan.window.width} pixels a row would take {readable_bytes(need)} "
         f"of memory, above this machine's {readable_bytes(available)}; {parts}use a "

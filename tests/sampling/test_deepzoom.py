@@ -65,6 +65,8 @@ def test_the_page_or_tiles_of_another_picture_are_in_the_way(tmp_path):
     (tmp_path / "a.html").write_text("dear")
     with pytest.raises(ValueError, match=r"a\.html\) is there already"):
         writers.check_output(tmp_path / "a.dzi", 9, 9)
+    with pytest.raises(ValueError, match=r"a\.html\) must be of a picture of inf"):
+        writers.check_output(tmp_path / "a.dzi", 9, 9, overwrite=True)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")

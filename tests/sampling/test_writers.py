@@ -100,6 +100,21 @@ def test_an_older_picture_stays_until_the_new_one_is_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
 
 
+@pytest.mark.parametrize("name", ["out.png", "out.jpg"])
+def test_a_picture_whose_name_was_taken_meanwhile_is_not_lost(tmp_path, name):
+    path, image = tmp_path / name, _picture(9, 8)
+    with (
+        pytest.raises(ValueError, match=r"is there already.* what was painted is in "),
+        writers.writer_of(path)(path, 9, 8) as writer,
+    ):
+        writer.write(image)
+        path.write_text("dear")
+    assert path.read_text() == "dear"
+    (part,) = tmp_path.glob("*.part")
+    with PIL.Image.open(part) as file:
+        assert file.size == (8, 9)
+
+
 @pytest.mark.parametrize(
     "strip",
     [
@@ -168,6 +183,8 @@ def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
     (tmp_path / "folder.png").mkdir()
     _refused(tmp_path / "folder.png", "is a folder")
     _refused("/proc/out.png", "cannot be written")
+    _refused("out\udcff.png", "printable")
+    _refused("out\n.dzi", "printable")
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**5))
     _refused(tmp_path / "out.png", "3.1 MB", "0.1 MB free", size=(1000, 1000))

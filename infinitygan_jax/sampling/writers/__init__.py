@@ -48,7 +48,10 @@ def is_finished(path: str | os.PathLike) -> bool:
     """Whether a picture has its name, and no work on it is left."""
     path = pathlib.Path(path)
     outputs = writer_of(path).outputs(path)
-    return all(p.exists() for p in outputs) and not job.folder_of(path).exists()
+    return all(p.exists() for p in outputs) and not job.is_open(path)
+
+
+tidy = job.tidy
 
 
 def check_output(
@@ -86,13 +89,19 @@ def check_output(
         raise ValueError(
             f"output folder ({folder}) does not exist; create it or choose another"
         )
+    if not path.name.isprintable():
+        raise ValueError(
+            f"output file's name ({path.name!a}) must be of printable characters; "
+            "choose another with --out"
+        )
     if len(os.fsencode(path.name)) > MAX_NAME:
         raise ValueError(
             f"output file's name ({path.name[:20]}...) must be at most {MAX_NAME} "
             "bytes, as it is longer while it is written; choose another with --out"
         )
     if shards > 1:
-        _check_shards(writer, path, height, width, shards)
+        check_shards(path, height, width, shards)
+    job.tidy(path)  # of a picture that is finished, so not in anybody's way
     _check_in_the_way(writer, path, overwrite)
     try:
         with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
@@ -102,11 +111,10 @@ def check_output(
             f"output folder ({folder}) cannot be written ({error.strerror}); choose "
             "another with --out"
         ) from error
-    need = -(-writer.max_bytes(height, width) // shards)
-    if writer.resumable and shards == 1:
-        need -= job.held_bytes(path)
+    need = writer.max_bytes(height, width)
     free = shutil.disk_usage(folder).free
-    if need > free:
+    # Of a job that is there only the rest is needed, which the writer knows.
+    if need > free and shards == 1 and not job.is_open(path):
         raise ValueError(
             f"a picture of {width}x{height} may need {readable_bytes(need)} and "
             f"{folder} has {readable_bytes(free)} free; free some space or choose "
@@ -114,14 +122,19 @@ def check_output(
         )
 
 
-def _check_shards(
-    writer: type[Writer], path: pathlib.Path, height: int, width: int, shards: int
-) -> None:
+def check_shards(path: str | os.PathLike, height: int, width: int, shards: int) -> None:
+    """Checks that a picture can be painted in so many shards.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    path = pathlib.Path(path)
+    writer = writer_of(path)
     if not writer.shardable:
         able = ", ".join(e for e, w in WRITERS.items() if w.shardable)
         raise ValueError(
-            f"--shard needs a format whose tiles are files, and {path.suffix} is one "
-            f"file; use {able}"
+            f"--shard and --finish need a format whose tiles are files, and "
+            f"{path.suffix} is one file; use {able}"
         )
     rows, cols = pyramid.grid((height, width))
     if shards > rows * cols:
@@ -145,11 +158,14 @@ def _check_in_the_way(
                 f"output folder ({output}) is a file; move it away, or choose another "
                 "with --out"
             )
-    # Nobody's folder is deleted because of its name.
-    foreign = folder is not None and folder.exists() and not writer.texts_of(path)
-    if overwrite and foreign and not job.is_publishing(path):
-        raise ValueError(
-            f"output folder ({folder}) must be a picture of infinitygan_jax to be "
-            "replaced, and it is not; delete it, or choose another with --out"
-        )
+    # Nobody's folder or page is deleted because of its name.
+    for output in writer.outputs(path):
+        besides = output == folder or output != path
+        if overwrite and besides and output.exists() and not writer.texts_of(path):
+            if job.is_publishing(path):
+                continue
+            raise ValueError(
+                f"output ({output}) must be of a picture of infinitygan_jax to be "
+                "replaced, and it is not; delete it, or choose another with --out"
+            )
     job.check_free(writer.outputs(path), overwrite)

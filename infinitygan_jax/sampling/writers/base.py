@@ -52,6 +52,7 @@ class Writer(abc.ABC):
         self.path = pathlib.Path(path)
         self._size = (height, width)
         self._overwrite = overwrite
+        self._is_closed = False
         self.num_pixels = height * width
         self._start([Window(0, 0, height, width)])
 
@@ -149,6 +150,8 @@ class Writer(abc.ABC):
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
+        if self._is_closed:
+            return
         if kind is None:
             self.close()
         else:

@@ -91,7 +91,8 @@ class DeepZoomWriter(PyramidWriter):
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(
                 f"tile ({file}) must be unaltered since it was written, and it is not; "
-                "delete it, and the same command paints it again"
+                "delete it, and paint it again with the same command, or the same "
+                "--shard"
             ) from error
 
     def _put_together(self) -> None:

@@ -18,17 +18,22 @@ from infinitygan_jax import machine
 
 SUFFIX = ".job"
 PICTURE = "picture"
-_MARK = "finished"
+_WHOLE = "whole"
 _ARGUMENTS = "arguments.json"
 _ASIDE = "aside"
+_FORMER = "former"
 _NAMES = re.compile(
-    rf"lock(_\d+)?|{_MARK}|arguments\.json|{PICTURE}|{_ASIDE}|former|level_\d+"
-    rf"|(arguments\.json|{_MARK})\.[0-9a-f]+\.part"
+    rf"lock(_\d+)?|\.nfs.*|{PICTURE}|{_WHOLE}|{_ASIDE}|{_FORMER}|level_\d+"
+    r"|arguments\.json(\.[0-9a-f]+\.part)?"
 )
 
 
 class Job:
-    """The folder of an unfinished picture, held by one process, or one for each shard.
+    """The folder of an unfinished picture, held by one process, or shared by shards.
+
+    The picture is put together in ``picture/``, which becomes ``whole/`` when it is;
+    then its files and folders get their names. Whoever works on all of it holds the
+    lock alone; shards share it, and hold one each of their own.
 
     Args:
       path: of the picture.
@@ -40,7 +45,7 @@ class Job:
 
     Attributes:
       folder: of the job.
-      publishing: whether all is done and only names are left to give.
+      locks: whether the file system has locks.
 
     Raises:
       ValueError: there is an unfinished job of other arguments, another process works
@@ -57,53 +62,66 @@ class Job:
         shard: int | None = None,
     ):
         self._outputs, self.folder = list(outputs), folder_of(path)
-        self._mark = self.folder / _MARK
-        self._shard = shard
+        self._is_shard = shard is not None
+        self._held: list[BinaryIO] = []
         _check_ours(self.folder)
-        self._lock = _locked(self.folder, "lock" if shard is None else f"lock_{shard}")
         try:
-            if shard is None:
-                self._check_shards()
-            self._check(dict(arguments), overwrite)
+            self._hold("lock", shared=self._is_shard)
+            if self._is_shard:
+                self._hold(f"lock_{shard}")
+            self._was_there = self._check(dict(arguments), overwrite)
         except BaseException:
-            self._lock.close()
+            self._let_go()
             raise
+
+    def _hold(self, name: str, shared: bool = False) -> None:
+        file, locked = _locked(self.folder, name, shared)
+        self._held.append(file)
+        self.locks = locked is not None
+
+    def _let_go(self) -> None:
+        for file in self._held:
+            file.close()
 
     @property
     def publishing(self) -> bool:
+        """Whether all is done and only names are left to give."""
         return is_publishing(self._outputs[-1])
 
-    def _check(self, arguments: dict[str, str], overwrite: bool) -> None:
+    def _check(self, arguments: dict[str, str], overwrite: bool) -> bool:
+        """Begins the job, or says that it was there."""
         file = self.folder / _ARGUMENTS
-        if self._mark.exists() and not self.publishing:  # all of it has its name
+        text = json.dumps(arguments, indent=2).encode()
+        if not self._is_shard and _is_of_no_use(self.folder, self._outputs[-1]):
             _remove_contents(self.folder)
+        if (self.folder / PICTURE).exists() and not file.exists():
+            raise ValueError(  # of a shard: others may work here, so it stays
+                f"the job {self.folder} holds tiles of a picture that is not known; "
+                "delete that folder"
+            )
+        if self._is_shard and (self.folder / _WHOLE).exists():
+            raise ValueError(
+                f"the job {self.folder} has all its tiles and was stopped while it got "
+                "its name; run the command with --finish"
+            )
         if not file.exists():
-            if self._shard is None:
-                _remove_contents(self.folder)
-            write_new(file, json.dumps(arguments, indent=2).encode())
+            write_new(file, text)
+            if not self._is_shard:
+                return False
         changed = _changes(file, arguments)
         if not changed:
-            return
-        if not overwrite or self._shard is not None:
+            return True
+        if not overwrite or self._is_shard:
             # A shard must not throw away what the others paint.
-            remedy = "" if self._shard is not None else ", or add --overwrite"
+            remedy = "" if self._is_shard else ", or add --overwrite"
             raise ValueError(
                 f"the unfinished job {self.folder} has other arguments "
                 f"({'; '.join(changed)}); give the former ones, or delete that folder"
                 f"{remedy}"
             )
         _remove_contents(self.folder)
-        write_new(file, json.dumps(arguments, indent=2).encode())
-
-    def _check_shards(self) -> None:
-        """Checks that no process paints a shard."""
-        for path in self.folder.glob("lock_*"):
-            with path.open("rb+") as file:
-                if machine.try_lock(file) is False:
-                    raise ValueError(
-                        f"the job {self.folder} must not be in use, and a process "
-                        f"paints shard {path.name.removeprefix('lock_')}; wait for it"
-                    )
+        write_new(file, text)
+        return False
 
     def write(self, path: pathlib.Path, data: bytes) -> None:
         """Writes a file of the picture that is whole when it has its name."""
@@ -126,8 +144,8 @@ class Job:
         """
         if not self.publishing:
             check_free(self._outputs, overwrite)
-            write_new(self._mark, b"")
-        former = self.folder / "former"
+            os.rename(self.folder / PICTURE, self.folder / _WHOLE)
+        former = self.folder / _FORMER
         shutil.rmtree(former, ignore_errors=True)
         former.mkdir()
         last = self._outputs[-1]
@@ -135,29 +153,29 @@ class Job:
             # It must not open what is another picture already.
             os.replace(last, former / last.name)
         for output in self._outputs:
-            part = self.part(output)
-            if not part.exists():  # named before the kill
+            whole = self.folder / _WHOLE / output.name
+            if not whole.exists():  # named before the kill
                 continue
             if output.is_dir():  # a file is replaced in one step
                 os.replace(output, former / output.name)
-            os.replace(part, output)
+            os.replace(whole, output)
 
     def close(self, keep: bool) -> None:
-        """Lets go of the folder.
+        """Lets go of the folder, and removes it where it is of no use.
 
         Args:
-          keep: whether it has something to go on from, if it is not published; it is
-            removed otherwise.
+          keep: whether it has something to go on from. What was there before is kept
+            in any case, and what shards have begun.
         """
-        published = self._mark.exists() and not self.publishing
-        if published or not (keep or self._shard is not None):
-            # While it is still held: nobody may have begun another job in it.
-            _remove_contents(self.folder)
-            with contextlib.suppress(OSError):
-                for path in self.folder.glob("lock*"):
-                    path.unlink()
-                self.folder.rmdir()
-        self._lock.close()
+        if not self._is_shard:
+            published = _is_of_no_use(self.folder, self._outputs[-1])
+            if published or not (keep or self._was_there or self.publishing):
+                # While it is still held: nobody may have begun another job in it.
+                _remove_contents(self.folder)
+                _remove_folder(self.folder)
+        self._let_go()
+        # Some network file systems keep an unlinked file until it is closed.
+        _remove_if_empty(self.folder)
 
 
 def folder_of(path: str | os.PathLike) -> pathlib.Path:
@@ -168,8 +186,28 @@ def folder_of(path: str | os.PathLike) -> pathlib.Path:
 
 def is_publishing(path: pathlib.Path) -> bool:
     """Whether the job of a picture is done but for names."""
+    return (folder_of(path) / _WHOLE / path.name).exists()
+
+
+def is_open(path: pathlib.Path) -> bool:
+    """Whether there is a job of a picture with something left to do."""
     folder = folder_of(path)
-    return (folder / _MARK).exists() and (folder / PICTURE / path.name).exists()
+    return (folder / _ARGUMENTS).exists() and not _is_of_no_use(folder, path)
+
+
+def tidy(path: pathlib.Path) -> None:
+    """Removes the job of a picture that has all its names, as a kill may leave it."""
+    folder = folder_of(path)
+    if not folder.is_dir() or not _is_of_no_use(folder, path):
+        return
+    with contextlib.suppress(ValueError, OSError):  # in use, or not ours to write
+        _check_ours(folder)
+        file, _ = _locked(folder, "lock")
+        with file:
+            if _is_of_no_use(folder, path):
+                _remove_contents(folder)
+                _remove_folder(folder)
+        _remove_if_empty(folder)
 
 
 def arguments_of(path: str | os.PathLike) -> dict[str, str]:
@@ -178,19 +216,6 @@ def arguments_of(path: str | os.PathLike) -> dict[str, str]:
         return dict(json.loads((folder_of(path) / _ARGUMENTS).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def held_bytes(path: str | os.PathLike) -> int:
-    """What the unfinished job of a picture already takes of the disk."""
-    total, folders = 0, [folder_of(path)]
-    while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-    return total
 
 
 def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
@@ -208,6 +233,19 @@ def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
                 f"output {kind} ({path}) is there already; add --overwrite to replace "
                 "it, or choose another with --out"
             )
+
+
+def name_part(part: pathlib.Path, path: pathlib.Path, overwrite: bool) -> None:
+    """Gives a file that is whole its name.
+
+    Raises:
+      ValueError: there is a file of that name by now, and it must stay.
+    """
+    try:
+        check_free([path], overwrite)
+    except ValueError as error:
+        raise ValueError(f"{error}; what was painted is in {part}") from error
+    os.replace(part, path)
 
 
 def write_new(
@@ -282,20 +320,47 @@ def _changes(file: pathlib.Path, arguments: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _is_of_no_use(folder: pathlib.Path, last: pathlib.Path) -> bool:
+    """Whether a job's picture has all its names, or nobody knows what it would be."""
+    if (folder / _WHOLE).exists():
+        return not (folder / _WHOLE / last.name).exists()
+    return not (folder / _ARGUMENTS).exists()
+
+
 def _remove_contents(folder: pathlib.Path) -> None:
-    """Removes what a job makes, but the locks."""
-    for path in folder.iterdir():
+    """Removes what a job makes, but the locks.
+
+    What says that it is done, and of what, goes last: killed in between, the rest must
+    not be taken for another picture's.
+    """
+    last = (_WHOLE, _ARGUMENTS)
+    paths = [path for path in folder.iterdir() if path.name not in last]
+    for path in [*paths, *(folder / name for name in last)]:
         if path.is_dir():
             shutil.rmtree(path)
-        elif not path.name.startswith("lock"):
-            path.unlink()
+        elif not path.name.startswith(("lock", ".nfs")):
+            path.unlink(missing_ok=True)
 
 
-def _locked(folder: pathlib.Path, name: str) -> BinaryIO:
-    """An open file whose lock the system drops with the process."""
+def _remove_folder(folder: pathlib.Path) -> None:
+    """Removes the locks too; held ones are still held."""
+    for path in folder.glob("lock*"):
+        path.unlink(missing_ok=True)
+    _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _locked(
+    folder: pathlib.Path, name: str, shared: bool = False
+) -> tuple[BinaryIO, bool | None]:
+    """An open file whose lock the system drops with the process; see `try_lock`."""
     while True:
         file = (folder / name).open("wb")
-        locked = machine.try_lock(file)
+        locked = machine.try_lock(file, shared)
         if locked is False:
             file.close()
             raise ValueError(
@@ -303,10 +368,10 @@ def _locked(folder: pathlib.Path, name: str) -> BinaryIO:
                 "it; wait for it, stop it, or write to another --out"
             )
         if locked is None:  # nobody is kept out
-            return file
+            return file, None
         # Whoever held it may have removed the folder before letting go.
         folder.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / name)):
-                return file
+                return file, True
         file.close()

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from infinitygan_jax.sampling.writers.base import Writer
-from infinitygan_jax.sampling.writers.job import check_free
+from infinitygan_jax.sampling.writers.job import name_part
 
 ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
 _QUALITY = 95
@@ -67,7 +67,7 @@ class JpegWriter(Writer):
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "jpeg")
         self._waiting: list[np.ndarray] = []
         self._pending: concurrent.futures.Future | None = None
-        self._begun = False
+        self._begun = self._is_whole = False
 
     @staticmethod
     def max_bytes(height: int, width: int) -> int:
@@ -99,6 +99,7 @@ class JpegWriter(Writer):
 
     def close(self) -> None:
         """Waits for the thread, finishes the file and renames it; see `Writer`."""
+        self._is_closed = True
         try:
             self._check_whole()
             if self._pending is not None:
@@ -107,8 +108,8 @@ class JpegWriter(Writer):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            check_free([self.path], self._overwrite)
-            os.replace(self.part, self.path)
+            self._is_whole = True  # and stays, where another has its name by now
+            name_part(self.part, self.path, self._overwrite)
         finally:
             self.abort()
 
@@ -117,7 +118,8 @@ class JpegWriter(Writer):
         self._thread.shutdown(wait=True, cancel_futures=True)
         with contextlib.suppress(OSError):  # what it still held does not matter now
             self._file.close()
-        self.part.unlink(missing_ok=True)
+        if not self._is_whole:
+            self.part.unlink(missing_ok=True)
 
     def _append(self, rows: np.ndarray) -> None:
         head, scan = _split(_compress(rows, self._comment))

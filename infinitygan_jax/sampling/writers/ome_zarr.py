@@ -57,11 +57,13 @@ class OmeZarrWriter(PyramidWriter):
         """The array of a level, made by whichever process comes first."""
         import tensorstore
 
+        folder = os.path.abspath(self._folder)  # which must not hold ".."
+        locks = {} if self._job.locks else {"file_io_locking": {"mode": "none"}}
         chunks = {"chunk_shape": [3, TILE, TILE]}
-        return tensorstore.open(
+        opened = tensorstore.open(
             {
                 "driver": "zarr3",
-                "kvstore": {"driver": "file", "path": str(self._folder / str(level))},
+                "kvstore": {"driver": "file", "path": f"{folder}/{level}"},
                 "metadata": {
                     "shape": [3, *self._sizes[level]],
                     "data_type": "uint8",
@@ -74,16 +76,18 @@ class OmeZarrWriter(PyramidWriter):
                 },
                 # A chunk that is there is finished, black or not.
                 "store_data_equal_to_fill_value": True,
+                "context": locks,
             },
             open=True,
             create=True,
-        ).result()
+        )
+        return _result(opened)
 
     def _tile(self, level: int, row: int, col: int, pixels: np.ndarray) -> None:
         height, width = pixels.shape[:2]
         top, left = row * TILE, col * TILE
         place = np.s_[:, top : top + height, left : left + width]
-        self._arrays[level][place].write(np.moveaxis(pixels, -1, 0)).result()
+        _result(self._arrays[level][place].write(np.moveaxis(pixels, -1, 0)))
 
     def _has(self, level: int, row: int, col: int) -> bool:
         return os.path.exists(f"{self._folder}/{level}/c/0/{row}/{col}")
@@ -98,8 +102,8 @@ class OmeZarrWriter(PyramidWriter):
         except ValueError as error:  # tensorstore's, of several lines
             raise ValueError(
                 f"chunk ({self._folder}/{level}/c/0/{row}/{col}) must be unaltered "
-                "since it was written, and it is not; delete it, and the same command "
-                "paints it again"
+                "since it was written, and it is not; delete it, and paint it again "
+                "with the same command, or the same --shard"
             ) from error
         return np.moveaxis(pixels, 0, -1)
 
@@ -114,6 +118,14 @@ class OmeZarrWriter(PyramidWriter):
         # What tensorstore leaves of a chunk whose process was killed.
         for path in self._folder.glob("*/c/0/*/*.__lock"):
             path.unlink(missing_ok=True)
+
+
+def _result(future: Any) -> Any:
+    """What tensorstore did; its errors without the whole specification."""
+    try:
+        return future.result()
+    except ValueError as error:
+        raise OSError(str(error).split(" [")[0]) from error
 
 
 def _ome(name: str, levels: int) -> dict[str, Any]:

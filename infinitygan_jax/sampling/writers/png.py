@@ -13,7 +13,7 @@ import numpy as np
 from isal import isal_zlib
 
 from infinitygan_jax.sampling.writers.base import Writer
-from infinitygan_jax.sampling.writers.job import check_free
+from infinitygan_jax.sampling.writers.job import name_part
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once
@@ -65,6 +65,7 @@ class PngWriter(Writer):
         self._above = np.zeros((width, 3), np.uint8)
         self._deflate = isal_zlib.compressobj(_LEVEL)
         self._aborted = threading.Event()
+        self._is_whole = False
         self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "png")
         self._pending = self._thread.submit(self._file.write, start)
@@ -85,6 +86,7 @@ class PngWriter(Writer):
 
     def close(self) -> None:
         """Waits for the thread, finishes the file and renames it; see `Writer`."""
+        self._is_closed = True
         try:
             self._check_whole()
             self._pending.result()
@@ -93,8 +95,8 @@ class PngWriter(Writer):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            check_free([self.path], self._overwrite)
-            os.replace(self.part, self.path)
+            self._is_whole = True  # and stays, where another has its name by now
+            name_part(self.part, self.path, self._overwrite)
         finally:
             self.abort()
 
@@ -104,7 +106,8 @@ class PngWriter(Writer):
         self._thread.shutdown(wait=True, cancel_futures=True)
         with contextlib.suppress(OSError):  # what it still held does not matter now
             self._file.close()
-        self.part.unlink(missing_ok=True)
+        if not self._is_whole:
+            self.part.unlink(missing_ok=True)
 
     def _append(self, strip: np.ndarray) -> None:
         step = max(1, _BLOCK_BYTES // (3 * self._size[1]))

@@ -6,12 +6,13 @@ import functools
 import math
 import os
 import pathlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.plan import Window, readable_bytes
 from infinitygan_jax.sampling.writers.base import Writer
 from infinitygan_jax.sampling.writers.job import Job, arguments_of
 
@@ -28,7 +29,14 @@ class PyramidWriter(Writer):
     that of some rows of tiles.
 
     A subclass says how a tile is kept and read, and puts the picture together.
+
+    Attributes:
+      on_copies: called with the number of tiles of smaller copies that are there, while
+        `close` looks for those that are not.
+      num_copies: tiles of smaller copies in all.
     """
+
+    on_copies: Callable[[int], object] = staticmethod(lambda number: None)
 
     max_side = 2**31 - 1
     resumable = True
@@ -71,6 +79,7 @@ class PyramidWriter(Writer):
         self._texts = dict(metadata or {})
         self._sizes = level_sizes(height, width, self.smallest)
         self._last = len(self._sizes) - 1
+        self.num_copies = sum(math.prod(grid(size)) for size in self._sizes[1:])
         num_shards = shard[1] if shard else 1
         if finish:
             num_shards = _begun_shards(self.path)
@@ -83,13 +92,13 @@ class PyramidWriter(Writer):
         index = shard[0] if shard else None
         outputs = self.outputs(self.path)
         self._job = Job(self.path, outputs, arguments, overwrite and not finish, index)
-        self._is_shard, self._keeps = index is not None, finish
-        self._is_open = False
+        self._is_shard, self._is_open = index is not None, False
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiles")
         self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
         self._pending: concurrent.futures.Future | None = None
         self._waiting: list[np.ndarray] = []
-        self._halves: dict[tuple[int, int, int], np.ndarray] = {}
+        # Of each level: a pair of rows, and halves of its blocks by row and number.
+        self._halves: dict[int, tuple[int, dict[tuple[int, int], np.ndarray]]] = {}
         self._part_width = part_width
         try:
             if self._job.publishing:
@@ -99,10 +108,10 @@ class PyramidWriter(Writer):
             self._is_open = True
             if finish:
                 self._check_shards(num_shards)
-            shard = shard or (0, 1)
-            tiles = shard_range(math.prod(grid(self._sizes[0])), shard)
-            self.num_pixels = sum(w.height * w.width for w in self._windows(*tiles))
-            self._start([] if finish else self._missing(*tiles))
+            tiles = shard_range(grid(self._sizes[0]), shard or (0, 1))
+            self.num_pixels = _pixels(self._windows([tiles]))
+            self._start([] if finish else self._windows(self._missing(tiles)))
+            self._check_disk()
         except BaseException:
             self.abort()
             raise
@@ -191,29 +200,41 @@ class PyramidWriter(Writer):
             )
             for x in range(0, pixels.shape[1], TILE)
         ]
-        whole = min(BLOCK * TILE, self._sizes[level][1] - col * TILE)
         half = None
-        if col % BLOCK == 0 and pixels.shape[1] == whole and level < self._last:
+        if level < self._last and self._is_of_use(level, row, col, pixels.shape[1]):
             half = self._pool.submit(halved, pixels)
         self._keep_block(level, row, col, [tile.result() for tile in tiles])
         if half is not None:
-            self._halves[level, row, col // BLOCK] = half.result()
+            self._halves[level][1][row, col // BLOCK] = half.result()
             self._keep_above(level, row // 2, col // BLOCK // 2)
 
-    def _keep_above(self, level: int, row: int, block: int) -> None:
-        """Keeps a block of the level above, where all of what it shows is at hand.
+    def _is_of_use(self, level: int, row: int, col: int, width: int) -> bool:
+        """Whether what comes will complete a block above with the half of this one.
 
-        It may not be: a former run or another shard kept it. `_complete` makes good.
+        It will not where a former run or another shard kept the rest of what the block
+        shows; `_complete` makes good for that, and no memory is held.
         """
+        pair, halves = self._halves.get(level, (None, {}))
+        if pair != row // 2:  # rows come in order: nothing more comes to the former
+            halves = {}
+            self._halves[level] = row // 2, halves
+        whole = min(BLOCK * TILE, self._sizes[level][1] - col * TILE)
+        if col % BLOCK or width < whole:
+            return False
+        return row % 2 == 0 or (row - 1, col // BLOCK) in halves
+
+    def _keep_above(self, level: int, row: int, block: int) -> None:
+        """Keeps a block of the level above, where all of what it shows is at hand."""
         rows, cols = grid(self._sizes[level])
         blocks = -(-cols // BLOCK)
+        halves = self._halves[level][1]
         square = [
-            [(level, r, b) for b in (2 * block, 2 * block + 1) if b < blocks]
+            [(r, b) for b in (2 * block, 2 * block + 1) if b < blocks]
             for r in (2 * row, 2 * row + 1)
             if r < rows
         ]
-        if all(key in self._halves for line in square for key in line):
-            parts = [[self._halves.pop(key) for key in line] for line in square]
+        if all(key in halves for line in square for key in line):
+            parts = [[halves.pop(key) for key in line] for line in square]
             pixels = np.concatenate([np.concatenate(line, axis=1) for line in parts])
             self._keep_part(level + 1, row, block * BLOCK, pixels)
 
@@ -224,6 +245,7 @@ class PyramidWriter(Writer):
 
         Of a shard, nothing but its tiles is kept.
         """
+        self._is_closed = True
         try:
             self._check_whole()
             self._wait()
@@ -243,9 +265,8 @@ class PyramidWriter(Writer):
             concurrent.futures.wait([pending])
         self._keeper.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        # Without the first tile, all would be painted again.
-        begun = self._is_open and self._has(0, 0, 0)
-        self._job.close(self._keeps or self._job.publishing or begun)
+        # Without the first tile little is done.
+        self._job.close(keep=self._is_open and self._has(0, 0, 0))
 
     def _complete(self, level: int) -> None:
         """Makes the tiles of a level that are not there, from the level below."""
@@ -260,6 +281,7 @@ class PyramidWriter(Writer):
                     ]
                     tiles = [job.result() for job in jobs]
                     self._keep_block(level, row, first, tiles)
+                self.on_copies(len(missing))
 
     def _reduce(self, level: int, row: int, col: int) -> Any:
         below = grid(self._sizes[level - 1])
@@ -277,35 +299,56 @@ class PyramidWriter(Writer):
 
     # What is missing.
 
-    def _missing(self, first: int, stop: int) -> list[Window]:
-        """Parts of the picture from the first missing one of some tiles on."""
+    def _missing(self, tiles: tuple[int, int]) -> list[tuple[int, int]]:
+        """The runs of tiles of a run, counted by rows, that are not kept yet."""
         cols = grid(self._sizes[0])[1]
-        while first < stop and self._has(0, *divmod(first, cols)):
-            first += 1
-        return self._windows(first, stop)
+        runs: list[tuple[int, int]] = []
+        for tile in range(*tiles):
+            if self._has(0, *divmod(tile, cols)):
+                continue
+            if runs and runs[-1][1] == tile:
+                runs[-1] = runs[-1][0], tile + 1
+            else:
+                runs.append((tile, tile + 1))
+        return runs
 
-    def _windows(self, first: int, stop: int) -> list[Window]:
-        """The picture's rectangles of a run of tiles."""
+    def _windows(self, runs: list[tuple[int, int]]) -> list[Window]:
+        """The picture's rectangles of some runs of tiles."""
         height, width = self._size
+        cols = grid(self._sizes[0])[1]
         windows = []
-        for run in rectangles(first, stop, grid(self._sizes[0])[1]):
-            top, left, bottom, right = (TILE * each for each in run)
+        for tiles in [each for run in runs for each in rectangles(*run, cols)]:
+            top, left, bottom, right = (TILE * each for each in tiles)
             bottom, right = min(bottom, height), min(right, width)
-            tall, wide = bottom - top, right - left
+            tall = wide = None
             if self._part_width is not None:
                 tall, wide = TILE, self._part_width
-            for y in range(top, bottom, tall):
+            for y in range(top, bottom, tall or bottom - top):
                 x = left
                 while x < right:
                     # Cut where blocks end, wherever the run begins.
-                    end = (
-                        min((x // wide + 1) * wide, right)
-                        if self._part_width
-                        else right
+                    end = min((x // wide + 1) * wide, right) if wide else right
+                    windows.append(
+                        Window(y, x, min(tall or bottom, bottom - y), end - x)
                     )
-                    windows.append(Window(y, x, min(tall, bottom - y), end - x))
                     x = end
         return windows
+
+    def _check_disk(self) -> None:
+        """Checks that there is room for what is missing, as far as can be known.
+
+        Raises:
+          ValueError: there is not.
+        """
+        most = self.max_bytes(*self._size)
+        need = most * _pixels(self.parts) // math.prod(self._size)
+        free = shutil.disk_usage(self._job.folder).free
+        if need > free:
+            raise ValueError(
+                f"what is missing of the picture may need {readable_bytes(need)} and "
+                f"{self._job.folder} has {readable_bytes(free)} free; free some space, "
+                "and the same command goes on"
+            )
 
     def _check_shards(self, number: int) -> None:
         """Checks that every shard is painted.
@@ -316,7 +359,7 @@ class PyramidWriter(Writer):
         rows, cols = grid(self._sizes[0])
         missing = []
         for index in range(number):
-            tiles = range(*shard_range(rows * cols, (index, number)))
+            tiles = range(*shard_range((rows, cols), (index, number)))
             there = sum(self._has(0, *divmod(tile, cols)) for tile in tiles)
             if there < len(tiles):
                 missing.append(f"{index} has {there} of {len(tiles)} tiles")
@@ -352,20 +395,35 @@ def level_sizes(height: int, width: int, smallest: int) -> list[tuple[int, int]]
     return sizes
 
 
+def _pixels(windows: Iterable[Window]) -> int:
+    return sum(window.height * window.width for window in windows)
+
+
 def grid(size: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of tiles."""
     return -(-size[0] // TILE), -(-size[1] // TILE)
 
 
-def shard_range(number: int, shard: tuple[int, int]) -> tuple[int, int]:
-    """First and last (excluded) of so many tiles, by rows, that a shard paints.
+def shard_range(tiles: tuple[int, int], shard: tuple[int, int]) -> tuple[int, int]:
+    """First and last (excluded) of all tiles, counted by rows, that a shard paints.
+
+    Where there are rows enough, shards are whole rows, and as many of 8, 4 or 2 rows
+    together as does not make the largest shard 10% larger than the mean: of those a
+    shard makes the smaller copies itself.
 
     Args:
-      number: tiles in all.
+      tiles: rows and columns of tiles.
       shard: index and number of shards.
     """
-    index, shards = shard
-    return number * index // shards, number * (index + 1) // shards
+    (rows, cols), (index, number) = tiles, shard
+    mean = rows / number
+    for group in (8, 4, 2, 1):
+        groups = -(-rows // group)
+        if -(-groups // number) * group <= 1.1 * mean:
+            bounds = (groups * each // number * group for each in (index, index + 1))
+            first, stop = (min(rows, bound) * cols for bound in bounds)
+            return first, stop
+    return rows * cols * index // number, rows * cols * (index + 1) // number
 
 
 def rectangles(first: int, stop: int, cols: int) -> list[tuple[int, int, int, int]]:

@@ -1,0 +1,64 @@
+"""Compiled code that is kept: used by the next run, and whole or not at all."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+CODE = """
+import jax
+from infinitygan_jax import devices
+devices.keep_compiled()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+with jax.log_compiles(False):
+    print(jax.jit(lambda x: x * 3 + 1)(4.0), jax.config.jax_compilation_cache_dir)
+"""
+
+
+def _run(folder, **environment):
+    names = {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT), **environment}
+    result = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env=os.environ | names,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.startswith("13.0"), result.stdout
+    return result.stdout.split()[1], result.stderr
+
+
+def _kept(folder):
+    return {p.name: p for p in folder.glob("infinitygan_jax/*/*") if p.is_file()}
+
+
+def test_compiled_code_is_kept_for_the_next_run(tmp_path):
+    _run(tmp_path)
+    kept = _kept(tmp_path)
+    assert kept
+    times = {name: path.stat().st_mtime_ns for name, path in kept.items()}
+    _, err = _run(tmp_path)
+    again = {name: path.stat().st_mtime_ns for name, path in _kept(tmp_path).items()}
+    assert again == times
+    assert not err
+
+
+def test_torn_code_is_replaced_without_a_word(tmp_path):
+    _run(tmp_path)
+    sizes = {}
+    for name, path in _kept(tmp_path).items():
+        sizes[name] = path.stat().st_size
+        os.truncate(path, sizes[name] // 2)
+    _, err = _run(tmp_path)
+    assert not err
+    assert {n: p.stat().st_size for n, p in _kept(tmp_path).items()} == sizes
+
+
+def test_folders_of_others_are_not_used(tmp_path):
+    _run(tmp_path)
+    (folder,) = (tmp_path / "infinitygan_jax").iterdir()
+    folder.chmod(0o777)  # anybody may put code there
+    assert _run(tmp_path)[0] == "None"
+    other = tmp_path / "other"
+    assert _run(tmp_path, JAX_COMPILATION_CACHE_DIR=str(other))[0] == str(other)
