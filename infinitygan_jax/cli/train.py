@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
+from infinitygan_jax import devices
 from infinitygan_jax.cli import config_flag, errors
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.training import loop
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError("no workdir; name a folder, as --workdir=runs/landscape")
     _start_logging()
     _start_distributed(values)
+    devices.keep_compiled()
     outcome = loop.train(config, values.workdir)
     if outcome.signal is not None:
         raise SystemExit(SIGNAL_STATUS + outcome.signal)
