@@ -27,6 +27,12 @@ PHOTOGRAPHS = pathlib.Path(
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+    """The commands run as users run them, not on the eight devices of tests."""
+    monkeypatch.delenv("XLA_FLAGS")
+
+
 def test_memory_does_not_grow_with_the_picture():
     _, small = sampling.command_cost("4096x4096", "landscape_lite")
     _, tall = sampling.command_cost("4096x16384", "landscape_lite")

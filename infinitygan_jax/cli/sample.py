@@ -16,8 +16,8 @@ import tqdm
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
 from infinitygan_jax.sampling.writers import pyramid
 
@@ -183,12 +183,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.dry_run or maybe_done:
         writers.check_output(out, *checked)
     planning.check_memory(
-        _plan_of_part(plan, writer_type),
+        parts.plan_of_part(plan, writer_type),
         world.painted_config,
         _shared(world),
         machine.memory_bytes(),
-        writer_type.host_bytes(window.width, _part_width(plan)),
-        _narrower(plan) if writer_type.resumable else None,
+        writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
+        parts.narrower(plan, writer_type),
     )
     if args.dry_run:
         return
@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = {
             "shard": shard,
             "finish": args.finish,
-            "part_width": _part_width(plan),
+            "part_width": parts.part_width(plan, writer_type),
         }
     with errors.stoppable() as stop_if_asked:
         writer = writer_type(
@@ -208,36 +208,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = f"{out}, shard {args.shard}" if shard else out
     rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
     print(f"{name}: {seconds:.1f} s{rate}")
-
-
-def _part_width(plan: Plan) -> int | None:
-    """Columns of the parts in which a tiled picture is best painted.
-
-    Narrow ones take little memory, but only where their edges are those of the world's
-    tiles; elsewhere tiles would be painted for each part that they reach into.
-    """
-    edges = (plan.window.top, plan.window.left, pyramid.TILE)
-    if any(edge % plan.tile_pixels for edge in edges):
-        return None
-    return pyramid.BLOCK * pyramid.TILE
-
-
-def _narrower(plan: Plan) -> str | None:
-    """How a tiled picture would take less memory, if by where it lies."""
-    if _part_width(plan) is not None:
-        return None
-    if pyramid.TILE % plan.tile_pixels:
-        return f"use a --tile that divides {pyramid.TILE << plan.level}"
-    return f"give an --origin in multiples of {plan.tile_pixels}"
-
-
-def _plan_of_part(plan: Plan, writer: type[writers.Writer]) -> Plan:
-    """The plan of what is in memory at once, for a writer."""
-    width = (_part_width(plan) if writer.resumable else None) or plan.window.width
-    width = min(width, plan.window.width)
-    return dataclasses.replace(
-        plan, window=dataclasses.replace(plan.window, width=width)
-    )
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -325,8 +295,8 @@ def describe(
     more = tiled / planning.window_operations(plan, model) - 1
     shared = _shared(world)
     writer = writers.writer_of(out)
-    extra = writer.host_bytes(window.width, _part_width(plan))
-    part = _plan_of_part(plan, writer)
+    extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
+    part = parts.plan_of_part(plan, writer)
     total = planning.total_bytes(part, model, shared, extra)
     memory = f"about {readable_bytes(total)}"
     if not shared:
@@ -367,16 +337,16 @@ def _paint_parts(
     window: Window,
     stop_if_asked: Callable[[], None],
 ) -> int:
-    parts = [
+    missing = [
         dataclasses.replace(
             part, top=window.top + part.top, left=window.left + part.left
         )
         for part in writer.parts
     ]
-    pieces = [piece for part in parts for row in world.pieces(part) for piece in row]
-    pixels = sum(part.height * part.width for part in parts)
+    pieces = [piece for part in missing for row in world.pieces(part) for piece in row]
+    pixels = sum(part.height * part.width for part in missing)
     copies = 0  # smaller ones, which are only looked for where all else is done
-    if not parts and isinstance(writer, pyramid.PyramidWriter):
+    if not missing and isinstance(writer, pyramid.PyramidWriter):
         copies = writer.num_copies
     elif pixels < writer.num_pixels:
         share = pixels / writer.num_pixels
@@ -398,7 +368,7 @@ def _paint_parts(
 
         if isinstance(writer, pyramid.PyramidWriter):
             writer.on_copies = on_copies
-        for strip in world.strips(parts, on_tiles):
+        for strip in world.strips(missing, on_tiles):
             writer.write(strip)
         writer.close()  # while the bar is there
     return pixels

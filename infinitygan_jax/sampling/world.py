@@ -5,7 +5,6 @@ import dataclasses
 import fractions
 import functools
 import itertools
-import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import indexing, tiles
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.sampling.view import View
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
@@ -159,15 +159,16 @@ class World:
                 "world[y0:y1, x0:x1]"
             )
         rows, cols = map(indexing.select_unbounded, ("rows", "columns"), key)
-        return self._select(rows, cols)
+        return self.select(rows, cols)
 
-    def view(self, y0: int, x0: int, height: int, width: int) -> "View":
+    def view(self, y0: int, x0: int, height: int, width: int) -> View:
         """A window as an array that is painted where it is read; see ``View``."""
         return View(self, Window(y0, x0, height, width))
 
-    def _select(
+    def select(
         self, rows: indexing.Selection, cols: indexing.Selection
     ) -> UInt8[np.ndarray, "..."]:
+        """Paints the selected rows and columns; see ``__getitem__``."""
         height, width = len(rows.positions), len(cols.positions)
         size = 3 * height * width
         if size > MAX_ARRAY_BYTES:
@@ -320,85 +321,6 @@ class _Place(NamedTuple):
     strip: UInt8[np.ndarray, "h w 3"]
     left: int
     is_last: bool
-
-
-class View:
-    """A window of a world that looks like an array and is painted where it is read.
-
-    It takes NumPy's basic indices, counted from the window's corner, and goes where
-    arrays are read lazily: ``numpy.asarray(view)``, ``dask.array.from_array(view)``.
-
-    Attributes:
-      world: the world.
-      window: the part that is seen.
-      shape: (height, width, 3).
-      dtype: uint8.
-    """
-
-    ndim = 3
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, world: World, window: Window):
-        self.world, self.window = world, window
-        self.shape = (window.height, window.width, 3)
-
-    def __repr__(self) -> str:
-        return (
-            f"View(shape={self.shape}, top={self.window.top}, left={self.window.left})"
-        )
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> int:
-        """Numbers in all."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the array that it stands for."""
-        return self.size
-
-    @property
-    def chunks(self) -> tuple[tuple[int, ...], ...]:
-        """Sizes along each axis of the parts that are whole tiles; as Dask's."""
-        tile = self.world.plan(self.window).tile_pixels
-        axes = ((self.window.top, self.shape[0]), (self.window.left, self.shape[1]))
-        return (*(_chunks(start, size, tile) for start, size in axes), (3,))
-
-    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."]:
-        """NumPy's basic indexing; see ``World.__getitem__`` for what is painted."""
-        parts = indexing.expand(key, self.ndim)
-        names = ("rows", "columns", "channels")
-        rows, cols, _ = map(indexing.select, names, parts, self.shape)
-        picture = self.world._select(
-            _moved(rows, self.window.top), _moved(cols, self.window.left)
-        )
-        return picture[..., parts[2]]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The whole window.
-
-        Raises:
-          ValueError: it must not be copied, but it has to be painted.
-        """
-        if copy is False:
-            raise ValueError("a view is painted when it is read; leave copy=False out")
-        return np.asarray(self[:], dtype=dtype)
-
-
-def _moved(selection: indexing.Selection, by: int) -> indexing.Selection:
-    taken = selection.positions
-    moved = range(taken.start + by, taken.stop + by, taken.step)
-    return dataclasses.replace(selection, positions=moved)
-
-
-def _chunks(start: int, size: int, tile: int) -> tuple[int, ...]:
-    """Sizes of the parts of a run that multiples of ``tile`` cut it into."""
-    first = min(size, tile - start % tile)
-    whole, rest = divmod(size - first, tile)
-    return (first, *(tile,) * whole, *(rest,) * bool(rest))
 
 
 def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:

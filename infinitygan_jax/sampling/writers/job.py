@@ -235,19 +235,6 @@ def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
             )
 
 
-def name_part(part: pathlib.Path, path: pathlib.Path, overwrite: bool) -> None:
-    """Gives a file that is whole its name.
-
-    Raises:
-      ValueError: there is a file of that name by now, and it must stay.
-    """
-    try:
-        check_free([path], overwrite)
-    except ValueError as error:
-        raise ValueError(f"{error}; what was painted is in {part}") from error
-    os.replace(part, path)
-
-
 def write_new(
     path: pathlib.Path,
     *parts: bytes,

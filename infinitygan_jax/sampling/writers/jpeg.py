@@ -1,18 +1,14 @@
 """JPEG from strips: Pillow compresses them, and restart markers join them."""
 
-import concurrent.futures
-import contextlib
 import io
 import json
 import os
-import secrets
 from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
-from infinitygan_jax.sampling.writers.base import Writer
-from infinitygan_jax.sampling.writers.job import name_part
+from infinitygan_jax.sampling.writers.single import SingleFileWriter
 
 ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
 _QUALITY = 95
@@ -22,10 +18,10 @@ _END = b"\xff\xd9"
 _LAST_RESTART = b"\xff\xd7"
 
 
-class JpegWriter(Writer):
+class JpegWriter(SingleFileWriter):
     """Writes one RGB picture as a baseline JPEG, without subsampling of colours.
 
-    Pieces of 512 rows are compressed on their own, in threads, with a restart marker
+    Pieces of 512 rows are compressed on their own, with a restart marker
     after every row of blocks (8 px), after which decoders start anew. Markers are
     numbered 0 to 7 and around; a piece has 64 rows of blocks, so its markers are those
     that its rows would have in one picture, and pieces are joined by a marker 7. The
@@ -55,19 +51,10 @@ class JpegWriter(Writer):
           ValueError: a size that JPEG cannot hold.
           OSError: the part file cannot be written.
         """
-        if not (1 <= height <= self.max_side and 1 <= width <= self.max_side):
-            raise ValueError(
-                f"size ({width}x{height}) must be 1 to {self.max_side} a side for JPEG"
-            )
         super().__init__(path, height, width, metadata, overwrite)
         self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
-        name = f"{self.path.name}.{secrets.token_hex(4)}.part"
-        self.part = self.path.with_name(name)
-        self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "jpeg")
         self._waiting: list[np.ndarray] = []
-        self._pending: concurrent.futures.Future | None = None
-        self._begun = self._is_whole = False
+        self._begun = False
 
     @staticmethod
     def max_bytes(height: int, width: int) -> int:
@@ -92,34 +79,8 @@ class JpegWriter(Writer):
             self._send(np.concatenate(self._waiting))
             self._waiting = []
 
-    def _send(self, rows: np.ndarray) -> None:
-        if self._pending is not None:
-            self._pending.result()  # its error, if it had one
-        self._pending = self._thread.submit(self._append, rows)
-
-    def close(self) -> None:
-        """Waits for the thread, finishes the file and renames it; see `Writer`."""
-        self._is_closed = True
-        try:
-            self._check_whole()
-            if self._pending is not None:
-                self._pending.result()
-            self._file.write(_END)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._is_whole = True  # and stays, where another has its name by now
-            name_part(self.part, self.path, self._overwrite)
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        """Stops the thread and removes the part file, if it is still there."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        with contextlib.suppress(OSError):  # what it still held does not matter now
-            self._file.close()
-        if not self._is_whole:
-            self.part.unlink(missing_ok=True)
+    def _end(self) -> None:
+        self._file.write(_END)
 
     def _append(self, rows: np.ndarray) -> None:
         head, scan = _split(_compress(rows, self._comment))

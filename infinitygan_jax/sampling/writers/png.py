@@ -1,19 +1,14 @@
 """PNG, 8 bits a channel, filtered, compressed and written while strips arrive."""
 
-import concurrent.futures
-import contextlib
 import os
-import secrets
 import struct
-import threading
 import zlib
 from collections.abc import Mapping
 
 import numpy as np
 from isal import isal_zlib
 
-from infinitygan_jax.sampling.writers.base import Writer
-from infinitygan_jax.sampling.writers.job import name_part
+from infinitygan_jax.sampling.writers.single import SingleFileWriter
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once
@@ -22,13 +17,8 @@ _LEVEL = 3  # the highest of ISA-L: as small as zlib's 3, in a sixth of the time
 _SUB, _UP = 1, 2  # filter types of the PNG specification
 
 
-class PngWriter(Writer):
-    """Writes one RGB picture from strips; a thread of its own does the work.
-
-    Strips are filtered (the better of "sub" and "up" for each row), deflated and
-    appended to ``NAME.part`` in the same folder, which `close` renames. One strip is
-    held at a time, so memory does not grow with the picture's height.
-    """
+class PngWriter(SingleFileWriter):
+    """Writes one RGB picture: rows filtered by "sub" or "up", whichever is better."""
 
     max_side = 2**31 - 1
 
@@ -53,21 +43,11 @@ class PngWriter(Writer):
           ValueError: a size or keyword that PNG cannot hold.
           OSError: the part file cannot be written.
         """
-        if not (1 <= height <= self.max_side and 1 <= width <= self.max_side):
-            raise ValueError(
-                f"size ({width}x{height}) must be 1 to {self.max_side} a side for PNG"
-            )
-        start = _start(height, width, metadata or {})
+        texts = [_text(*item) for item in (metadata or {}).items()]
         super().__init__(path, height, width, metadata, overwrite)
-        # A name of its own: two programs may paint the same file.
-        name = f"{self.path.name}.{secrets.token_hex(4)}.part"
-        self.part = self.path.with_name(name)
         self._above = np.zeros((width, 3), np.uint8)
         self._deflate = isal_zlib.compressobj(_LEVEL)
-        self._aborted = threading.Event()
-        self._is_whole = False
-        self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "png")
+        start = SIGNATURE + _header(height, width) + b"".join(texts)
         self._pending = self._thread.submit(self._file.write, start)
 
     @staticmethod
@@ -80,34 +60,13 @@ class PngWriter(Writer):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows; see `Writer`."""
-        self._pending.result()  # its error, if it had one
+        self._wait()
         self._take(strip)
-        self._pending = self._thread.submit(self._append, strip)
+        self._send(strip)
 
-    def close(self) -> None:
-        """Waits for the thread, finishes the file and renames it; see `Writer`."""
-        self._is_closed = True
-        try:
-            self._check_whole()
-            self._pending.result()
-            end = _chunk(b"IDAT", self._deflate.flush()) + _chunk(b"IEND", b"")
-            self._file.write(end)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._is_whole = True  # and stays, where another has its name by now
-            name_part(self.part, self.path, self._overwrite)
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        """Stops the thread and removes the part file, if it is still there."""
-        self._aborted.set()
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        with contextlib.suppress(OSError):  # what it still held does not matter now
-            self._file.close()
-        if not self._is_whole:
-            self.part.unlink(missing_ok=True)
+    def _end(self) -> None:
+        end = _chunk(b"IDAT", self._deflate.flush()) + _chunk(b"IEND", b"")
+        self._file.write(end)
 
     def _append(self, strip: np.ndarray) -> None:
         step = max(1, _BLOCK_BYTES // (3 * self._size[1]))
@@ -128,7 +87,8 @@ def encode(pixels: np.ndarray) -> bytes:
     height, width = pixels.shape[:2]
     lines = filtered(pixels, np.zeros((width, 3), np.uint8))
     data = isal_zlib.compress(lines, _LEVEL)
-    return _start(height, width, {}) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    chunks = _header(height, width) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    return SIGNATURE + chunks
 
 
 def filtered(block: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -159,11 +119,9 @@ def _cost(differences: np.ndarray) -> np.ndarray:
     return sizes.sum(axis=(1, 2), dtype=np.int64)
 
 
-def _start(height: int, width: int, texts: Mapping[str, str]) -> bytes:
-    """All that comes before the pixels."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [_chunk(b"IHDR", header), *(_text(*item) for item in texts.items())]
-    return SIGNATURE + b"".join(chunks)
+def _header(height: int, width: int) -> bytes:
+    fields = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return _chunk(b"IHDR", fields)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
