@@ -2,16 +2,25 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax.sampling import indexing
-from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.plan import Plan, Window
 
-if TYPE_CHECKING:
-    from infinitygan_jax.sampling.world import World
+
+class Paintable(Protocol):
+    """What a view needs of a world."""
+
+    def plan(self, window: Window) -> Plan:
+        """How a window is painted."""
+
+    def select(
+        self, rows: indexing.Selection, cols: indexing.Selection
+    ) -> UInt8[np.ndarray, "..."]:
+        """Paints the selected rows and columns."""
 
 
 class View:
@@ -30,7 +39,7 @@ class View:
     ndim = 3
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, world: "World", window: Window):
+    def __init__(self, world: Paintable, window: Window):
         self.world, self.window = world, window
         self.shape = (window.height, window.width, 3)
 
