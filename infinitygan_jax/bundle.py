@@ -19,6 +19,7 @@ import safetensors
 import safetensors.numpy
 
 from infinitygan_jax import config as config_lib
+from infinitygan_jax import files
 from infinitygan_jax.messages import one_line
 
 FORMAT = "infinitygan_jax bundle 1"
@@ -120,15 +121,7 @@ def save(path: str | os.PathLike, bundle: Bundle) -> int:
         "digest": _digest(arrays, *texts),
     }
     data = safetensors.numpy.save(arrays, metadata=metadata)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    files.write_whole(path, data)
     return len(data)
 
 

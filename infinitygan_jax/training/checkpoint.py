@@ -24,6 +24,7 @@ from orbax.checkpoint import v1 as ocp
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
+from infinitygan_jax import files
 from infinitygan_jax.messages import one_line
 
 NUM_KEPT = 2
@@ -100,11 +101,9 @@ def check_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
 
 
 def write_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
-    """Writes the settings into a workdir; aside first, then renamed."""
-    path = config_path(workdir)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(config_lib.to_dict(config), indent=2) + "\n")
-    os.replace(part, path)
+    """Writes the settings into a workdir."""
+    text = json.dumps(config_lib.to_dict(config), indent=2) + "\n"
+    files.write_whole(config_path(workdir), text.encode())
 
 
 def state_bytes(make_state: Callable[[], Any]) -> int:
@@ -341,9 +340,8 @@ def _digests_of_files(folder: pathlib.Path) -> dict[str, str]:
 
 def _write_file_digests(folder: pathlib.Path) -> None:
     lines = [f"{digest}  {name}" for name, digest in _digests_of_files(folder).items()]
-    part = folder / (FILE_DIGESTS + ".part")
-    part.write_text("\n".join(lines) + "\n")
-    os.replace(part, folder / FILE_DIGESTS)
+    text = "\n".join(lines) + "\n"
+    files.write_whole(folder / FILE_DIGESTS, text.encode())
 
 
 def _check_newest(path: pathlib.Path) -> None:

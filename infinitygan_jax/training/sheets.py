@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import io
 import os
 import pathlib
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 from PIL import Image
 
-from infinitygan_jax import coords, devices, geometry
+from infinitygan_jax import coords, devices, files, geometry
 from infinitygan_jax.config import Config, ModelConfig
 from infinitygan_jax.models.generator import make_generator, slot_styles, to_uint8
 from infinitygan_jax.training import draws
@@ -173,10 +174,10 @@ def join(rows: list[list[UInt8[np.ndarray, "h w 3"]]]) -> UInt8[np.ndarray, "y x
 def write_sheets(
     folder: str | os.PathLike, sheets: Mapping[str, UInt8[np.ndarray, "h w 3"]]
 ) -> None:
-    """Writes sheets as PNG into a folder, which is made; each aside, then renamed."""
+    """Writes sheets as PNG into a folder, which is made."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheet in sheets.items():
-        part = folder / f"{name}.png.part"
-        Image.fromarray(sheet).save(part, format="PNG")
-        os.replace(part, folder / f"{name}.png")
+        file = io.BytesIO()
+        Image.fromarray(sheet).save(file, format="PNG")
+        files.write_whole(folder / f"{name}.png", file.getvalue())

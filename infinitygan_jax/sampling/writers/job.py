@@ -9,12 +9,11 @@ import json
 import os
 import pathlib
 import re
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
-from infinitygan_jax import machine
+from infinitygan_jax import files, machine
 
 SUFFIX = ".job"
 PICTURE = "picture"
@@ -105,7 +104,7 @@ class Job:
                 "its name; run the command with --finish"
             )
         if not file.exists():
-            write_new(file, text)
+            files.write_whole(file, text, replace=False)
             if not self._is_shard:
                 return False
         changed = _changes(file, arguments)
@@ -120,14 +119,14 @@ class Job:
                 f"{remedy}"
             )
         _remove_contents(self.folder)
-        write_new(file, text)
+        files.write_whole(file, text, replace=False)
         return False
 
     def write(self, path: pathlib.Path, data: bytes) -> None:
         """Writes a file of the picture that is whole when it has its name."""
         aside = self.folder / _ASIDE
         aside.mkdir(exist_ok=True)
-        write_new(path, data, replace=True, aside=aside)
+        files.write_whole(path, data, aside=aside)
 
     def part(self, output: pathlib.Path) -> pathlib.Path:
         """Where a file or folder of the picture is while it is put together."""
@@ -233,49 +232,6 @@ def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
                 f"output {kind} ({path}) is there already; add --overwrite to replace "
                 "it, or choose another with --out"
             )
-
-
-def write_new(
-    path: pathlib.Path,
-    *parts: bytes,
-    replace: bool = False,
-    aside: pathlib.Path | None = None,
-) -> None:
-    """Writes a file that is whole, on the disk, when it has its name.
-
-    Args:
-      path: of the file.
-      *parts: what it holds.
-      replace: whether it takes the place of another; otherwise the first one stays,
-        whichever process wrote it.
-      aside: folder in which it is written, on the same disk; by default that of the
-        file, where a kill leaves a part.
-    """
-    folder = path.parent if aside is None else aside
-    part = folder / f"{path.name}.{secrets.token_hex(4)}.part"
-    try:
-        with part.open("xb") as file:
-            for each in parts:
-                file.write(each)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            os.replace(part, path)
-        else:
-            with contextlib.suppress(FileExistsError):
-                _link(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _link(part: pathlib.Path, path: pathlib.Path) -> None:
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if not path.exists():
-            os.replace(part, path)
 
 
 def _check_ours(folder: pathlib.Path) -> None:

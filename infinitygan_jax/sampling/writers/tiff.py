@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from isal import isal_zlib
 
-from infinitygan_jax.sampling.writers import job
+from infinitygan_jax import files
 from infinitygan_jax.sampling.writers.pyramid import (
     BLOCK,
     TILE,
@@ -53,7 +53,7 @@ class TiffWriter(PyramidWriter):
         for tile in tiles:
             head += [len(tile), zlib.crc32(tile)]
         head = np.array(head, "<u8").tobytes()
-        job.write_new(self._file(level, row, col), head, *tiles)
+        files.write_whole(self._file(level, row, col), head, *tiles)
 
     def _has(self, level: int, row: int, col: int) -> bool:
         return self._file(level, row, col).exists()
