@@ -19,7 +19,7 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
-from infinitygan_jax.sampling.writers import pyramid
+from infinitygan_jax.sampling.writers import job, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -176,6 +176,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     writer_type = writers.writer_of(out)
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(describe(plan, world, bundle, out, shard)))
+        if args.finish:
+            print("finish      nothing is painted")
     if maybe_done and writer_type.texts_of(out) == texts:
         writers.tidy(out)
         print(f"{out} is finished already")
@@ -206,6 +208,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         pixels = _paint(world, writer, window, stop_if_asked)
     seconds = time.perf_counter() - start
     name = f"{out}, shard {args.shard}" if shard else out
+    if shard and not pixels:
+        print(f"{name} is painted already")
+        return
     rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
     print(f"{name}: {seconds:.1f} s{rate}")
 
@@ -316,8 +321,17 @@ def describe(
         "than in one shot",
         f"output      {out}, at most "
         f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
-        *([f"shard       {shard[0]} of {shard[1]}: that part of it"] if shard else []),
+        *([_describe_shard(window, shard)] if shard else []),
     ]
+
+
+def _describe_shard(window: Window, shard: tuple[int, int]) -> str:
+    grid = pyramid.grid((window.height, window.width))
+    first, stop = pyramid.shard_range(grid, shard)
+    return (
+        f"shard       {shard[0]} of {shard[1]}: {stop - first} of the "
+        f"{grid[0] * grid[1]} files of {pyramid.TILE} px, and its share of the above"
+    )
 
 
 def _paint(
@@ -327,8 +341,15 @@ def _paint(
     stop_if_asked: Callable[[], None],
 ) -> int:
     """Paints what a writer does not have yet, and says how many pixels that was."""
-    with writer:
-        return _paint_parts(world, writer, window, stop_if_asked)
+    try:
+        with writer:
+            return _paint_parts(world, writer, window, stop_if_asked)
+    except (KeyboardInterrupt, SystemExit):
+        if writer.resumable:
+            kept = job.is_open(writer.path)
+            text = "what is finished is kept, and the same command goes on"
+            print(text if kept else "nothing was finished yet", file=sys.stderr)
+        raise
 
 
 def _paint_parts(
@@ -346,13 +367,13 @@ def _paint_parts(
     pieces = [piece for part in missing for row in world.pieces(part) for piece in row]
     pixels = sum(part.height * part.width for part in missing)
     copies = 0  # smaller ones, which are only looked for where all else is done
+    total = sum(world.plan(piece).num_tiles for piece in pieces)
     if not missing and isinstance(writer, pyramid.PyramidWriter):
-        copies = writer.num_copies
+        copies = 0 if writer.is_shard else writer.num_copies
     elif pixels < writer.num_pixels:
-        share = pixels / writer.num_pixels
-        print(f"going on: {100 * share:.0f}% is left to paint", file=sys.stderr)
+        print(f"going on: {total} tiles are left to paint", file=sys.stderr)
     with tqdm.tqdm(
-        total=copies or sum(world.plan(piece).num_tiles for piece in pieces),
+        total=copies or total,
         unit="tile",
         # A log file needs no line every tenth of a second.
         mininterval=0.2 if sys.stderr.isatty() else 10,

@@ -311,8 +311,9 @@ def test_a_killed_job_goes_on_and_is_the_same(folder, model, name, second_row):
     process = _start(model, *options)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    share = re.search(r"^going on: (\d+)% is left to paint$", err, re.MULTILINE)
-    assert 10 <= int(share[1]) <= 70  # one to three of four rows
+    left = re.search(r"^going on: (\d+) tiles are left to paint$", err, re.MULTILINE)
+    # One or two of four rows of files; 54 rows of 19 tiles in all.
+    assert 19 * 5 <= int(left[1]) <= 19 * 40
     found = pictures.read(pathlib.Path(name))[0]
     np.testing.assert_array_equal(found, _world()[-850:850, 0:600])
     assert not pathlib.Path(f"{name}.job").exists()
@@ -351,7 +352,7 @@ def test_shards_that_are_not_there_are_named(folder, model, capsys):
     _refused(capsys, [*options, "--finish"], "run the shards first")
     sample.main([*options, "--shard", "2/3"])
     capsys.readouterr()
-    words = ("0 has 0 of 2 tiles", "1 has 0 of 2 tiles", "--shard")
+    words = ("0 has 0 of 2 files", "1 has 0 of 2 files", "--shard")
     _refused(capsys, [*options, "--finish"], *words)
     others = [*options, "--shard", "1/4"]
     _refused(capsys, others, "Shards: 3 -> 4")

@@ -183,10 +183,9 @@ def test_folders_that_are_not_ours_are_never_deleted(tmp_path, ending):
     folder = writers.writer_of(path).folder_output(path)
     folder.mkdir()
     (folder / "dear.txt").write_text("dear")
-    with pytest.raises(ValueError, match="must be of a picture of infinitygan_jax"):
-        writers.check_output(path, 9, 9, overwrite=True)
-    with pytest.raises(ValueError, match="is there already"):
-        writers.check_output(path, 9, 9)
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="is there already, and is not of a pict"):
+            writers.check_output(path, 9, 9, overwrite=overwrite)
     assert (folder / "dear.txt").read_text() == "dear"
 
 
@@ -454,7 +453,7 @@ def test_a_shard_goes_on_and_can_be_asked_for_again(shardable):
     left = sum(part.height * part.width for part in writer.parts)
     assert 0 < left < writer.num_pixels
     assert write(shardable, picture, shard=(1, 2)).parts == []
-    with pytest.raises(ValueError, match=r"1 are not \(0 has 0 of \d+ tiles\)"):
+    with pytest.raises(ValueError, match=r"1 of 2 are not \(0 has 0 of \d+ files\)"):
         write(shardable, picture, finish=True)
     write(shardable, picture, shard=(0, 2))
     write(shardable, picture, finish=True)
@@ -489,7 +488,7 @@ def test_shards_of_another_number_or_picture_are_refused(shardable):
         with pytest.raises(ValueError, match=r"\(Height: 1600 -> 1601\)"):
             other = picture_of(1601, 1100)
             write(shardable, other, shard=(0, 2), overwrite=overwrite)
-    with pytest.raises(ValueError, match=r"\(Shards: 2 -> 1\)"):
+    with pytest.raises(ValueError, match=r"\(Shards: 2 -> none\)"):
         write(shardable, picture)
     write(shardable, picture, shard=(0, 2))
     write(shardable, picture, finish=True)
@@ -500,6 +499,13 @@ def test_there_must_be_something_to_finish(shardable):
     with pytest.raises(ValueError, match="run the shards first"):
         write(shardable, picture_of(9, 9), finish=True)
     assert not list(shardable.parent.iterdir())
+    picture = picture_of(1600, 30)
+    with pytest.raises(KeyboardInterrupt):
+        write(shardable, picture, stop=1100 * 30)
+    with pytest.raises(ValueError, match="again without --finish"):
+        write(shardable, picture, finish=True)
+    write(shardable, picture, shard=None)
+    same(shardable, picture)
 
 
 @pytest.mark.parametrize(

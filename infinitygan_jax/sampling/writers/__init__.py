@@ -159,13 +159,12 @@ def _check_in_the_way(
                 "with --out"
             )
     # Nobody's folder or page is deleted because of its name.
-    for output in writer.outputs(path):
-        besides = output == folder or output != path
-        if overwrite and besides and output.exists() and not writer.texts_of(path):
-            if job.is_publishing(path):
-                continue
+    besides = [p for p in writer.outputs(path) if p == folder or p != path]
+    ours = writer.texts_of(path) or job.is_publishing(path)
+    for output in besides:
+        if output.exists() and not ours:
             raise ValueError(
-                f"output ({output}) must be of a picture of infinitygan_jax to be "
-                "replaced, and it is not; delete it, or choose another with --out"
+                f"output ({output}) is there already, and is not of a picture of "
+                "infinitygan_jax; move it away, or choose another with --out"
             )
     job.check_free(writer.outputs(path), overwrite)

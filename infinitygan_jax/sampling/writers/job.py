@@ -39,7 +39,8 @@ class Job:
       outputs: what the picture is made of; what opens it is last.
       arguments: what determines its pixels and form; an unfinished job must have the
         same.
-      overwrite: throw an unfinished job of other arguments away.
+      overwrite: throw an unfinished job of other arguments away; None where it must
+        stay whatever is asked for.
       shard: which of several processes this is; None where it is the only one.
 
     Attributes:
@@ -57,7 +58,7 @@ class Job:
         path: str | os.PathLike,
         outputs: Sequence[pathlib.Path],
         arguments: Mapping[str, str],
-        overwrite: bool = False,
+        overwrite: bool | None = False,
         shard: int | None = None,
     ):
         self._outputs, self.folder = list(outputs), folder_of(path)
@@ -68,6 +69,8 @@ class Job:
             self._hold("lock", shared=self._is_shard)
             if self._is_shard:
                 self._hold(f"lock_{shard}")
+            if self._is_shard:  # must not throw away what the others paint
+                overwrite = None
             self._was_there = self._check(dict(arguments), overwrite)
         except BaseException:
             self._let_go()
@@ -87,7 +90,7 @@ class Job:
         """Whether all is done and only names are left to give."""
         return is_publishing(self._outputs[-1])
 
-    def _check(self, arguments: dict[str, str], overwrite: bool) -> bool:
+    def _check(self, arguments: dict[str, str], overwrite: bool | None) -> bool:
         """Begins the job, or says that it was there."""
         file = self.folder / _ARGUMENTS
         text = json.dumps(arguments, indent=2).encode()
@@ -110,9 +113,8 @@ class Job:
         changed = _changes(file, arguments)
         if not changed:
             return True
-        if not overwrite or self._is_shard:
-            # A shard must not throw away what the others paint.
-            remedy = "" if self._is_shard else ", or add --overwrite"
+        if not overwrite:
+            remedy = "" if overwrite is None else ", or add --overwrite"
             raise ValueError(
                 f"the unfinished job {self.folder} has other arguments "
                 f"({'; '.join(changed)}); give the former ones, or delete that folder"

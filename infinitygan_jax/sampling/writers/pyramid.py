@@ -34,6 +34,7 @@ class PyramidWriter(Writer):
       on_copies: called with the number of tiles of smaller copies that are there, while
         `close` looks for those that are not.
       num_copies: tiles of smaller copies in all.
+      is_shard: whether others paint the rest, and `close` looks for no copies.
     """
 
     on_copies: Callable[[int], object] = staticmethod(lambda number: None)
@@ -80,19 +81,19 @@ class PyramidWriter(Writer):
         self._sizes = level_sizes(height, width, self.smallest)
         self._last = len(self._sizes) - 1
         self.num_copies = sum(math.prod(grid(size)) for size in self._sizes[1:])
-        num_shards = shard[1] if shard else 1
-        if finish:
-            num_shards = _begun_shards(self.path)
-        arguments = self._texts | {
+        num_shards = _begun_shards(self.path) if finish else shard[1] if shard else 1
+        # What the command says, the rest says too.
+        arguments = {k: v for k, v in self._texts.items() if k != "Command"} | {
             "Width": str(width),
             "Height": str(height),
             "Format": self.form,
-            "Shards": str(num_shards),
+            "Shards": str(num_shards) if shard or finish else "none",
         }
         index = shard[0] if shard else None
+        throw_away = None if finish else overwrite
         outputs = self.outputs(self.path)
-        self._job = Job(self.path, outputs, arguments, overwrite and not finish, index)
-        self._is_shard, self._is_open = index is not None, False
+        self._job = Job(self.path, outputs, arguments, throw_away, index)
+        self._is_open, self.is_shard = False, index is not None
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiles")
         self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
         self._pending: concurrent.futures.Future | None = None
@@ -249,7 +250,7 @@ class PyramidWriter(Writer):
         try:
             self._check_whole()
             self._wait()
-            if not self._is_shard:
+            if not self.is_shard:
                 if not self._job.publishing:
                     for level in range(1, len(self._sizes)):
                         self._complete(level)
@@ -362,13 +363,13 @@ class PyramidWriter(Writer):
             tiles = range(*shard_range((rows, cols), (index, number)))
             there = sum(self._has(0, *divmod(tile, cols)) for tile in tiles)
             if there < len(tiles):
-                missing.append(f"{index} has {there} of {len(tiles)} tiles")
+                missing.append(f"{index} has {there} of {len(tiles)} files")
         if missing:
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
             raise ValueError(
-                f"all {number} shards must be painted before --finish, and "
-                f"{len(missing)} are not ({'; '.join(missing[:8])}{more}); run those "
-                "again with --shard"
+                f"every shard must be painted before --finish, and {len(missing)} of "
+                f"{number} are not ({'; '.join(missing[:8])}{more}); run those again "
+                "with --shard"
             )
 
 
@@ -378,13 +379,18 @@ def _begun_shards(path: pathlib.Path) -> int:
     Raises:
       ValueError: there is no such job.
     """
-    try:
-        return int(arguments_of(path)["Shards"])
-    except (KeyError, ValueError) as error:
+    number = arguments_of(path).get("Shards", "")
+    if number == "none":
+        raise ValueError(
+            f"--finish puts together what was painted with --shard, and the job of "
+            f"{path} was begun without; give the command again without --finish"
+        )
+    if not number.isdecimal():
         raise ValueError(
             f"--finish puts together what was painted with --shard, and {path} has no "
             "unfinished job; run the shards first"
-        ) from error
+        )
+    return int(number)
 
 
 def level_sizes(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
