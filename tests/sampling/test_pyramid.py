@@ -86,6 +86,30 @@ def test_parts_are_narrow_where_that_is_asked_for(path):
     same(path, picture)
 
 
+def test_narrow_parts_complete_copies_without_reading_tiles_back(path, monkeypatch):
+    picture = picture_of(3000, 9000)  # 6 x 3 blocks
+
+    def fail(*arguments):
+        raise AssertionError("all that a copy shows is at hand")
+
+    writer_type = writers.writer_of(path)
+    held = []
+    keep = writer_type._keep
+
+    def watched(self, *arguments):
+        keep(self, *arguments)
+        halves = (each for _, level in self._halves.values() for each in level.values())
+        held.append(sum(half.nbytes for half in halves))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_type, "_read", fail)
+        patch.setattr(writer_type, "_keep", watched)
+        write(path, picture, part_width=BLOCK * TILE)
+    # Three halves of a block wait at most at a level, and there are two such levels.
+    assert 0 < max(held) <= 6 * 3 * TILE * BLOCK * TILE // 4
+    same(path, picture)
+
+
 def test_an_interrupt_before_the_first_tile_leaves_nothing(path):
     with pytest.raises(KeyboardInterrupt):
         write(path, picture_of(900, 30), stop=1)

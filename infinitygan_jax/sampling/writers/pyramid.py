@@ -190,11 +190,19 @@ class PyramidWriter(Writer):
         while first < stop:
             end = min(stop, (first // BLOCK + 1) * BLOCK)
             part = pixels[:, (first - col) * TILE : (end - col) * TILE]
-            self._keep_part(level, row, first, part)
+            work: tuple[int, int, int, np.ndarray] | None = level, row, first, part
+            while work is not None:  # not recursion, which would hold every level
+                work = self._keep_part(*work)
             first = end
 
-    def _keep_part(self, level: int, row: int, col: int, pixels: np.ndarray) -> None:
-        """Keeps one block, or what a shard has of it."""
+    def _keep_part(
+        self, level: int, row: int, col: int, pixels: np.ndarray
+    ) -> tuple[int, int, int, np.ndarray] | None:
+        """Keeps one block, or what a shard has of it.
+
+        Returns:
+          The block of the level above that it completes, if it does.
+        """
         tiles = [
             self._pool.submit(
                 self._tile, level, row, col + x // TILE, pixels[:, x : x + TILE]
@@ -205,9 +213,10 @@ class PyramidWriter(Writer):
         if level < self._last and self._is_of_use(level, row, col, pixels.shape[1]):
             half = self._pool.submit(halved, pixels)
         self._keep_block(level, row, col, [tile.result() for tile in tiles])
-        if half is not None:
-            self._halves[level][1][row, col // BLOCK] = half.result()
-            self._keep_above(level, row // 2, col // BLOCK // 2)
+        if half is None:
+            return None
+        self._halves[level][1][row, col // BLOCK] = half.result()
+        return self._above(level, row // 2, col // BLOCK // 2)
 
     def _is_of_use(self, level: int, row: int, col: int, width: int) -> bool:
         """Whether what comes will complete a block above with the half of this one.
@@ -216,7 +225,7 @@ class PyramidWriter(Writer):
         shows; `_complete` makes good for that, and no memory is held.
         """
         pair, halves = self._halves.get(level, (None, {}))
-        if pair != row // 2:  # rows come in order: nothing more comes to the former
+        if pair != row // 2:  # nothing more comes to the former, or not all of it
             halves = {}
             self._halves[level] = row // 2, halves
         whole = min(BLOCK * TILE, self._sizes[level][1] - col * TILE)
@@ -224,8 +233,10 @@ class PyramidWriter(Writer):
             return False
         return row % 2 == 0 or (row - 1, col // BLOCK) in halves
 
-    def _keep_above(self, level: int, row: int, block: int) -> None:
-        """Keeps a block of the level above, where all of what it shows is at hand."""
+    def _above(
+        self, level: int, row: int, block: int
+    ) -> tuple[int, int, int, np.ndarray] | None:
+        """A block of the level above, where all of what it shows is at hand."""
         rows, cols = grid(self._sizes[level])
         blocks = -(-cols // BLOCK)
         halves = self._halves[level][1]
@@ -234,10 +245,11 @@ class PyramidWriter(Writer):
             for r in (2 * row, 2 * row + 1)
             if r < rows
         ]
-        if all(key in halves for line in square for key in line):
-            parts = [[halves.pop(key) for key in line] for line in square]
-            pixels = np.concatenate([np.concatenate(line, axis=1) for line in parts])
-            self._keep_part(level + 1, row, block * BLOCK, pixels)
+        if not all(key in halves for line in square for key in line):
+            return None
+        parts = [[halves.pop(key) for key in line] for line in square]
+        pixels = np.concatenate([np.concatenate(line, axis=1) for line in parts])
+        return level + 1, row, block * BLOCK, pixels
 
     # The end.
 
@@ -333,6 +345,8 @@ class PyramidWriter(Writer):
                         Window(y, x, min(tall or bottom, bottom - y), end - x)
                     )
                     x = end
+        if self._part_width is not None:
+            windows.sort(key=_nested)
         return windows
 
     def _check_disk(self) -> None:
@@ -399,6 +413,20 @@ def level_sizes(height: int, width: int, smallest: int) -> list[tuple[int, int]]
     while max(sizes[-1]) > smallest:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     return sizes
+
+
+def _nested(window: Window) -> tuple[int, int, int]:
+    """Key of an order of blocks in which smaller copies are complete soon.
+
+    Two by two blocks, two by two of those, and so for three levels; whole rows of
+    blocks would keep halves of the picture's full width waiting.
+    """
+    row, block = window.top // TILE, window.left // (BLOCK * TILE)
+    code = sum(
+        (row >> bit & 1) << 2 * bit + 1 | (block >> bit & 1) << 2 * bit
+        for bit in range(3)
+    )
+    return row // 8, block // 8, code
 
 
 def _pixels(windows: Iterable[Window]) -> int:
