@@ -93,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="zoom out by stopping the generator early: a quarter of the cost a level, "
-        "similar and not equal",
+        help="zoom out by stopping the generator early: at less cost, and another "
+        "picture of the same place",
     )
     parser.add_argument(
         "--out",

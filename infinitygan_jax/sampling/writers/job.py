@@ -134,6 +134,18 @@ class Job:
         """Where a file or folder of the picture is while it is put together."""
         return self.folder / PICTURE / output.name
 
+    def check_there(self) -> None:
+        """Checks that nobody removed the folder while it was worked on.
+
+        Raises:
+          ValueError: somebody did.
+        """
+        if not (self.folder / _ARGUMENTS).exists():
+            raise ValueError(
+                f"the job {self.folder} must stay while a picture is painted, and it "
+                "was removed; give the same command again"
+            )
+
     def publish(self, overwrite: bool) -> None:
         """Gives what the picture is made of its names; what opens it comes last.
 
@@ -144,6 +156,7 @@ class Job:
             stays too.
         """
         if not self.publishing:
+            self.check_there()
             check_free(self._outputs, overwrite)
             os.rename(self.folder / PICTURE, self.folder / _WHOLE)
         former = self.folder / _FORMER
@@ -199,7 +212,7 @@ def is_open(path: pathlib.Path) -> bool:
 def tidy(path: pathlib.Path) -> None:
     """Removes the job of a picture that has all its names, as a kill may leave it."""
     folder = folder_of(path)
-    if not folder.is_dir() or not _is_of_no_use(folder, path):
+    if not (folder / _WHOLE).exists() or not _is_of_no_use(folder, path):
         return
     with contextlib.suppress(ValueError, OSError):  # in use, or not ours to write
         _check_ours(folder)

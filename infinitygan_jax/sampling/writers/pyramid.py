@@ -262,7 +262,9 @@ class PyramidWriter(Writer):
         try:
             self._check_whole()
             self._wait()
-            if not self.is_shard:
+            if self.is_shard:
+                self._job.check_there()
+            else:
                 if not self._job.publishing:
                     for level in range(1, len(self._sizes)):
                         self._complete(level)
