@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.finish:
             print("finish      nothing is painted")
     if maybe_done and writer_type.texts_of(out) == texts:
-        writers.tidy(out)
+        job.tidy(out)
         print(f"{out} is finished already")
         return
     if args.dry_run or maybe_done:

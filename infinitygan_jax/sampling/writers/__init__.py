@@ -51,9 +51,6 @@ def is_finished(path: str | os.PathLike) -> bool:
     return all(p.exists() for p in outputs) and not job.is_open(path)
 
 
-tidy = job.tidy
-
-
 def check_output(
     path: str | os.PathLike,
     height: int,

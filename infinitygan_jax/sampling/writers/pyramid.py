@@ -132,7 +132,7 @@ class PyramidWriter(Writer):
 
     @abc.abstractmethod
     def _tile(self, level: int, row: int, col: int, pixels: np.ndarray) -> Any:
-        """Keeps a tile, or encodes it for `_keep_row`; called in several threads."""
+        """Keeps a tile, or encodes it for `_keep_block`; called in several threads."""
 
     def _keep_block(self, level: int, row: int, col: int, tiles: list[Any]) -> None:
         """Keeps what `_tile` gave for up to ``BLOCK`` tiles of a row, from a column on.
@@ -176,21 +176,21 @@ class PyramidWriter(Writer):
     def _send(self, row: int, col: int, pixels: np.ndarray) -> None:
         """Keeps one row of tiles while the next is painted."""
         self._wait()
-        self._pending = self._keeper.submit(self._keep, 0, row, col, pixels)
+        self._pending = self._keeper.submit(self._keep, row, col, pixels)
 
     def _wait(self) -> None:
         if self._pending is not None:
             self._pending.result()
             self._pending = None  # not before: an interrupt here must not lose the row
 
-    def _keep(self, level: int, row: int, col: int, pixels: np.ndarray) -> None:
-        """Keeps tiles of one row, and the smaller copies that they complete."""
+    def _keep(self, row: int, col: int, pixels: np.ndarray) -> None:
+        """Keeps tiles of one row of the picture, and the copies that they complete."""
         stop = col + -(-pixels.shape[1] // TILE)
         first = col
         while first < stop:
             end = min(stop, (first // BLOCK + 1) * BLOCK)
             part = pixels[:, (first - col) * TILE : (end - col) * TILE]
-            work: tuple[int, int, int, np.ndarray] | None = level, row, first, part
+            work: tuple[int, int, int, np.ndarray] | None = 0, row, first, part
             while work is not None:  # not recursion, which would hold every level
                 work = self._keep_part(*work)
             first = end

@@ -111,7 +111,7 @@ class TiffWriter(PyramidWriter):
                     {"subfiletype": 1}
                     if level
                     else {
-                        "subifds": len(self._sizes) - 1,
+                        "subifds": self._last,
                         "description": json.dumps(self._texts),
                         "software": self._texts.get("Software", "infinitygan_jax"),
                     }
