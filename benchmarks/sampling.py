@@ -23,10 +23,10 @@ import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
-from infinitygan_jax import devices
+from infinitygan_jax import coords, devices
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.world import World
 
 MODELS = ("landscape", "landscape_lite")
@@ -59,13 +59,21 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
     model = config_lib.from_mapping(module.get_config()).model
     tile_size = tile_size or planning.default_tile_size(model)
     planning.check_tile_size(tile_size, model)
-    mesh = devices.make_mesh(jax.devices()[:1])
     params = random_params(model)
-    look = tiles.make_look(model, params, 0)
+    painter = Painter(
+        model=model,
+        cell_pixels=model.cell_size,
+        params=params,
+        seed=0,
+        frame=coords.AS_TRAINED,
+        scene=Scene(),
+        tile_size=tile_size,
+        devices=jax.devices()[:1],
+        batch_size=batch_size,
+        level=0,
+    )
     batch = [planning.Tile(0, index) for index in range(batch_size)]
-    inputs = tiles.tile_inputs(model, tile_size, batch)
-    arguments = *devices.replicate((params, look), mesh), devices.split(inputs, mesh)
-    paint = functools.partial(tiles.tile_function(model, tile_size, mesh), *arguments)
+    paint = functools.partial(painter.paint, batch)
     operations = batch_size * planning.operations(model, tile_size, tile_size)
     walls = _rounds(paint, operations, rounds, time.perf_counter)
     pixels = max(walls[0]) / operations * batch_size * tile_size**2 * 1e3

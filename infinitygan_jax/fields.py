@@ -14,12 +14,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, UInt16, UInt32
 
 # Streams: one per latent, and one per texture convolution's noise (NOISE + index).
 Z_GLOBAL = 0
 Z_LOCAL = 1
+BIOME_Z_GLOBAL = 2  # a global latent for every point of a lattice, of all channels
+BIOME_PLACE = 3  # where in its square of the lattice that point lies
 NOISE = 16
+OCTAVE = 64  # coarser fields of local latents (OCTAVE + index, from 1)
 
 POSITION_LIMIT = 2**63  # positions lie in [-2**63, 2**63)
 SEED_LIMIT = 2**64
@@ -56,7 +59,7 @@ def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
 
     Args:
       seed: 0 to 2**64 - 1.
-      stream: ``Z_GLOBAL``, ``Z_LOCAL`` or ``NOISE + index``.
+      stream: one of the above.
 
     Raises:
       ValueError: the seed is out of range.
@@ -122,10 +125,39 @@ def normal_field(
       float32 draws. The bits under them are the same everywhere; the values are the
       same on one kind of hardware and version, elsewhere to an ulp or two of erfinv.
     """
-    row_key = threefry2x32((key[0], key[1]), (rows[:, 0], rows[:, 1]))
-    cell = threefry2x32(
-        (row_key[0][:, None], row_key[1][:, None]), (cols[None, :, 0], cols[None, :, 1])
-    )
+    return _field((key[0], key[1]), rows, cols, num_channels)
+
+
+def mixed_normal_field(
+    keys: UInt32[Array, "k 2"],
+    index: UInt16[Array, "h w"],
+    rows: UInt32[Array, "h 2"],
+    cols: UInt32[Array, "w 2"],
+    num_channels: int,
+) -> Float[Array, "h w c"]:
+    """``normal_field`` where every cell says which of some streams it belongs to.
+
+    Args:
+      keys: the streams' keys.
+      index: for each cell, its place in ``keys``.
+      rows: words of the window's rows.
+      cols: words of the window's columns.
+      num_channels: values per cell.
+    """
+    chosen = keys[index]  # [h, w, 2]
+    return _field((chosen[..., 0], chosen[..., 1]), rows, cols, num_channels)
+
+
+def _field(
+    key: tuple[Any, Any],
+    rows: UInt32[Array, "h 2"],
+    cols: UInt32[Array, "w 2"],
+    num_channels: int,
+) -> Float[Array, "h w c"]:
+    """Draws under one key, or under a key for each cell."""
+    # With one key, rows are hashed once each.
+    row_key = threefry2x32(key, (rows[:, None, 0], rows[:, None, 1]))
+    cell = threefry2x32(row_key, (cols[None, :, 0], cols[None, :, 1]))
     if num_channels == 1:
         return _normal(cell[0][..., None])
     channels = jnp.arange(num_channels, dtype=jnp.uint32)[None, None, :]
@@ -136,9 +168,18 @@ def normal_field(
 
 def global_latent(seed: int, size: int) -> Float[Array, " size"]:
     """The global latent of a seed: one draw per channel, without a position."""
-    origin = jnp.asarray(words(0, 1))
-    key = jnp.asarray(stream_key(seed, Z_GLOBAL))
-    return jax.jit(normal_field, static_argnums=3)(key, origin, origin, size)[0, 0]
+    return latent_at(stream_key(seed, Z_GLOBAL), 0, 0, size)
+
+
+def latent_at(
+    key: UInt32[np.ndarray, "2"], row: int, col: int, size: int
+) -> Float[Array, " size"]:
+    """The draws of one cell, one per channel."""
+    cell = (jnp.asarray(words(index, 1)) for index in (row, col))
+    return _draw(jnp.asarray(key), *cell, size)[0, 0]
+
+
+_draw = jax.jit(normal_field, static_argnums=3)
 
 
 def _normal(bits: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.initial import init_params
-from infinitygan_jax.models.layers import Style
+from infinitygan_jax.models.layers import Blend, Style
 from infinitygan_jax.models.structure import StructureSynthesizer
 from infinitygan_jax.models.texture import MappingNetwork, TextureSynthesizer
 
@@ -50,7 +50,7 @@ class Generator(nn.Module):
     def texture(
         self,
         structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"] | Sequence[Float[Array, "b _ _ d"]],
+        styles: Float[Array, "b n d"] | Blend | Sequence[Float[Array, "b _ _ d"]],
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Colours, float32 of about -1 to 1, from structure, styles and noise."""

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from infinitygan_jax.models.layers import Style, StyledConv, center_crop
+from infinitygan_jax.models.layers import Style, StyledConv, center_crop, crop_style
 
 NUM_LAYERS = 4
 KERNEL_SIZE = 7
@@ -33,7 +33,7 @@ class StructureSynthesizer(nn.Module):
         Args:
           z_local: local latents of the window and 12 cells around it.
           coords: coordinates of the same cells.
-          z_global: global latents [b, d], or a map of them at z_local's size.
+          z_global: global latents [b, d], or a map or blend of them at z_local's size.
 
         Returns:
           The structure latent, 12 cells smaller on each side.
@@ -42,7 +42,7 @@ class StructureSynthesizer(nn.Module):
         for i in range(NUM_LAYERS):
             size = x.shape[1:3]
             here = center_crop(coords, *size).astype(self.dtype)
-            style = z_global if z_global.ndim == 2 else center_crop(z_global, *size)
+            style = crop_style(z_global, *size)
             layer = StyledConv(self.width, KERNEL_SIZE, noisy=False, name=f"conv_{i}")
             x = layer(jnp.concatenate([x, here], axis=-1), style)  # n -> n - 6
         return x

@@ -8,12 +8,14 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.layers import (
+    Blend,
     EqualDense,
     Style,
     StyledConv,
     ToRGB,
     activate,
     center_crop,
+    crop_style,
     pixel_norm,
 )
 
@@ -50,32 +52,41 @@ class TextureSynthesizer(nn.Module):
     def __call__(
         self,
         structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"] | Sequence[Float[Array, "b _ _ d"]],
+        styles: Float[Array, "b n d"] | Blend | Sequence[Float[Array, "b _ _ d"]],
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Paints a window.
 
         Args:
           structure: structure latent of the window's cells.
-          styles: one vector per slot, n = 2k + 1 of them; or 2k style maps, map i of
-            the size of convolution i's input.
+          styles: one vector per slot, n = 2k + 1 of them; or a blend [b, s, n, d] of
+            such, with weights of the structure's size, which are interpolated for the
+            stages; or 2k style maps, map i of the size of convolution i's input.
           noise: 2k standard normal maps, map i of the size of convolution i's output.
 
         Returns:
           float32 colours, about -1 to 1.
         """
         x, rgb = structure.astype(self.dtype), None
+        weights = styles.weights if isinstance(styles, Blend) else None
+        by_slot = weights is not None or not isinstance(styles, Sequence)
         for stage, width in enumerate(self.widths):
             up, plain = 2 * stage, 2 * stage + 1
             layer = StyledConv(width, up=True, name=f"up_{stage}")
-            x = layer(x, _style(styles, up), noise[up])  # n -> 2n - 3
+            x = layer(x, _style(styles, up, weights), noise[up])  # n -> 2n - 3
+            if weights is not None:  # n -> 2n - 1, of which convolutions lose the rim
+                finer = convolution.upsample_rgb(weights)
+                weights = center_crop(finer, *x.shape[1:3])
             layer = StyledConv(width, name=f"conv_{stage}")
-            x = layer(x, _style(styles, plain), noise[plain])  # n -> n - 2
-            if hasattr(styles, "ndim"):
+            style = _style(styles, plain, weights)
+            x = layer(x, style, noise[plain])  # n -> n - 2
+            if by_slot:
                 # Slot 2j + 1 of stage j = 1 .. k - 1, and the last slot of stage k.
-                style = styles[:, min(2 * stage + 3, 2 * len(self.widths))]
-            else:
-                style = center_crop(styles[plain], *x.shape[1:3])
+                slot = min(2 * stage + 3, 2 * len(self.widths))
+                style = _style(styles, slot, weights)
+            style = crop_style(style, *x.shape[1:3])
+            if weights is not None:
+                weights = center_crop(weights, *x.shape[1:3])
             new = ToRGB(name=f"rgb_{stage}")(x, style)
             if rgb is not None:  # n -> 2n - 1, cropped to this stage's 2n - 5
                 rgb = center_crop(convolution.upsample_rgb(rgb), *x.shape[1:3])
@@ -84,5 +95,12 @@ class TextureSynthesizer(nn.Module):
         return rgb
 
 
-def _style(styles, slot: int) -> Style:
-    return styles[:, slot] if hasattr(styles, "ndim") else styles[slot]
+def _style(
+    styles: Float[Array, "b n d"] | Blend | Sequence[Float[Array, "b _ _ d"]],
+    slot: int,
+    weights: Float[Array, "b h w s"] | None,
+) -> Style:
+    """The style of a slot; ``weights`` are a blend's at the place of use."""
+    if isinstance(styles, Blend):
+        return Blend(weights, styles.vectors[:, :, slot])
+    return styles[slot] if isinstance(styles, Sequence) else styles[:, slot]

@@ -1,8 +1,11 @@
-"""The tile function: everything about a batch of tiles from a few short vectors.
+"""Tiles on devices, in two steps: their fields are drawn, and then painted.
 
 A tile is given by the world words of its rows and columns and by its coordinate
-vectors; latents and noise are drawn on the device, inside the compiled function. The
-function is vectorized over a device's tiles and mapped over all devices.
+vectors; latents and noise are drawn on the device. Each step is a compiled function,
+vectorized over a device's tiles and mapped over all devices.
+
+They are two functions so that an edit, which changes fields, changes no bit of a pixel
+that does not see it: what paints is the same compiled code with and without edits.
 """
 
 import functools
@@ -14,29 +17,43 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, UInt8, UInt32
+from jaxtyping import Array, Bool, Float, UInt8, UInt16, UInt32
 
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.devices import AXIS
-from infinitygan_jax.models.generator import make_generator, slot_styles, to_uint8
+from infinitygan_jax.models.generator import make_generator, to_uint8
+from infinitygan_jax.models.layers import Blend, center_crop
 from infinitygan_jax.sampling import plan as planning
 
+MAX_STREAMS = 1024  # that one tile can be drawn from
+MAX_OCTAVES = 12
 
-class Look(NamedTuple):
-    """What all tiles of a world share, beside the parameters.
+
+class Keys(NamedTuple):
+    """Keys of all streams that tiles are drawn from; the first is the world's own.
 
     Attributes:
-      z_global: the global latent.
-      style: its mapped style.
-      latent_key: key of the stream of local latents.
-      noise_keys: keys of the noise streams, one per texture convolution.
+      latent: of local latents.
+      noise: of the noise of each texture convolution.
+      octaves: of coarser latents, finest first, of the world's own seed.
     """
 
-    z_global: Float[Array, " d"]
-    style: Float[Array, " d"]
-    latent_key: UInt32[Array, "2"]
-    noise_keys: UInt32[Array, "n 2"]
+    latent: UInt32[Array | np.ndarray, "*b k 2"]
+    noise: UInt32[Array | np.ndarray, "*b n k 2"]
+    octaves: UInt32[Array | np.ndarray, "*b o 2"]
+
+
+class Octave(NamedTuple):
+    """One axis of a coarser field of latents over a tile.
+
+    Attributes:
+      words: of the indices of the coarse field.
+      weights: from those to the rows (columns) of cells; of unit sum of squares.
+    """
+
+    words: UInt32[np.ndarray, "*b m 2"]
+    weights: Float[np.ndarray, "*b n m"]
 
 
 class TileInputs(NamedTuple):
@@ -49,6 +66,8 @@ class TileInputs(NamedTuple):
       coord_cols: column part of the cells' coordinates.
       noise_rows: words of the rows of each texture convolution's output.
       noise_cols: words of its columns.
+      octave_rows: of the rows, for each coarser field.
+      octave_cols: of the columns.
     """
 
     latent_rows: UInt32[np.ndarray, "*b n 2"]
@@ -57,25 +76,106 @@ class TileInputs(NamedTuple):
     coord_cols: Float[np.ndarray, "*b n cc"]
     noise_rows: tuple[UInt32[np.ndarray, "*b _ 2"], ...]
     noise_cols: tuple[UInt32[np.ndarray, "*b _ 2"], ...]
+    octave_rows: tuple[Octave, ...] = ()
+    octave_cols: tuple[Octave, ...] = ()
 
 
-def make_look(model: ModelConfig, params: Mapping[str, Any], seed: int) -> Look:
-    """Draws the global latent of a seed and maps it to its style, once.
+class Streams(NamedTuple):
+    """Which stream of ``Keys`` each value of a tile, or of a batch, is drawn from.
+
+    Attributes:
+      latent: for each cell, margins included.
+      noise: for each value of the noise of each texture convolution.
+    """
+
+    latent: UInt16[Array | np.ndarray, "*b h w"]
+    noise: tuple[UInt16[Array | np.ndarray, "*b _ _"], ...]
+
+
+class Fields(NamedTuple):
+    """All that the generator reads in a batch of tiles, beside styles.
+
+    Attributes:
+      z_local: local latents.
+      coords: coordinates of the same cells.
+      noise: one map for each texture convolution.
+    """
+
+    z_local: Float[Array | np.ndarray, "b h w c"]
+    coords: Float[Array | np.ndarray, "b h w d"]
+    noise: tuple[Float[Array | np.ndarray, "b _ _ 1"], ...]
+
+
+class FieldMasks(NamedTuple):
+    """Where given fields replace drawn ones; each of the size of its field.
+
+    Attributes:
+      z_local, coords: cells.
+      noise: values.
+    """
+
+    z_local: Bool[np.ndarray, "b h w 1"]
+    coords: Bool[np.ndarray, "b h w 1"]
+    noise: tuple[Bool[np.ndarray, "b _ _ 1"], ...]
+
+
+class Affine(NamedTuple):
+    """Scale and shift of local latents, by stream.
+
+    Attributes:
+      scale, shift: per stream and channel.
+    """
+
+    scale: Float[np.ndarray, "b k c"]
+    shift: Float[np.ndarray, "b k c"]
+
+
+class Look(NamedTuple):
+    """One style all over.
+
+    Attributes:
+      z_global: its global latent.
+      styles: its mapped style for every slot.
+    """
+
+    z_global: Float[Array | np.ndarray, " d"]
+    styles: Float[Array | np.ndarray, "n d"]
+
+
+class BlendedLook(NamedTuple):
+    """Styles blended over a batch of tiles.
+
+    Attributes:
+      weights: of each style at each cell, margins included; they sum to 1.
+      z_global: their global latents.
+      styles: their mapped styles.
+    """
+
+    weights: Float[np.ndarray, "b h w s"]
+    z_global: Float[np.ndarray, "b s d"]
+    styles: Float[np.ndarray, "b s n d"]
+
+
+def make_keys(model: ModelConfig, seeds: Sequence[int], octaves: int = 1) -> Keys:
+    """Keys of the streams of some seeds, the world's own first.
 
     Raises:
-      ValueError: the seed is out of range.
+      ValueError: a seed is out of range.
     """
-    noise_keys = [
-        fields.stream_key(seed, fields.NOISE + index)
-        for index in range(2 * model.num_stages)
+
+    def keys(stream: int) -> UInt32[np.ndarray, "k 2"]:
+        return np.stack([fields.stream_key(seed, stream) for seed in seeds])
+
+    coarse = [
+        fields.stream_key(seeds[0], fields.OCTAVE + index)
+        for index in range(1, octaves)
     ]
-    z_global = fields.global_latent(seed, model.z_global_size)
-    mapping = functools.partial(make_generator(model).apply, method="mapping")
-    return Look(
-        z_global=z_global,
-        style=jax.jit(mapping)({"params": params}, z_global[None])[0],
-        latent_key=jnp.asarray(fields.stream_key(seed, fields.Z_LOCAL)),
-        noise_keys=jnp.asarray(np.stack(noise_keys)),
+    return Keys(
+        latent=keys(fields.Z_LOCAL),
+        noise=np.stack(
+            [keys(fields.NOISE + index) for index in range(2 * model.num_stages)]
+        ),
+        octaves=np.asarray(coarse, np.uint32).reshape(-1, 2),
     )
 
 
@@ -84,16 +184,23 @@ def tile_inputs(
     tile_size: int,
     tiles: Sequence[planning.Tile],
     frame: coords.Frame = coords.AS_TRAINED,
+    octaves: int = 1,
 ) -> TileInputs:
     """Inputs of a batch of tiles; on the host, in exact integers."""
-    return jax.tree.map(
-        lambda *parts: np.stack(parts),
-        *(_inputs_of(model, tile_size, tile, frame) for tile in tiles),
-    )
+    return stack([_inputs_of(model, tile_size, tile, frame, octaves) for tile in tiles])
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Trees of arrays as one, with a leading axis."""
+    return jax.tree.map(lambda *parts: np.stack(parts), *trees)
 
 
 def _inputs_of(
-    model: ModelConfig, tile_size: int, tile: planning.Tile, frame: coords.Frame
+    model: ModelConfig,
+    tile_size: int,
+    tile: planning.Tile,
+    frame: coords.Frame,
+    octaves: int,
 ) -> TileInputs:
     rows, cols = planning.tile_axes(tile, tile_size, model.num_stages)
     row_part, col_part = coords.world_coords(
@@ -113,6 +220,8 @@ def _inputs_of(
         coord_cols=col_part,
         noise_rows=tuple(map(row_words, rows.noise)),
         noise_cols=tuple(map(col_words, cols.noise)),
+        octave_rows=_octaves(rows.latent, frame.row_period, octaves),
+        octave_cols=_octaves(cols.latent, frame.col_period, octaves),
     )
 
 
@@ -122,12 +231,96 @@ def _words(num_cells: int | None, span: geometry.Span) -> UInt32[np.ndarray, "n 
     return fields.words(span.start, span.size, period)
 
 
+def _octaves(
+    span: geometry.Span, num_cells: int | None, octaves: int
+) -> tuple[Octave, ...]:
+    """Coarser fields under a run of cells; octave o has a value every 2**o cells."""
+    axes = []
+    for index in range(1, octaves):
+        pitch = 2**index
+        first = span.start // pitch
+        # As many for every tile, wherever it lies.
+        size = (span.size - 1) // pitch + 3
+        period = None if num_cells is None else num_cells // pitch
+        # Exact: the offset of the first cell is small, however far away it is.
+        place = (np.arange(span.size) + (span.start - first * pitch)) / pitch
+        below = np.floor(place).astype(int)
+        part = place - below
+        # Independent values, so that this keeps the variance.
+        part = np.stack([1 - part, part]) / np.hypot(1 - part, part)
+        weights = np.zeros((span.size, size), np.float32)
+        weights[np.arange(span.size), below] = part[0]
+        weights[np.arange(span.size), below + 1] = part[1]
+        axes.append(Octave(fields.words(first, size, period), weights))
+    return tuple(axes)
+
+
+def draw_fields(
+    model: ModelConfig, keys: Keys, streams: Streams, inputs: TileInputs
+) -> Fields:
+    """Draws the fields of a batch of tiles on one device; traceable."""
+    draw = jax.vmap(fields.mixed_normal_field, in_axes=(0, 0, 0, 0, None))
+    z_local = draw(
+        *(keys.latent, streams.latent, inputs.latent_rows, inputs.latent_cols),
+        model.z_local_size,
+    )
+    if inputs.octave_rows:
+        z_local = _add_octaves(model, keys, inputs, z_local)
+    noise = [
+        draw(keys.noise[:, index], *where, 1)
+        for index, where in enumerate(
+            zip(streams.noise, inputs.noise_rows, inputs.noise_cols, strict=True)
+        )
+    ]
+    here = jax.vmap(coords.grid)(inputs.coord_rows, inputs.coord_cols)
+    return Fields(z_local, here, tuple(noise))
+
+
+def _add_octaves(
+    model: ModelConfig,
+    keys: Keys,
+    inputs: TileInputs,
+    z_local: Float[Array, "b h w c"],
+) -> Float[Array, "b h w c"]:
+    """The sum of a field and coarser ones, all of one variance, which it keeps."""
+    draw = jax.vmap(fields.normal_field, in_axes=(0, 0, 0, None))
+    axes = list(zip(inputs.octave_rows, inputs.octave_cols, strict=True))
+    for index, (rows, cols) in enumerate(axes):
+        coarse = draw(
+            keys.octaves[:, index], rows.words, cols.words, model.z_local_size
+        )
+        z_local += jnp.einsum(
+            *("bhm,bmnc,bwn->bhwc", rows.weights, coarse, cols.weights),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+    return z_local * np.float32((1 + len(axes)) ** -0.5)
+
+
+def adapt_latents(drawn: Fields, streams: Streams, affine: Affine) -> Fields:
+    """Gives latents of each stream their scale and shift; traceable."""
+    scale, shift = (
+        jax.vmap(lambda values, index: values[index])(values, streams.latent)
+        for values in affine
+    )
+    # A stream without statistics of its own keeps its bits.
+    plain = (scale == 1) & (shift == 0)
+    z_local = jnp.where(plain, drawn.z_local, drawn.z_local * scale + shift)
+    return drawn._replace(z_local=z_local)
+
+
+def replace_fields(drawn: Fields, given: Fields, masks: FieldMasks) -> Fields:
+    """Puts given values in the place of drawn ones; traceable."""
+    return jax.tree.map(
+        lambda old, new, mask: jnp.where(mask, new, old), drawn, given, Fields(*masks)
+    )
+
+
 def paint_tiles(
     model: ModelConfig,
     tile_size: int,
     params: Mapping[str, Any],
-    look: Look,
-    inputs: TileInputs,
+    look: Look | BlendedLook,
+    drawn: Fields,
     level: int = 0,
 ) -> UInt8[Array, "b t t 3"]:
     """Paints a batch of tiles on one device; traceable.
@@ -136,35 +329,21 @@ def paint_tiles(
       model: sizes.
       tile_size: pixels a side, a multiple of the model's cell size.
       params: the generator's parameters.
-      look: seed and style.
-      inputs: where the tiles lie, with a leading batch axis.
+      look: the style, or styles.
+      drawn: the tiles' fields.
       level: squares of 2**level pixels a side are averaged to one.
     """
-    generator = make_generator(model)
-    batch = inputs.latent_rows.shape[0]
-    draw = jax.vmap(fields.normal_field, in_axes=(None, 0, 0, None))
-    z_local = draw(
-        look.latent_key, inputs.latent_rows, inputs.latent_cols, model.z_local_size
-    )
-    here = jax.vmap(coords.grid)(inputs.coord_rows, inputs.coord_cols)
-    z_global = jnp.broadcast_to(look.z_global, (batch, model.z_global_size))
-    structure = generator.apply(
-        {"params": params}, z_local, here, z_global, method="structure"
-    )
-    style = jnp.broadcast_to(look.style, (batch, model.z_global_size))
-    noise = [
-        draw(look.noise_keys[index], rows, cols, 1)
-        for index, (rows, cols) in enumerate(
-            zip(inputs.noise_rows, inputs.noise_cols, strict=True)
-        )
-    ]
-    image = generator.apply(
-        {"params": params},
-        structure,
-        slot_styles(style, model.num_slots),
-        noise,
-        method="texture",
-    )
+    batch = drawn.z_local.shape[0]
+    apply = functools.partial(make_generator(model).apply, {"params": params})
+    cells = tile_size // model.cell_size + geometry.TILE_CELLS_EXTRA
+    if isinstance(look, BlendedLook):
+        z_global = Blend(look.weights, look.z_global)
+        styles = Blend(center_crop(look.weights, cells, cells), look.styles)
+    else:
+        z_global = jnp.broadcast_to(look.z_global, (batch, *look.z_global.shape))
+        styles = jnp.broadcast_to(look.styles, (batch, *look.styles.shape))
+    structure = apply(drawn.z_local, drawn.coords, z_global, method="structure")
+    image = apply(structure, styles, list(drawn.noise), method="texture")
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
     image = image[:, crop, crop]
     if level:  # the colours that would be shown are averaged
@@ -174,18 +353,57 @@ def paint_tiles(
     return to_uint8(image)
 
 
-@functools.lru_cache(maxsize=32)
-def tile_function(
-    model: ModelConfig, tile_size: int, mesh: Mesh, level: int = 0
-) -> Callable[[Mapping[str, Any], Look, TileInputs], UInt8[Array, "b t t 3"]]:
-    """The compiled function of a model and tile size, mapped over all devices.
+class TileFunctions(NamedTuple):
+    """Compiled functions of one model and tile size, mapped over all devices.
 
-    It takes parameters and look on every device (`devices.replicate`) and a batch that
-    is split over them (`devices.split`).
+    Parameters and ``Look`` lie on every device (`devices.replicate`), all else is split
+    over them (`devices.split`).
+
+    Attributes:
+      draw: (keys, streams, inputs) -> fields.
+      adapt: (fields, streams, affine) -> fields.
+      replace: (fields, fields, masks) -> fields.
+      paint: (parameters, look, fields) -> pixels.
+      paint_blended: (parameters, blended look, fields) -> pixels.
     """
-    # lru_cache: worlds of one model share the compiled function.
+
+    draw: Callable[[Keys, Streams, TileInputs], Fields]
+    adapt: Callable[[Fields, Streams, Affine], Fields]
+    replace: Callable[[Fields, Fields, FieldMasks], Fields]
+    paint: Callable[..., UInt8[Array, "b t t 3"]]
+    paint_blended: Callable[..., UInt8[Array, "b t t 3"]]
+
+
+@functools.lru_cache(maxsize=32)
+def tile_functions(
+    model: ModelConfig, tile_size: int, mesh: Mesh, level: int = 0
+) -> TileFunctions:
+    """The compiled functions of a model and tile size on some devices."""
+
+    # lru_cache: worlds of one model share them.
+    def mapped(function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
+        return jax.jit(
+            jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P(AXIS))
+        )
+
     paint = functools.partial(paint_tiles, model, tile_size, level=level)
-    mapped = jax.shard_map(
-        paint, mesh=mesh, in_specs=(P(), P(), P(AXIS)), out_specs=P(AXIS)
+    split, copies = P(AXIS), P()
+    return TileFunctions(
+        draw=mapped(functools.partial(draw_fields, model), split, split, split),
+        adapt=mapped(adapt_latents, split, split, split),
+        replace=mapped(replace_fields, split, split, split),
+        paint=mapped(paint, copies, copies, split),
+        paint_blended=mapped(paint, copies, split, split),
     )
-    return jax.jit(mapped)
+
+
+def own_stream(model: ModelConfig, tile_size: int, batch: int) -> Streams:
+    """Streams of tiles that are drawn from the world's own alone."""
+    axes = planning.tile_axes(planning.Tile(0, 0), tile_size, model.num_stages)[0]
+    return Streams(
+        *jax.tree.map(
+            lambda span: np.zeros((batch, span.size, span.size), np.uint16),
+            (axes.latent, axes.noise),
+            is_leaf=lambda x: isinstance(x, geometry.Span),
+        )
+    )

@@ -16,11 +16,11 @@ from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry
-from infinitygan_jax import devices as device_lib
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
-from infinitygan_jax.sampling import indexing, tiles
+from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.view import View
 
@@ -29,6 +29,7 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 # Chosen by looking at pictures of 384 to 4096 rows of the bundled model: as in training
 # (1) a tall one is two walls with a line between, from 10 on a low one has no sky.
 SPAN_STRETCH = 4
+PLAIN = Scene()
 
 
 class World:
@@ -54,6 +55,7 @@ class World:
         period: tuple[int | None, int | None] = (None, None),
         level: int = 0,
         quick: bool = False,
+        scene: Scene = PLAIN,
     ):
         """Prepares the picture; nothing is painted or compiled yet.
 
@@ -77,6 +79,7 @@ class World:
             ``vertical_span`` and ``period`` stay pixels of level 0.
           quick: does not paint what is averaged, but stops the generator ``level``
             stages early, at about a quarter of the cost a level. Similar, not equal.
+          scene: styles, octaves and edits; by default the seed's own world.
 
         Raises:
           ValueError: parameters of another model, or a value out of range.
@@ -107,20 +110,26 @@ class World:
         self.painted_config = painted
         self._averaged = 0 if quick else level  # levels that tiles are reduced by
         self._frame = frame_of(config, horizon, vertical_span, period)
+        self.scene = scene
         self.tile_size = tile_size
         self.devices = devices
         self.batch_size = batch_size
         self._generator_params = generator_params
 
     @functools.cached_property
-    def _mesh(self) -> jax.sharding.Mesh:
-        return device_lib.make_mesh(self.devices)
-
-    @functools.cached_property
-    def _on_devices(self) -> tuple[Mapping[str, Any], tiles.Look]:
-        """Parameters and look on every device."""
-        look = tiles.make_look(self.painted_config, self._generator_params, self.seed)
-        return device_lib.replicate((self._generator_params, look), self._mesh)
+    def _painter(self) -> Painter:
+        return Painter(
+            self.painted_config,
+            self.config.cell_size,
+            self._generator_params,
+            self.seed,
+            self._frame,
+            self.scene,
+            self.tile_size,
+            self.devices,
+            self.batch_size,
+            self._averaged,
+        )
 
     @classmethod
     def load(
@@ -286,18 +295,12 @@ class World:
         self, places: Iterator["_Place"]
     ) -> Iterator[tuple[list["_Place"], UInt8[np.ndarray, "b t t 3"]]]:
         """Steps and their tiles; the next step is under way when one is handed out."""
-        model = self.painted_config
-        paint = tiles.tile_function(model, self.tile_size, self._mesh, self._averaged)
         tiles_per_step = len(self.devices) * self.batch_size
         ahead: collections.deque = collections.deque()
         while step := list(itertools.islice(places, tiles_per_step)):
             wanted = [place.tile for place in step]
             fillers = [wanted[-1]] * (tiles_per_step - len(step))
-            inputs = tiles.tile_inputs(
-                model, self.tile_size, wanted + fillers, self._frame
-            )
-            inputs = device_lib.split(inputs, self._mesh)
-            ahead.append((step, paint(*self._on_devices, inputs)))
+            ahead.append((step, self._painter.paint(wanted + fillers)))
             if len(ahead) > 1:
                 former, painted = ahead.popleft()
                 yield former, np.asarray(painted)

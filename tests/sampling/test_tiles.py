@@ -9,7 +9,7 @@ import pytest
 
 from infinitygan_jax import coords, devices, fields, geometry
 from infinitygan_jax.models.generator import make_generator
-from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling import styles, tiles
 from infinitygan_jax.sampling.plan import Tile
 from tests.sampling import tiny
 
@@ -47,12 +47,15 @@ def _one_shot(row_cell, col_cell, rows, cols):
     return np.asarray(image), [axis.pixels for axis in spans]
 
 
-def _painted(tile_size, batch, look=None):
+def _painted(tile_size, batch, change=lambda keys: keys):
     mesh = devices.make_mesh(jax.devices()[:1])
-    look = look or tiles.make_look(tiny.MODEL, tiny.params(), SEED)
-    paint = tiles.tile_function(tiny.MODEL, tile_size, mesh)
+    functions = tiles.tile_functions(tiny.MODEL, tile_size, mesh)
+    keys = tiles.stack([tiles.make_keys(tiny.MODEL, [SEED])] * len(batch))
+    streams = tiles.own_stream(tiny.MODEL, tile_size, len(batch))
     inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
-    return np.asarray(paint(tiny.params(), look, inputs))
+    drawn = functions.draw(change(keys), streams, inputs)
+    look = styles.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
+    return np.asarray(functions.paint(tiny.params(), look, drawn))
 
 
 @pytest.mark.parametrize("tile", [Tile(0, 0), Tile(-2, 1), Tile(2**40, -(2**40))])
@@ -83,29 +86,40 @@ def test_a_batch_is_its_tiles():
 
 def test_noise_shows():
     """The tests above see the noise only if it matters to the picture."""
-    look = tiles.make_look(tiny.MODEL, tiny.params(), SEED)
     expected = _painted(16, [Tile(0, 0)]).astype(int)
     for index in range(2 * tiny.MODEL.num_stages):
-        keys = look.noise_keys.at[index].add(np.uint32(1))
-        other = _painted(16, [Tile(0, 0)], look._replace(noise_keys=keys))
+
+        def change(keys, index=index):
+            noise = keys.noise.copy()
+            noise[:, index] += np.uint32(1)
+            return keys._replace(noise=noise)
+
+        other = _painted(16, [Tile(0, 0)], change)
         assert np.abs(other - expected).max() > 2
 
 
 def test_the_style_is_mapped_once():
-    """The tile function takes the mapped style and never the mapping network."""
-    look = tiles.make_look(tiny.MODEL, tiny.params(), SEED)
+    """What paints takes the mapped style and never the mapping network."""
+    look = styles.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
     generator = make_generator(tiny.MODEL)
     mapping = jax.jit(functools.partial(generator.apply, method="mapping"))
-    style = mapping({"params": tiny.params()}, look.z_global[None])
-    np.testing.assert_allclose(look.style, style[0], rtol=1e-5, atol=1e-6)
+    style = mapping({"params": tiny.params()}, jnp.asarray(look.z_global)[None])
+    for slot in look.styles:
+        np.testing.assert_allclose(slot, style[0], rtol=1e-5, atol=1e-6)
     broken = tiny.params() | {"mapping_network": {}}
+    keys = tiles.stack([tiles.make_keys(tiny.MODEL, [SEED])])
+    streams = tiles.own_stream(tiny.MODEL, 16, 1)
     inputs = tiles.tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
+    paint = functools.partial(tiles.paint_tiles, tiny.MODEL, 16, look=look)
+    drawn = jax.eval_shape(
+        functools.partial(tiles.draw_fields, tiny.MODEL), keys, streams, inputs
+    )
     jax.eval_shape(
-        lambda params: tiles.paint_tiles(tiny.MODEL, 16, params, look, inputs), broken
+        lambda params, drawn: paint(params=params, drawn=drawn), broken, drawn
     )
 
 
 def test_seeds_out_of_range_are_refused():
     for seed in (-1, 2**64):
         with pytest.raises(ValueError, match="seed"):
-            tiles.make_look(tiny.MODEL, tiny.params(), seed)
+            styles.Seed(seed)

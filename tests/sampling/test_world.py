@@ -12,6 +12,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import world as world_lib
+from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
@@ -130,7 +131,7 @@ def test_strips_come_before_the_rest_is_painted():
 
 def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch):
     world, events = _world(), []
-    make = world_lib.tiles.tile_function
+    paint = Painter.paint
 
     class Painted:
         def __init__(self, array):
@@ -141,11 +142,7 @@ def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch
             events.append("fetch")
             return np.asarray(self.array)
 
-    monkeypatch.setattr(
-        world_lib.tiles,
-        "tile_function",
-        lambda *key: lambda *args: Painted(make(*key)(*args)),
-    )
+    monkeypatch.setattr(Painter, "paint", lambda *args: Painted(paint(*args)))
     list(world.strips(Window(0, 0, 32, 96)))
     expected = ["dispatch", "dispatch", "fetch", "dispatch", "fetch", "fetch"]
     assert events == expected

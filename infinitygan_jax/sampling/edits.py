@@ -1,0 +1,213 @@
+"""Edits of a world: what differs from what its seed alone would give, and where.
+
+An edit is a few numbers. It changes the fields of a region - local latents, noise,
+styles, coordinates - and so the pixels that see that region, and no others.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from infinitygan_jax import fields
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.styles import Axis, Source, Weights, without_unseen
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Region:
+    """A rectangle of world pixels, or a part of it.
+
+    Attributes:
+      top, left: of the first pixel; any integers.
+      height, width: pixels.
+      mask: which pixels of the rectangle belong to it; None for all.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    mask: Bool[np.ndarray, "h w"] | None = None
+
+    def __post_init__(self):
+        planning.Window(self.top, self.left, self.height, self.width)  # its limits
+        size = (self.height, self.width)
+        if self.mask is not None and self.mask.shape != size:
+            raise ValueError(
+                f"mask {self.mask.shape} must be of the region's size {size}; scale it"
+            )
+
+    def contains(self, rows: Axis, cols: Axis) -> Bool[np.ndarray, "h w"]:
+        """Whether the squares that start at the crossings have their middle in it."""
+        # Of squares, the middle; cells span whole ones.
+        row, inside_rows = _places(rows, self.top, self.height, rows.step / 2)
+        col, inside_cols = _places(cols, self.left, self.width, cols.step / 2)
+        inside = inside_rows[:, None] & inside_cols[None, :]
+        if self.mask is not None:
+            inside &= self.mask[np.ix_(row, col)]
+        return inside
+
+    def share(self, rows: Axis, cols: Axis, feather: int) -> Float[np.ndarray, "h w"]:
+        """1 in the region, falling smoothly to 0 over ``feather`` pixels around it."""
+        if self.mask is None:
+            down = rows.distances(self.top, self.top + self.height)
+            right = cols.distances(self.left, self.left + self.width)
+            distance = np.hypot(down[:, None], right[None, :])
+            return 1 - smoothstep(distance / max(feather, 1))
+        soft = self._soft(feather)
+        around = Region(
+            self.top - feather,
+            self.left - feather,
+            self.height + 2 * feather,
+            self.width + 2 * feather,
+        )
+        row, inside_rows = _places(rows, around.top, around.height)
+        col, inside_cols = _places(cols, around.left, around.width)
+        inside = inside_rows[:, None] & inside_cols[None, :]
+        return np.where(inside, soft[np.ix_(row, col)], 0)
+
+    def _soft(self, feather: int) -> Float[np.ndarray, "H W"]:
+        """The mask, feathered outwards: of the rectangle and ``feather`` around it."""
+        cached = self.__dict__.get("_softened")
+        if cached is None or cached[0] != feather:
+            soft = feathered(self.mask, feather)
+            object.__setattr__(self, "_softened", (feather, soft))
+            return soft
+        return cached[1]
+
+
+def feathered(mask: Bool[np.ndarray, "h w"], feather: int) -> Float[np.ndarray, "H W"]:
+    """1 on a mask, falling smoothly to 0 within ``feather`` pixels around it."""
+    # scipy comes with JAX; it takes half a second to import.
+    from scipy import ndimage
+
+    padded = np.pad(mask, feather)
+    distance = ndimage.distance_transform_edt(~padded)
+    return (1 - smoothstep(distance / max(feather, 1))).astype(np.float32)
+
+
+def smoothstep(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """0 up to 0, 1 from 1 on, smooth between."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _places(
+    axis: Axis, start: int, size: int, offset: float = 0
+) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
+    """Indices from ``start`` of positions, and which of them are below ``size``."""
+    # From the middle, which with a period is the same one for all of the run.
+    place = axis.offsets(Fraction(2 * start + size, 2)) + size / 2 + offset
+    inside = (place >= 0) & (place < size)
+    return np.where(inside, np.floor(place), 0).astype(int), inside
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of each channel of local latents."""
+
+    mean: Float[np.ndarray, " c"]
+    deviation: Float[np.ndarray, " c"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Resample:
+    """Other draws of local latents, noise or both in a region.
+
+    Attributes:
+      region: where; at least a cell a side where latents are drawn anew.
+      seed: whose draws.
+      structure: draws local latents.
+      texture: draws noise.
+      statistics: that the new latents take, or None.
+    """
+
+    region: Region
+    seed: int
+    structure: bool = True
+    texture: bool = True
+    statistics: Statistics | None = None
+
+    def __post_init__(self):
+        fields.stream_key(self.seed, fields.Z_LOCAL)  # refuses what is out of range
+        if not (self.structure or self.texture):
+            raise ValueError(
+                "an edit must draw structure, texture or both anew; name one of them"
+            )
+
+    @property
+    def reach(self) -> int:
+        """Pixels around the region that it changes, beside what sees it."""
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pin:
+    """One style in a region, blended into what is around it.
+
+    Attributes:
+      region: where.
+      source: the style.
+      feather: pixels around the region over which it fades; at least 0.
+    """
+
+    region: Region
+    source: Source
+    feather: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.feather <= planning.SIDE_LIMIT:
+            raise ValueError(
+                f"feather ({self.feather}) must be from 0 to {planning.SIDE_LIMIT} "
+                "pixels; use 0 for the narrowest"
+            )
+
+    @property
+    def reach(self) -> int:
+        """Pixels around the region that it changes, beside what sees it."""
+        return self.feather
+
+    def over(self, below: Weights, rows: Axis, cols: Axis) -> Weights:
+        """Styles with this one on top."""
+        share = self.region.share(rows, cols, self.feather)[..., None]
+        weights = np.concatenate([below.weights * (1 - share), share], axis=-1)
+        return without_unseen(Weights((*below.sources, self.source), weights))
+
+
+Edit = Resample | Pin
+
+
+class Boxes:
+    """Rectangles of edits, to find those that a tile sees without asking each."""
+
+    def __init__(self, edits: Sequence[Edit]):
+        regions = [edit.region for edit in edits]
+        reach = [edit.reach for edit in edits]
+        self._rows = _ends([(r.top, r.height) for r in regions], reach)
+        self._cols = _ends([(r.left, r.width) for r in regions], reach)
+
+    def seen(self, rows: Axis, cols: Axis) -> list[int]:
+        """Indices, in order, of those that reach the squares of two axes."""
+        along = [_meets(rows, *self._rows), _meets(cols, *self._cols)]
+        return np.flatnonzero(along[0] & along[1]).tolist()
+
+
+def _ends(
+    runs: Sequence[tuple[int, int]], reach: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    starts = [start - more for (start, _), more in zip(runs, reach, strict=True)]
+    sizes = [size + 2 * more for (_, size), more in zip(runs, reach, strict=True)]
+    return np.array(starts, np.int64), np.array(sizes, np.int64)
+
+
+def _meets(axis: Axis, starts: np.ndarray, sizes: np.ndarray) -> Bool[np.ndarray, " n"]:
+    # A weight is interpolated up to the next cell: a square more at each end.
+    start, size = axis.start - axis.step, (axis.size + 2) * axis.step
+    if axis.period is None:
+        return (starts < start + size) & (starts + sizes > start)
+    after = (starts - start % axis.period) % axis.period
+    before = (start % axis.period - starts) % axis.period
+    return (after < size) | (before < sizes)

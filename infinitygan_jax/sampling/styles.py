@@ -1,0 +1,430 @@
+"""Styles over the plane: which of them show at a place, and how much of each.
+
+A style field is a function of world position, given on the lattice of cells and
+interpolated between them by the generator for each of its layers. Its weights are of
+bounded support: only a few styles are seen by a tile, however many there are.
+"""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from infinitygan_jax import fields
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.sampling.tiles import Look
+
+MAX_STYLES = 64  # that one tile can see
+_FAR = 2**60  # farther than any blend reaches; sums of such stay in 64 bits
+_JITTER = 0.7  # of a lattice's square, around its middle, in which its point may lie
+_KEPT_LOOKS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Seed:
+    """The style of a seed: that of the world of this seed."""
+
+    seed: int
+
+    def __post_init__(self):
+        fields.stream_key(self.seed, fields.Z_GLOBAL)  # refuses what is out of range
+
+
+@dataclasses.dataclass(frozen=True)
+class LatticePoint:
+    """A style that is a hash of a point of an unbounded lattice, in a world's seed."""
+
+    seed: int
+    row: int
+    col: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given:
+    """A style that is known, as from an inversion; equal to itself alone."""
+
+    look: Look
+
+
+Source = Seed | LatticePoint | Given
+
+
+class Axis(NamedTuple):
+    """World positions along one axis of a lattice of cells, in pixels.
+
+    Attributes:
+      start: of the first; any integer.
+      size: how many.
+      step: pixels from one to the next.
+      period: pixels after which the world repeats, or None.
+    """
+
+    start: int
+    size: int
+    step: int
+    period: int | None = None
+
+    @property
+    def middle(self) -> int:
+        return self.start + self.size * self.step // 2
+
+    def offsets(self, place: int | Fraction) -> Float[np.ndarray, " n"]:
+        """Pixels from a place to each position: with a period, from the nearest."""
+        whole = math.floor(place)
+        first = self.start - whole
+        if self.period is None:
+            first = min(max(first, -_FAR), _FAR)
+            offsets = first + self.step * np.arange(self.size, dtype=float)
+        else:
+            half = self.period // 2
+            first = (first + half) % self.period
+            steps = first + self.step * np.arange(self.size)
+            offsets = (steps % self.period - half).astype(float)
+        return offsets - float(place - whole)
+
+    def distances(self, start: int, stop: int) -> Float[np.ndarray, " n"]:
+        """Pixels from each position to the interval from ``start`` to ``stop``."""
+        middle = Fraction(start + stop, 2)
+        return np.maximum(np.abs(self.offsets(middle)) - (stop - start) / 2, 0)
+
+
+class Weights(NamedTuple):
+    """Styles and how much of each shows at the crossings of two axes.
+
+    Attributes:
+      sources: those that are seen at all.
+      weights: they sum to 1 at every place.
+    """
+
+    sources: tuple[Source, ...]
+    weights: Float[np.ndarray, "h w s"]
+
+
+class StyleField(Protocol):
+    """A style, or a blend of styles, at every place of the plane."""
+
+    def at(self, rows: Axis, cols: Axis) -> Weights:
+        """Styles at the crossings of rows and columns."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """One style all over."""
+
+    source: Source
+
+    def at(self, rows: Axis, cols: Axis) -> Weights:
+        """See ``StyleField``."""
+        ones = np.ones((rows.size, cols.size, 1), np.float32)
+        return Weights((self.source,), ones)
+
+
+class Site(NamedTuple):
+    """A rectangle of the world, maybe a point, that a style is at home in.
+
+    Attributes:
+      top, bottom: rows; None for all of them.
+      left, right: columns; None for all of them.
+    """
+
+    top: int | None
+    bottom: int | None
+    left: int | None
+    right: int | None
+
+    def distances(self, rows: Axis, cols: Axis) -> Float[np.ndarray, "h w"]:
+        """Pixels from the crossings of two axes to the site."""
+        across, along = np.zeros(rows.size), np.zeros(cols.size)
+        if self.top is not None:
+            across = rows.distances(self.top, self.bottom)
+        if self.left is not None:
+            along = cols.distances(self.left, self.right)
+        return np.hypot(across[:, None], along[None, :])
+
+
+@dataclasses.dataclass(frozen=True)
+class Sites:
+    """The style of the nearest site, blended where two are about as near.
+
+    Attributes:
+      sites: at least one, with a style each.
+      sources: the styles.
+      blend: pixels from where only one of two neighbours shows to where only the other
+        does; positive.
+    """
+
+    sites: tuple[Site, ...]
+    sources: tuple[Source, ...]
+    blend: float
+
+    def at(self, rows: Axis, cols: Axis) -> Weights:
+        """See ``StyleField``."""
+        near = self._near(rows, cols)
+        distances = np.stack(
+            [self.sites[index].distances(rows, cols) for index in near], axis=-1
+        )
+        return nearest(distances, [self.sources[index] for index in near], self.blend)
+
+    def _near(self, rows: Axis, cols: Axis) -> Sequence[int]:
+        """Sites that can show between the axes' ends, by distance to the middle."""
+        if len(self.sites) == 1:
+            return [0]
+        middle = [axis._replace(start=axis.middle, size=1) for axis in (rows, cols)]
+        distances = np.array([site.distances(*middle)[0, 0] for site in self.sites])
+        radius = np.hypot(rows.size * rows.step, cols.size * cols.step) / 2
+        reach = distances.min() + self.blend + 2 * (radius + rows.step)
+        return np.flatnonzero(distances <= reach).tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Styles side by side at even gaps along the columns, each blending into the next.
+
+    Attributes:
+      sources: in order; style i is at home at column ``start + i * every``.
+      every: pixels between two.
+      blend: see ``Sites``.
+      start: column of the first.
+      cyclic: the first follows the last, for ever; else the first and the last show
+        beyond their ends.
+    """
+
+    sources: tuple[Source, ...]
+    every: int
+    blend: float
+    start: int = 0
+    cyclic: bool = False
+
+    def at(self, rows: Axis, cols: Axis) -> Weights:
+        """See ``StyleField``."""
+        reach = int(self.blend // self.every) + 2
+        first = (cols.start - self.start) // self.every - reach
+        last = (cols.start + cols.size * cols.step - self.start) // self.every + reach
+        number = len(self.sources)
+        if not self.cyclic:
+            first, last = (min(max(end, 0), number - 1) for end in (first, last))
+        # A world that repeats is painted from one period, and the chain repeats too.
+        straight = cols._replace(period=None)
+        along = [
+            np.abs(straight.offsets(self.start + index * self.every))
+            for index in range(first, last + 1)
+        ]
+        sources = [self.sources[index % number] for index in range(first, last + 1)]
+        weights = nearest(np.stack(along, axis=-1)[None], sources, self.blend)
+        shape = (rows.size, *weights.weights.shape[1:])
+        return weights._replace(weights=np.broadcast_to(weights.weights, shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class Biomes:
+    """Styles without end: each point of a jittered lattice has one of its own.
+
+    Attributes:
+      seed: whose lattice.
+      pitch: pixels from point to point, before the jitter, of rows and columns; a
+        period is a multiple of it.
+      blend: see ``Sites``; at most the pitch.
+    """
+
+    seed: int
+    pitch: tuple[Fraction, Fraction]
+    blend: float
+
+    def at(self, rows: Axis, cols: Axis) -> Weights:
+        """See ``StyleField``."""
+        axes = list(zip((rows, cols), self.pitch, strict=True))
+        points = list(itertools.product(*(self._around(*each) for each in axes)))
+        own = [tuple(map(_in_period, axes, point)) for point in points]
+        distances = []
+        for point, parts in zip(points, self._places(own), strict=True):
+            down, right = (
+                # The world is painted from one period, and the points repeat too.
+                axis._replace(period=None).offsets(index * pitch) - part * float(pitch)
+                for (axis, pitch), index, part in zip(axes, point, parts, strict=True)
+            )
+            distances.append(np.hypot(down[:, None], right[None, :]))
+        sources = [LatticePoint(self.seed, *point) for point in own]
+        return nearest(np.stack(distances, axis=-1), sources, self.blend)
+
+    def _around(self, axis: Axis, pitch: Fraction) -> range:
+        """Lattice indices whose points can be the nearest, or nearly, of a position."""
+        # Within a square and a half of any place there is a point: so many more show.
+        reach = 2 + math.ceil(self.blend / pitch)
+        first = axis.start // pitch - reach
+        last = (axis.start + axis.size * axis.step) // pitch + reach
+        return range(first, last + 1)
+
+    def _places(self, points: Sequence[tuple[int, ...]]) -> Float[np.ndarray, "n 2"]:
+        """Where in their squares the points lie, 0 to 1."""
+        key = fields.stream_key(self.seed, fields.BIOME_PLACE)
+        words = [np.concatenate([fields.words(i, 1) for i in p]) for p in points]
+        words = np.stack(words)  # [n, 2, 2]
+        row_key = fields.threefry2x32(
+            (key[:1], key[1:]), (words[:, 0, 0], words[:, 0, 1])
+        )
+        bits = fields.threefry2x32(row_key, (words[:, 1, 0], words[:, 1, 1]))
+        uniform = np.stack(bits, axis=-1).astype(float) / 2**32
+        return 0.5 + _JITTER * (uniform - 0.5)
+
+
+def _in_period(axis: tuple[Axis, Fraction], index: int) -> int:
+    """A lattice index in the period that the world is painted from, if it repeats."""
+    positions, pitch = axis
+    if positions.period is None:
+        return index
+    return index % int(positions.period / pitch)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Painted:
+    """Styles painted on a map that is laid over a rectangle of the world.
+
+    Beyond the rectangle, what is at its edge goes on.
+
+    Attributes:
+      shares: of each style at each pixel of the map; they sum to 1.
+      sources: the styles.
+      top, left, height, width: the rectangle, in pixels.
+    """
+
+    shares: Float[np.ndarray, "h w s"]
+    sources: tuple[Source, ...]
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def at(self, rows: Axis, cols: Axis) -> Weights:
+        """See ``StyleField``."""
+        axes = ((rows, self.top, self.height), (cols, self.left, self.width))
+        parts = []
+        for (axis, start, extent), number in zip(axes, self.shares.shape, strict=False):
+            place = axis._replace(period=None).offsets(start)
+            place = place * number / extent - 0.5  # in pixels of the map
+            if axis.period is None:
+                place = np.clip(place, 0, number - 1)
+            below = np.floor(place).astype(int)
+            ends = [below, below + 1]
+            if axis.period is None:
+                ends = [np.minimum(end, number - 1) for end in ends]
+            parts.append(([end % number for end in ends], place - below))
+        (upper, lower), down = parts[0]
+        (before, after), right = parts[1]
+        down, right = down[:, None, None], right[None, :, None]
+        total = (1 - down) * (1 - right) * self.shares[np.ix_(upper, before)]
+        total += (1 - down) * right * self.shares[np.ix_(upper, after)]
+        total += down * (1 - right) * self.shares[np.ix_(lower, before)]
+        total += down * right * self.shares[np.ix_(lower, after)]
+        return without_unseen(Weights(self.sources, total))
+
+
+def nearest(
+    distances: Float[np.ndarray, "h w s"], sources: Sequence[Source], blend: float
+) -> Weights:
+    """Shares of styles at some distances: all for the nearest, but where two are near.
+
+    A style's share falls from that of the nearest to 0 as it is up to ``blend`` farther
+    away, so that between two places the change takes ``blend`` pixels, smoothly.
+    """
+    farther = distances - distances.min(axis=-1, keepdims=True)
+    shares = np.maximum(1 - farther / blend, 0) ** 2
+    shares /= shares.sum(axis=-1, keepdims=True)
+    return without_unseen(Weights(tuple(sources), shares))
+
+
+def without_unseen(weights: Weights) -> Weights:
+    """The same without styles whose share is nowhere above 0; equal ones are joined."""
+    places: dict[Source, list[int]] = {}
+    for index, source in enumerate(weights.sources):
+        if weights.weights[..., index].any():
+            places.setdefault(source, []).append(index)
+    shares = [
+        weights.weights[..., indices].sum(axis=-1, dtype=float)
+        for indices in places.values()
+    ]
+    return Weights(tuple(places), np.stack(shares, axis=-1).astype(np.float32))
+
+
+class Looks:
+    """Latents and mapped styles of sources, worked out when first asked for."""
+
+    def __init__(self, model: ModelConfig, params: Mapping[str, Any]):
+        self._model = model
+        self._params = params
+        self._known: collections.OrderedDict[Hashable, Look] = collections.OrderedDict()
+
+    def __getitem__(self, source: Source) -> Look:
+        """Host arrays of a style."""
+        if isinstance(source, Given):
+            # Of all slots: a generator that is stopped early has fewer.
+            styles = source.look.styles[: self._model.num_slots]
+            return source.look._replace(styles=styles)
+        look = self._known.pop(source, None) or self._make(source)
+        self._known[source] = look
+        if len(self._known) > _KEPT_LOOKS:
+            self._known.popitem(last=False)
+        return look
+
+    def _make(self, source: Seed | LatticePoint) -> Look:
+        size = self._model.z_global_size
+        if isinstance(source, Seed):
+            z_global = fields.global_latent(source.seed, size)
+        else:
+            z_global = fields.latent_at(
+                fields.stream_key(source.seed, fields.BIOME_Z_GLOBAL),
+                *(source.row, source.col),
+                size,
+            )
+        styles = _mapping(self._model)(self._params, z_global)
+        return Look(np.asarray(z_global), np.asarray(styles))
+
+
+@functools.lru_cache(maxsize=32)
+def _mapping(model: ModelConfig) -> Callable[..., Float[jax.Array, "n d"]]:
+    """The compiled mapping network: a global latent to its style for every slot."""
+    mapping = functools.partial(make_generator(model).apply, method="mapping")
+
+    def styles(params, z_global):
+        style = mapping({"params": params}, z_global[None])
+        return slot_styles(style, model.num_slots)[0]
+
+    return jax.jit(styles)
+
+
+def padded(
+    weights: Sequence[Weights], looks: Looks
+) -> tuple[Float[np.ndarray, "b h w s"], Float[np.ndarray, "b s d"], Any]:
+    """Weights, global latents and styles of a batch of tiles, of one number of styles.
+
+    Raises:
+      ValueError: a tile sees more than ``MAX_STYLES``.
+    """
+    most = max(len(each.sources) for each in weights)
+    if most > MAX_STYLES:
+        raise ValueError(
+            f"styles seen by one tile ({most}) must be at most {MAX_STYLES}; place "
+            "them farther apart, or use a smaller --tile"
+        )
+    number = max(2, 1 << (most - 1).bit_length())  # few shapes, so little to compile
+    batch = []
+    for shares, each in ((w.weights, [looks[s] for s in w.sources]) for w in weights):
+        more = number - len(each)
+        shares = np.pad(shares, [(0, 0), (0, 0), (0, more)])
+        each += each[:1] * more
+        batch.append(
+            (
+                shares,
+                np.stack([look.z_global for look in each]),
+                np.stack([look.styles for look in each]),
+            )
+        )
+    return tuple(np.stack(part) for part in zip(*batch, strict=True))

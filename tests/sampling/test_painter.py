@@ -1,0 +1,245 @@
+"""Worlds of many styles, and edited ones: any tile alone, nothing out of reach."""
+
+import functools
+from fractions import Fraction
+
+import jax
+import numpy as np
+import pytest
+
+from infinitygan_jax import geometry
+from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
+from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.styles import (
+    Axis,
+    Biomes,
+    Chain,
+    Constant,
+    Painted,
+    Seed,
+    Site,
+    Sites,
+)
+from infinitygan_jax.sampling.world import World
+from tests.sampling import tiny
+
+CELL = tiny.MODEL.cell_size  # 4 px
+PLAIN = Scene()
+# A pixel's cell sees so many before and after it.
+REACH = (geometry.STRUCTURE_MARGIN + 3) * CELL
+WINDOW = (slice(-40, 56), slice(-24, 104))  # of many tiles, and none of them whole
+
+SITES = Sites(
+    tuple(Site(y, y, x, x) for y, x in ((-20, 0), (0, 50), (30, 90))),
+    (Seed(1), Seed(2), Seed(3)),
+    60.0,
+)
+PAINTED = Painted(
+    np.eye(2, dtype=np.float32)[np.random.default_rng(0).integers(2, size=(6, 8))],
+    *((Seed(1), Seed(2)), -40, -24, 96, 128),
+)
+FIELDS = {
+    "sites": SITES,
+    "chain": Chain((Seed(1), Seed(2), Seed(3)), 40, 40.0, -10, cyclic=True),
+    "biomes": Biomes(7, (Fraction(48), Fraction(48)), 20.0),
+    "painted": PAINTED,
+}
+EDITS = (
+    Resample(Region(-8, 8, 16, 20), 5),
+    Pin(Region(0, 60, 12, 12), Seed(9), 8),
+    Resample(Region(8, 8, 12, 12), 6, texture=False),
+)
+
+
+@functools.lru_cache
+def _world(scene=PLAIN, tile_size=32, devices=1, **options):
+    return World(
+        tiny.MODEL,
+        tiny.params(),
+        seed=11,
+        tile_size=tile_size,
+        devices=jax.devices()[:devices],
+        scene=scene,
+        **options,
+    )
+
+
+@functools.lru_cache
+def _picture(scene=PLAIN, **options):
+    return _world(scene, **options)[WINDOW]
+
+
+def _differ(one, other):
+    return np.abs(one.astype(int) - other).max()
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_blended_tiles_agree_with_one_shot(name):
+    """Tiles of three sizes, the last of which is the whole window in one call."""
+    scene = Scene(styles=FIELDS[name])
+    for tile_size in (16, 128):
+        assert _differ(_picture(scene), _picture(scene, tile_size=tile_size)) <= 1
+    plain = _picture()
+    assert _differ(_picture(scene), plain) > 20  # it shows
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_blended_windows_and_devices_agree_byte_for_byte(name):
+    scene = Scene(styles=FIELDS[name], edits=EDITS, octaves=2)
+    part = _world(scene)[-8:40, 20:70]
+    np.testing.assert_array_equal(part, _picture(scene)[32:80, 44:94])
+    many = _picture(scene, devices=8)
+    np.testing.assert_array_equal(many, _picture(scene))
+
+
+def test_one_style_given_twice_is_that_style():
+    look = _world()._painter._looks[Seed(11)]
+    assert look.styles.shape[0] == tiny.MODEL.num_slots
+    same = Sites(SITES.sites, (Seed(11),) * 3, 60.0)
+    assert _differ(_picture(Scene(styles=same)), _picture()) <= 1
+
+
+def test_where_one_style_shows_the_picture_is_that_of_its_seed():
+    """Far from other sites: the style is the seed's, the latents are the world's."""
+    far = Sites((Site(0, 0, 0, 0), Site(0, 0, 9000, 9000)), (Seed(2), Seed(3)), 100.0)
+    one = _picture(Scene(styles=Constant(Seed(2))))
+    assert _differ(_picture(Scene(styles=far)), one) <= 1
+    assert _differ(one, _picture()) > 20
+
+
+def _changed(one, other):
+    """Rows and columns of the pixels that differ: first and last, in the world."""
+    rows, cols = np.nonzero((one != other).any(axis=-1))
+    top, left = WINDOW[0].start, WINDOW[1].start
+    return rows.min() + top, rows.max() + top, cols.min() + left, cols.max() + left
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Resample(Region(0, 40, 8, 8), 5),
+        Resample(Region(0, 40, 8, 8), 5, texture=False),
+        Resample(Region(0, 40, 8, 8), 5, structure=False),
+        Resample(
+            Region(0, 40, 8, 8),
+            *(5, True, False),
+            Statistics(np.full(4, 2, np.float32), np.full(4, 0.1, np.float32)),
+        ),
+        Pin(Region(0, 40, 8, 8), Seed(9), 4),
+    ],
+    ids=["both", "structure", "texture", "statistics", "pin"],
+)
+@pytest.mark.parametrize("scene", [Scene(), Scene(styles=SITES, edits=EDITS)])
+def test_an_edit_changes_what_sees_it_and_no_other_byte(scene, edit):
+    more = Scene(scene.styles, scene.octaves, (*scene.edits, edit))
+    before, after = _picture(scene), _picture(more)
+    top, bottom, left, right = _changed(before, after)
+    assert 0 - REACH - 4 <= top <= bottom < 8 + REACH + 4
+    assert 40 - REACH - 4 <= left <= right < 48 + REACH + 4
+    inside = (slice(40, 48), slice(64, 72))
+    assert (before[inside] != after[inside]).mean() > 0.5
+
+
+def test_a_texture_edit_stays_near():
+    """Noise is seen by few pixels: those of its last layers, two cells away at most."""
+    edit = Resample(Region(0, 40, 8, 8), 5, structure=False)
+    top, bottom, left, right = _changed(_picture(), _picture(Scene(edits=(edit,))))
+    assert top >= -8 and bottom < 16
+    assert left >= 32 and right < 56
+
+
+def test_the_last_of_overlapping_edits_shows():
+    region = Region(0, 40, 8, 8)
+    two = Scene(edits=(Resample(region, 5), Resample(region, 6)))
+    one = Scene(edits=(Resample(region, 6),))
+    np.testing.assert_array_equal(_picture(two), _picture(one))
+
+
+def test_a_mask_of_all_is_its_rectangle():
+    whole = Region(0, 40, 8, 8, np.ones((8, 8), bool))
+    pictures = [
+        _picture(Scene(edits=(Resample(region, 5),)))
+        for region in (whole, Region(0, 40, 8, 8))
+    ]
+    np.testing.assert_array_equal(*pictures)
+    rows, cols = Axis(-40, 20, 4), Axis(0, 30, 4)
+    shares = [region.share(rows, cols, 12) for region in (whole, Region(0, 40, 8, 8))]
+    # A mask's last row of pixels is a pixel before its rectangle's end.
+    np.testing.assert_allclose(*shares, atol=0.15)
+    assert shares[0].max() == shares[1].max() == 1
+    empty = Region(0, 40, 8, 8, np.zeros((8, 8), bool))
+    none = Scene(edits=(Resample(empty, 5), Pin(empty, Seed(9))))
+    np.testing.assert_array_equal(_picture(none), _picture())
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        Scene(styles=Biomes(7, (Fraction(32), Fraction(32)), 20.0)),
+        Scene(styles=Chain((Seed(1), Seed(2)), 48, 48.0, cyclic=True)),
+        Scene(styles=SITES, octaves=3, edits=EDITS),
+        Scene(edits=(Resample(Region(-40, 90, 20, 20), 5),)),
+    ],
+)
+def test_blends_and_edits_wrap_around(scene):
+    """The window across the seam is the inside of a tiling, byte for byte."""
+    world = _world(scene, period=(96, 96))
+    tiled = np.tile(world[-48:48, 0:96], (2, 2, 1))
+    np.testing.assert_array_equal(world[-20:76, 30:126], tiled[28:124, 30:126])
+
+
+def test_octaves_keep_the_variance_of_latents():
+    model = tiny.MODEL
+    for octaves in (1, 2, 4):
+        painter = _world(Scene(octaves=octaves), tile_size=256)._painter
+        draws = [np.asarray(painter._draw([tile]).z_local) for tile in _tiles()]
+        latents = np.concatenate([d.reshape(-1, model.z_local_size) for d in draws])
+        assert abs(latents.mean()) < 0.1
+        assert abs(latents.std() - 1) < 0.05
+
+
+def _tiles():
+    from infinitygan_jax.sampling.plan import Tile
+
+    return [Tile(row * 9, col * 9) for row in range(6) for col in range(6)]
+
+
+def test_octaves_are_alike_nearby():
+    """Neighbouring cells of white latents are unrelated; those of coarse are not."""
+
+    def likeness(octaves):
+        painter = _world(Scene(octaves=octaves), tile_size=256)._painter
+        latents = np.asarray(painter._draw(_tiles()[:1]).z_local)[0]
+        return (latents[1:] * latents[:-1]).mean()
+
+    assert abs(likeness(1)) < 0.05
+    assert likeness(4) > 0.4
+
+
+def test_far_from_the_origin_all_is_as_near():
+    """Sites and regions shifted by a multiple of all periods see the same styles."""
+    shift = 2**50
+    for scene in (Scene(styles=SITES), Scene(edits=EDITS)):
+        world = _world(scene)
+        part = world[0:8, shift : shift + 8]
+        assert part.shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("octaves", [0, 13, -1])
+def test_octaves_out_of_range_are_refused(octaves):
+    with pytest.raises(ValueError, match=r"octaves .* must be from 1"):
+        Scene(octaves=octaves)
+
+
+def test_edits_out_of_range_are_refused():
+    region = Region(0, 0, 8, 8)
+    with pytest.raises(ValueError, match="seed"):
+        Resample(region, -1)
+    with pytest.raises(ValueError, match="structure, texture or both"):
+        Resample(region, 1, structure=False, texture=False)
+    with pytest.raises(ValueError, match="feather"):
+        Pin(region, Seed(1), -1)
+    with pytest.raises(ValueError, match="1x1"):
+        Region(0, 0, 0, 8)
+    with pytest.raises(ValueError, match="mask"):
+        Region(0, 0, 8, 8, np.ones((4, 4), bool))
