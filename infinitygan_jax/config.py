@@ -134,6 +134,8 @@ class TrainConfig:
         limit it.
       augment: "none" or "color": the same random brightness, saturation and contrast
         distribution on D's real and generated inputs.
+      in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
+        few steps that compiling takes longer.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
     """
 
@@ -155,6 +157,7 @@ class TrainConfig:
     ema_half_life: float = 10_000.0
     ema_rampup: float = 0.0
     augment: str = "none"
+    in_a_hurry: bool = False
     log_every: int = 50
     sheet_every: int = 5_000
     save_every: int = 5_000

@@ -81,6 +81,7 @@ def test_runlocal_is_small_and_of_the_same_kind(name):
     assert local.model.coords == full.model.coords
     assert local.train.augment == full.train.augment
     assert local.train.coords_weight == full.train.coords_weight
+    assert (local.train.in_a_hurry, full.train.in_a_hurry) == (True, False)
     assert bool(local.data.pre_size) == bool(full.data.pre_size)
     # All four kinds of step, and a checkpoint, come up.
     train = local.train

@@ -16,7 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from infinitygan_jax import config as config_lib
-from infinitygan_jax import machine
+from infinitygan_jax import devices, machine
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.training import checkpoint, sheets
@@ -365,7 +365,8 @@ def _first_state(
     step = checkpoints.latest_step
     if step is None:
         logger.info("starting from step 0")
-        return init_state(config), 0
+        # As one function, not some seventy, each compiled by itself.
+        return devices.jit_in_a_hurry(lambda: init_state(config))(), 0
     logger.info("going on from step %d", step)
     return checkpoints.restore(lambda: init_state(config)), step
 

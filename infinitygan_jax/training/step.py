@@ -74,6 +74,7 @@ class Steps:
         check_devices(config, mesh.size)
         self.mesh = mesh
         self._config = config
+        jit = devices.jit_in_a_hurry if config.train.in_a_hurry else jax.jit
         phases = {
             "d": _d_gradients,
             "d_r1": _d_r1_gradients,
@@ -81,16 +82,16 @@ class Steps:
             "g_path": _g_path_gradients,
         }
         self.gradients = {
-            name: jax.jit(self._map(partial(phase, config)))
+            name: jit(self._map(partial(phase, config)))
             for name, phase in phases.items()
         }
         self._steps = {
-            name: jax.jit(
+            name: jit(
                 self._map(partial(_update, config, name, phase)), donate_argnums=0
             )
             for name, phase in phases.items()
         }
-        self._finish = jax.jit(partial(_finish, config), donate_argnums=0)
+        self._finish = jit(partial(_finish, config), donate_argnums=0)
 
     def _map(self, function: Callable) -> Callable:
         return jax.shard_map(
