@@ -192,7 +192,7 @@ def test_octaves_keep_the_variance_of_latents():
     model = tiny.MODEL
     for octaves in (1, 2, 4):
         painter = _world(Scene(octaves=octaves), tile_size=256)._painter
-        draws = [np.asarray(painter._draw([tile]).z_local) for tile in _tiles()]
+        draws = [np.asarray(painter._draw([tile], [[]]).z_local) for tile in _tiles()]
         latents = np.concatenate([d.reshape(-1, model.z_local_size) for d in draws])
         assert abs(latents.mean()) < 0.1
         assert abs(latents.std() - 1) < 0.05
@@ -209,7 +209,7 @@ def test_octaves_are_alike_nearby():
 
     def likeness(octaves):
         painter = _world(Scene(octaves=octaves), tile_size=256)._painter
-        latents = np.asarray(painter._draw(_tiles()[:1]).z_local)[0]
+        latents = np.asarray(painter._draw(_tiles()[:1], [[]]).z_local)[0]
         return (latents[1:] * latents[:-1]).mean()
 
     assert abs(likeness(1)) < 0.05
