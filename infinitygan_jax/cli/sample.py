@@ -1,6 +1,7 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import pathlib
@@ -8,7 +9,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import tqdm
@@ -16,10 +17,11 @@ import tqdm
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
-from infinitygan_jax.sampling.writers import job, pyramid
+from infinitygan_jax.sampling.writers import job, layout, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -60,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--origin",
         metavar="Y,X",
         help="world row and column of the top left pixel; row 0 is the horizon, unless "
-        "--horizon moves it (default: row 0 in the middle, column 0)",
+        "--horizon moves it (default: the horizon in the middle, column 0 at the left)",
     )
     parser.add_argument(
         "--horizon",
@@ -105,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace a file that is there, and an unfinished job of other arguments",
+        help="replace a finished picture, and an unfinished one of other arguments; "
+        "what shards painted stays",
     )
     parser.add_argument(
         "--shard",
@@ -137,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
     args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    window = window_of(args.size, args.origin)
+    window = window_of(args.size, args.origin, args.horizon, args.level)
     shard = shard_of(args.shard)
     if shard and args.finish:
         raise ValueError(
@@ -149,11 +152,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
     checked = (window.height, window.width, args.overwrite, num_shards)
-    # Parts and their end may be asked for again: a scheduler does.
-    again = args.finish or (shard and not args.overwrite)
-    maybe_done = again and writers.is_finished(out)
-    if not (args.dry_run or maybe_done):
-        writers.check_output(out, *checked)
+    with _about(out):
+        # Parts and their end may be asked for again, with --overwrite or without: a
+        # scheduler does.
+        maybe_done = bool(args.finish or shard) and writers.is_finished(out)
+        if not (args.dry_run or maybe_done):
+            writers.check_output(out, *checked)
 
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import world as world_lib
@@ -178,12 +182,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("\n".join(describe(plan, world, bundle, out, shard)))
         if args.finish:
             print("finish      nothing is painted")
-    if maybe_done and writer_type.texts_of(out) == texts:
+    if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
         job.tidy(out)
         print(f"{out} is finished already")
         return
     if args.dry_run or maybe_done:
-        writers.check_output(out, *checked)
+        with _about(out):
+            writers.check_output(out, *checked)
     planning.check_memory(
         parts.plan_of_part(plan, writer_type),
         world.painted_config,
@@ -201,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "finish": args.finish,
             "part_width": parts.part_width(plan, writer_type),
         }
-    with errors.stoppable() as stop_if_asked:
+    with errors.stoppable() as stop_if_asked, _about(out):
         writer = writer_type(
             *(out, window.height, window.width, texts, args.overwrite), **options
         )
@@ -213,6 +218,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
     print(f"{name}: {seconds:.1f} s{rate}")
+
+
+@contextlib.contextmanager
+def _about(out: pathlib.Path) -> Iterator[None]:
+    """Says of a system's error what it kept from being written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = one_line(error)
+        words = reason.lower()
+        remedy = "choose another with --out, or see to it"
+        if "no space left" in words or "quota" in words:
+            remedy = "free some space"
+        elif "denied" in words or "not permitted" in words:
+            remedy = "choose another with --out, or ask whom it belongs to"
+        kept = False
+        with contextlib.suppress(OSError):  # of a job that may not even be looked at
+            kept = job.is_open(out)
+        then = "the same command goes on" if kept else "try again"
+        raise ValueError(
+            f"{out} cannot be written ({reason}); {remedy}, and {then}"
+        ) from error
+
+
+def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> bool:
+    """Whether two pictures are equal by what they say of themselves."""
+    # What the command says, the rest says too.
+    return {**former, "Command": ""} == {**texts, "Command": ""}
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -257,17 +290,22 @@ def _shared(world: "World") -> bool:
     return world.devices[0].platform == "cpu"
 
 
-def window_of(size: str, origin: str | None) -> Window:
+def window_of(
+    size: str, origin: str | None, horizon: int = 0, level: int = 0
+) -> Window:
     """The window that the options ask for.
 
     Args:
       size: ``WIDTHxHEIGHT``.
-      origin: ``Y,X`` of the top left pixel, or None: row 0 in the middle, column 0.
+      origin: ``Y,X`` of the top left pixel, or None: the horizon in the middle, and
+        column 0 at the left.
+      horizon: its row at level 0.
+      level: the picture is 1 / 2**level of the world.
 
     Raises:
       ValueError: either is not of this form, or the window is impossible.
     """
-    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*[xX]\s*([-+]?\d+)\s*", size)
+    numbers = re.fullmatch(r"\s*([-+]?\d{1,18})\s*[xX]\s*([-+]?\d{1,18})\s*", size)
     if not numbers:
         raise ValueError(
             f"--size ({size}) must be WIDTHxHEIGHT in whole pixels; write e.g. "
@@ -275,8 +313,10 @@ def window_of(size: str, origin: str | None) -> Window:
         )
     width, height = map(int, numbers.groups())
     if origin is None:
-        return Window(-(height // 2), 0, height, width)
-    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*", origin)
+        planning.check_horizon(horizon)
+        middle = horizon >> level if level >= 0 else 0  # which is refused later
+        return Window(middle - height // 2, 0, height, width)
+    numbers = re.fullmatch(r"\s*([-+]?\d{1,20})\s*,\s*([-+]?\d{1,20})\s*", origin)
     if not numbers:
         raise ValueError(
             f"--origin ({origin}) must be Y,X in whole pixels; write e.g. "
@@ -326,11 +366,11 @@ def describe(
 
 
 def _describe_shard(window: Window, shard: tuple[int, int]) -> str:
-    grid = pyramid.grid((window.height, window.width))
-    first, stop = pyramid.shard_range(grid, shard)
+    grid = layout.grid((window.height, window.width))
+    first, stop = layout.shard_range(grid, shard)
     return (
         f"shard       {shard[0]} of {shard[1]}: {stop - first} of the "
-        f"{grid[0] * grid[1]} files of {pyramid.TILE} px, and its share of the above"
+        f"{grid[0] * grid[1]} files of {layout.TILE} px, and its share of the above"
     )
 
 

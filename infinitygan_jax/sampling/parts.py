@@ -4,7 +4,7 @@ import dataclasses
 
 from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.plan import Plan
-from infinitygan_jax.sampling.writers import pyramid
+from infinitygan_jax.sampling.writers import layout
 
 
 def part_width(plan: Plan, writer: type[writers.Writer]) -> int | None:
@@ -14,10 +14,10 @@ def part_width(plan: Plan, writer: type[writers.Writer]) -> int | None:
     edges are those of the world's tiles; elsewhere tiles would be painted for each part
     that they reach into.
     """
-    edges = (plan.window.top, plan.window.left, pyramid.TILE)
+    edges = (plan.window.top, plan.window.left, layout.TILE)
     if not writer.resumable or any(edge % plan.tile_pixels for edge in edges):
         return None
-    return pyramid.BLOCK * pyramid.TILE
+    return layout.BLOCK * layout.TILE
 
 
 def plan_of_part(plan: Plan, writer: type[writers.Writer]) -> Plan:
@@ -32,6 +32,6 @@ def narrower(plan: Plan, writer: type[writers.Writer]) -> str | None:
     """How a picture would be painted in narrow parts, where it is not but could be."""
     if not writer.resumable or part_width(plan, writer) is not None:
         return None
-    if pyramid.TILE % plan.tile_pixels:
-        return f"use a --tile that divides {pyramid.TILE << plan.level}"
+    if layout.TILE % plan.tile_pixels:
+        return f"use a --tile that divides {layout.TILE << plan.level}"
     return f"give an --origin in multiples of {plan.tile_pixels}"

@@ -46,8 +46,9 @@ class Writer(abc.ABC):
           height: its rows.
           width: its columns.
           metadata: texts by keyword.
-          overwrite: an unfinished job of other arguments may be thrown away, and a
-            file that is there when the picture is whole be replaced.
+          overwrite: an unfinished job of other arguments may be thrown away, unless
+            shards made it, and a file that is there when the picture is whole be
+            replaced.
         """
         self.path = pathlib.Path(path)
         self._size = (height, width)
