@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import importlib.metadata
 import pathlib
 import re
@@ -179,9 +178,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = _texts(args, plan, world, bundle)
     writer_type = writers.writer_of(out)
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(describe(plan, world, bundle, out, shard)))
-        if args.finish:
-            print("finish      nothing is painted")
+        print("\n".join(describe(plan, world, bundle, out)))
+        if writer_type.resumable:
+            print("\n".join(_describe_rest(args, plan, world, out, texts)))
     if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
         job.tidy(out)
         print(f"{out} is finished already")
@@ -331,7 +330,6 @@ def describe(
     world: "World",
     bundle: "bundle_lib.Bundle",
     out: pathlib.Path,
-    shard: tuple[int, int] | None = None,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
@@ -361,17 +359,52 @@ def describe(
         "than in one shot",
         f"output      {out}, at most "
         f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
-        *([_describe_shard(window, shard)] if shard else []),
     ]
 
 
-def _describe_shard(window: Window, shard: tuple[int, int]) -> str:
-    grid = layout.grid((window.height, window.width))
-    first, stop = layout.shard_range(grid, shard)
-    return (
-        f"shard       {shard[0]} of {shard[1]}: {stop - first} of the "
-        f"{grid[0] * grid[1]} files of {layout.TILE} px, and its share of the above"
-    )
+def _describe_rest(
+    args: argparse.Namespace,
+    plan: Plan,
+    world: "World",
+    out: pathlib.Path,
+    texts: Mapping[str, str],
+) -> list[str]:
+    """Lines on what is left of a picture that others share, or that was begun.
+
+    Raises:
+      ValueError: it was begun with other arguments, and must stay.
+    """
+    shard, writer = shard_of(args.shard), writers.writer_of(out)
+    size = plan.window.height, plan.window.width
+    grid = layout.grid(size)
+    number = grid[0] * grid[1]
+    runs = [layout.shard_range(grid, shard or (0, 1))]
+    first, stop = runs[0]
+    lines = []
+    if shard:
+        lines += [
+            f"shard       {shard[0]} of {shard[1]}: {stop - first} of the {number} "
+            f"files of {layout.TILE} px"
+        ]
+    shards = shard[1] if shard else None
+    if args.finish and not writers.is_finished(out):
+        shards = pyramid.begun_shards(out)
+    if job.is_open(out):
+        wanted = writer.arguments(*size, texts, shards)
+        throws_away = None if args.finish or shard else args.overwrite
+        if not job.is_other(out, wanted, throws_away):
+            done = job.is_publishing(out)
+            runs = [] if done else writer.missing(out, size, shard)
+            left = sum(end - start for start, end in runs)
+            lines += [f"kept        {stop - first - left} of {stop - first} files"]
+    if args.finish:
+        return [*lines, "finish      nothing is painted"]
+    if not lines:
+        return []
+    windows = layout.windows_of(runs, size, None)
+    tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
+    share = tiles * planning.operations(world.painted_config, *[plan.tile_size] * 2)
+    return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 
 def _paint(
@@ -398,16 +431,10 @@ def _paint_parts(
     window: Window,
     stop_if_asked: Callable[[], None],
 ) -> int:
-    missing = [
-        dataclasses.replace(
-            part, top=window.top + part.top, left=window.left + part.left
-        )
-        for part in writer.parts
-    ]
-    pieces = [piece for part in missing for row in world.pieces(part) for piece in row]
-    pixels = sum(part.height * part.width for part in missing)
+    missing = parts.moved(window, writer.parts)
+    pixels = layout.num_pixels(missing)
     copies = 0  # smaller ones, which are only looked for where all else is done
-    total = sum(world.plan(piece).num_tiles for piece in pieces)
+    total = parts.num_tiles(world, missing)
     if not missing and isinstance(writer, pyramid.PyramidWriter):
         copies = 0 if writer.is_shard else writer.num_copies
     elif pixels < writer.num_pixels:

@@ -1,9 +1,11 @@
 """In which parts a picture is best painted for a writer, and what they take."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
 
 from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.plan import Plan
+from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.writers import layout
 
 
@@ -35,3 +37,34 @@ def narrower(plan: Plan, writer: type[writers.Writer]) -> str | None:
     if layout.TILE % plan.tile_pixels:
         return f"use a --tile that divides {layout.TILE << plan.level}"
     return f"give an --origin in multiples of {plan.tile_pixels}"
+
+
+@runtime_checkable
+class Planned(Protocol):
+    """What is needed of a world."""
+
+    def plan(self, window: Window) -> Plan:
+        """How a window is painted."""
+
+    def pieces(self, window: Window) -> list[list[Window]]:
+        """What is painted for a window."""
+
+
+def moved(window: Window, parts: Iterable[Window]) -> list[Window]:
+    """Parts of a picture of a window, as windows of the world."""
+    return [
+        dataclasses.replace(
+            part, top=window.top + part.top, left=window.left + part.left
+        )
+        for part in parts
+    ]
+
+
+def num_tiles(world: Planned, windows: Sequence[Window]) -> int:
+    """Tiles of the world that are painted for some windows."""
+    return sum(
+        world.plan(piece).num_tiles
+        for window in windows
+        for row in world.pieces(window)
+        for piece in row
+    )

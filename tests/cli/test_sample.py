@@ -147,7 +147,7 @@ def _refused(capsys, options, *words):
         sample.main(options)
     assert end.value.code == 2
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == "" or "--dry_run" in options
     err = re.sub(r"^\r[^\n]*tile/s\]\n", "", err)  # the progress bar, where one began
     assert re.fullmatch(r"error: [^\n]+\n", err), err
     for word in words:
@@ -265,6 +265,32 @@ def test_a_dry_run_says_what_would_be_refused(folder, model, capsys, monkeypatch
         out, err = capsys.readouterr()
         assert "memory " in out
         assert reason in err
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.dzi"])
+def test_a_dry_run_says_what_is_left(folder, model, capsys, name):
+    options = ["--checkpoint", model, "--size", "600x1024", "--tile", "32"]
+    options += ["--out", name]
+
+    def dry(*more):
+        sample.main([*options, *more, "--dry_run"])
+        return capsys.readouterr().out
+
+    # Four files of 512 px; 32 rows of 19 tiles.
+    assert "to paint" not in dry()
+    shard = ["--shard", "0/2"]
+    assert "0 of 2: 2 of the 4 files of 512 px\nto paint    304 tiles" in dry(*shard)
+    _refused(capsys, [*options, "--finish", "--dry_run"], "run the shards first")
+    sample.main([*options, *shard])
+    files = writers.writer_of(name).missing(folder / name, (1024, 600))
+    assert files == [(2, 4)]
+    capsys.readouterr()
+    assert "kept        2 of 2 files\nto paint    0 tiles, 0 TFLOP" in dry(*shard)
+    found = dry("--shard", "1/2")
+    assert "kept        0 of 2 files\nto paint    304 tiles" in found
+    assert "kept        2 of 4 files\nfinish      nothing" in dry("--finish")
+    for more in (["--seed", "1", *shard], ["--overwrite"]):
+        _refused(capsys, [*options, *more, "--dry_run"], "has other arguments")
 
 
 def test_an_error_while_writing_leaves_no_file(folder, model, capsys, monkeypatch):

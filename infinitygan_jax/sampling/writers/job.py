@@ -110,19 +110,8 @@ class Job:
             files.write_whole(file, text, replace=False)
             if not self._is_shard:
                 return False
-        changed = _changes(file, arguments)
-        if not changed:
+        if not is_other(self._outputs[-1], arguments, overwrite):
             return True
-        of_shards = arguments_of(self._outputs[-1]).get("Shards", "none") != "none"
-        if of_shards or not overwrite:
-            remedy = ", or add --overwrite"
-            if of_shards or overwrite is None:
-                remedy = " once nobody needs it"
-            raise ValueError(
-                f"the unfinished job {self.folder} has other arguments "
-                f"({'; '.join(changed)}); give the former ones, or delete that folder"
-                f"{remedy}"
-            )
         _remove_contents(self.folder)
         files.write_whole(file, text, replace=False)
         return False
@@ -238,6 +227,35 @@ def arguments_of(path: str | os.PathLike) -> dict[str, str]:
         return dict(json.loads((folder_of(path) / _ARGUMENTS).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def is_other(
+    path: str | os.PathLike, arguments: Mapping[str, str], overwrite: bool | None
+) -> bool:
+    """Whether a picture's unfinished job is to be thrown away for one of these.
+
+    Args:
+      path: of the picture.
+      arguments: those of the job that is wanted.
+      overwrite: see `Job`.
+
+    Raises:
+      ValueError: the job has others, and must stay.
+    """
+    folder = folder_of(path)
+    changed = _changes(folder / _ARGUMENTS, arguments)
+    if not changed:
+        return False
+    of_shards = arguments_of(path).get("Shards", "none") != "none"
+    if of_shards or not overwrite:
+        remedy = ", or add --overwrite"
+        if of_shards or overwrite is None:
+            remedy = " once nobody needs it"
+        raise ValueError(
+            f"the unfinished job {folder} has other arguments ({'; '.join(changed)}); "
+            f"give the former ones, or delete that folder{remedy}"
+        )
+    return True
 
 
 def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:

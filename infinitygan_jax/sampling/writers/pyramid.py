@@ -89,14 +89,10 @@ class PyramidWriter(Writer):
         self._sizes = level_sizes(height, width, self.smallest)
         self._last = len(self._sizes) - 1
         self.num_copies = sum(math.prod(grid(size)) for size in self._sizes[1:])
-        num_shards = _begun_shards(self.path) if finish else shard[1] if shard else 1
-        # What the command says, the rest says too.
-        arguments = {k: v for k, v in self._texts.items() if k != "Command"} | {
-            "Width": str(width),
-            "Height": str(height),
-            "Format": self.form,
-            "Shards": str(num_shards) if shard or finish else "none",
-        }
+        num_shards = begun_shards(self.path) if finish else shard[1] if shard else 1
+        arguments = self.arguments(
+            height, width, self._texts, num_shards if shard or finish else None
+        )
         index = shard[0] if shard else None
         throw_away = None if finish else overwrite
         outputs = self.outputs(self.path)
@@ -124,6 +120,27 @@ class PyramidWriter(Writer):
         except BaseException:
             self.abort()
             raise
+
+    @classmethod
+    def arguments(
+        cls, height: int, width: int, texts: Mapping[str, str], shards: int | None
+    ) -> dict[str, str]:
+        """What determines a job: see `Job`.
+
+        Args:
+          height: rows of the picture.
+          width: its columns.
+          texts: its metadata.
+          shards: into how many it is cut; None where one process paints all of it.
+        """
+        # What the command says, the rest says too.
+        arguments = {k: v for k, v in texts.items() if k != "Command"}
+        return arguments | {
+            "Width": str(width),
+            "Height": str(height),
+            "Format": cls.form,
+            "Shards": "none" if shards is None else str(shards),
+        }
 
     @staticmethod
     def host_bytes(width: int, part_width: int | None = None) -> int:
@@ -384,7 +401,7 @@ class PyramidWriter(Writer):
             )
 
 
-def _begun_shards(path: pathlib.Path) -> int:
+def begun_shards(path: pathlib.Path) -> int:
     """Number of shards of an unfinished job.
 
     Raises:
