@@ -53,7 +53,6 @@ class JpegWriter(SingleFileWriter):
         """
         super().__init__(path, height, width, metadata, overwrite)
         self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
-        self._waiting: list[np.ndarray] = []
         self._begun = False
 
     @staticmethod
@@ -69,15 +68,8 @@ class JpegWriter(SingleFileWriter):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows; see `Writer`."""
-        self._take(strip)
-        self._waiting.append(strip)
-        while sum(map(len, self._waiting)) >= ROWS:
-            rows = np.concatenate(self._waiting)
-            self._waiting = [rows[ROWS:]]
-            self._send(rows[:ROWS])
-        if self._part == len(self.parts) and sum(map(len, self._waiting)):
-            self._send(np.concatenate(self._waiting))
-            self._waiting = []
+        for _, rows in self._cut(strip, ROWS):
+            self._send(rows)
 
     def _end(self) -> None:
         self._file.write(_END)

@@ -102,7 +102,6 @@ class PyramidWriter(Writer):
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiles")
         self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
         self._pending: concurrent.futures.Future | None = None
-        self._waiting: list[np.ndarray] = []
         self._halves = Halves(self._sizes)
         try:
             if self._job.publishing:
@@ -198,18 +197,9 @@ class PyramidWriter(Writer):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows of what is missing; see `Writer`."""
-        top, left = self._take(strip)
-        self._waiting.append(strip)
-        bottom = top + len(strip)
-        start = bottom - sum(map(len, self._waiting))
-        ends = self._row == 0  # the part does, with this strip
-        while bottom - start >= TILE or (ends and bottom > start):
-            rows = self._waiting
-            rows = rows[0] if len(rows) == 1 else np.concatenate(rows)
-            start_next = min(start + TILE, bottom)
-            self._waiting = [rows[TILE:]] if start_next < bottom else []
-            self._send(start // TILE, left // TILE, rows[:TILE])
-            start = start_next
+        left = self.parts[self._part].left if self._part < len(self.parts) else 0
+        for row, pixels in self._cut(strip, TILE):
+            self._send(row // TILE, left // TILE, pixels)
 
     def _send(self, row: int, col: int, pixels: np.ndarray) -> None:
         """Keeps one row of tiles while the next is painted."""
