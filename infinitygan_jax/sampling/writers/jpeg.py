@@ -38,19 +38,7 @@ class JpegWriter(SingleFileWriter):
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ):
-        """Opens the part file.
-
-        Args:
-          path: where the picture shall be.
-          height: its rows in all, 1 to 65,500.
-          width: its columns, likewise.
-          metadata: texts by keyword; written as JSON into the comment.
-          overwrite: a file that is there when the picture is whole may be replaced.
-
-        Raises:
-          ValueError: a size that JPEG cannot hold.
-          OSError: the part file cannot be written.
-        """
+        """Opens the part file; see `Writer`. Metadata are JSON in the comment."""
         super().__init__(path, height, width, metadata, overwrite)
         self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
         self._begun = False

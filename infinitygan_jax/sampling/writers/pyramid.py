@@ -66,11 +66,11 @@ class PyramidWriter(Writer):
         """Opens the job, or goes on with it.
 
         Args:
-          path: where the picture shall be.
-          height: its rows in all.
+          path: see `Writer`, as for the next four.
+          height: its rows.
           width: its columns.
-          metadata: texts by keyword.
-          overwrite: throw an unfinished job of other arguments away.
+          metadata: its texts.
+          overwrite: whether what is there may go.
           shard: (index, number) of this process, where each of several paints its
             part of the tiles; the picture is then put together by ``finish``.
           finish: nothing is painted; the shards are put together.
