@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
-    out = pathlib.Path(_default_out(args) if args.out is None else args.out)
+    out = pathlib.Path(_default_out(args, window) if args.out is None else args.out)
     num_shards = shard[1] if shard else 1
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
@@ -158,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not (args.dry_run or maybe_done):
             writers.check_output(out, *checked)
 
+    machine.limit_arenas()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import world as world_lib
 
@@ -506,15 +507,15 @@ def _software() -> str:
         return "infinitygan_jax"
 
 
-def _default_out(args: argparse.Namespace) -> str:
+def _default_out(args: argparse.Namespace, window: Window) -> str:
     path = pathlib.Path(args.checkpoint)
     name = path.stem if path.suffix == ".safetensors" else path.resolve().name
-    place = "" if args.origin is None else f"-at{args.origin.replace(' ', '')}"
+    place = "" if args.origin is None else f"-at{window.top},{window.left}"
     for option in ("horizon", "vertical_span", "wrap", "level"):
         if getattr(args, option):
             place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
     place += "-quick" if args.quick else ""
-    return f"{name}-seed{args.seed}-{args.size}{place}.png"
+    return f"{name}-seed{args.seed}-{window.width}x{window.height}{place}.png"
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -114,7 +114,9 @@ def test_levels_are_the_worlds(folder, model):
 def test_the_default_name_says_what_it_is(folder, model):
     options = f"--size 8x4 --checkpoint {model} --tile 32"
     sample.main(options.split())
-    sample.main([*options.split(), "--origin", "-100,20", "--seed", "7"])
+    sample.main([*options.split(), "--origin", "-100, +020", "--seed", "7"])
+    typed = ["--size", " 08X4", "--checkpoint", model, "--overwrite"]  # the same
+    sample.main([*typed, "--tile", "32"])
     assert sorted(os.listdir()) == [
         "tiny-seed0-8x4.png",
         "tiny-seed7-8x4-at-100,20.png",
