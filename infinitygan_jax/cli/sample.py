@@ -94,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="zoom out by stopping the generator early: at less cost, and another "
-        "picture of the same place",
+        help="with --level: zoom out by stopping the generator early, at less cost and "
+        "to another picture of the same place",
     )
     parser.add_argument(
         "--out",

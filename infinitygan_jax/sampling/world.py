@@ -79,6 +79,7 @@ class World:
             ``vertical_span`` and ``period`` stay pixels of level 0.
           quick: does not paint what is averaged, but stops the generator ``level``
             stages early, at about a quarter of the cost a level. Similar, not equal.
+            Needs a level above 0.
           scene: styles, octaves and edits; by default the seed's own world.
 
         Raises:
