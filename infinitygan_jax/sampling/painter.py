@@ -93,7 +93,7 @@ class Painter:
         self._level = level
         self.tiles_per_step = len(devices) * batch_size
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
-        self._boxes = edit_lib.Boxes(scene.edits)
+        self._boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
         self._editor = FieldEditor(
             model, cell_pixels, tile_size, seed, frame, scene.octaves
