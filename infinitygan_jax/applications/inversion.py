@@ -33,7 +33,7 @@ OnSteps = Callable[[int, Mapping[str, np.ndarray]], None]
 def invert(
     bundle: Bundle,
     images: Sequence[UInt8[np.ndarray, "h w 3"]],
-    masks: Sequence[Bool[np.ndarray, "h w"]] | None = None,
+    masks: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
     settings: Settings = Settings(),  # noqa: B008
     *,
     distance: perceptual.Distance | None = None,
@@ -144,7 +144,7 @@ def _search(
 def check_pictures(
     model: ModelConfig,
     images: Sequence[UInt8[np.ndarray, "h w 3"]],
-    masks: Sequence[Bool[np.ndarray, "h w"]] | None = None,
+    masks: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
 ) -> None:
     """Checks sizes of pictures and masks.
 
@@ -178,6 +178,18 @@ def check_pictures(
         raise ValueError("a mask must leave pixels known, and one knows none")
 
 
+def check_seed(seed: int) -> None:
+    """Checks the seed of a search.
+
+    Raises:
+      ValueError: it is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(
+            f"seed ({seed}) must be from 0 to 2**32 - 1; use {abs(seed) % 2**32}"
+        )
+
+
 def psnr(
     painted: UInt8[np.ndarray, "h w 3"],
     image: UInt8[np.ndarray, "h w 3"],
@@ -199,10 +211,7 @@ def _problem(
     place: Place,
     vertical_span: int | None,
 ) -> Problem:
-    if not 0 <= seed < 2**32:
-        raise ValueError(
-            f"seed ({seed}) must be from 0 to 2**32 - 1; use {abs(seed) % 2**32}"
-        )
+    check_seed(seed)
     model = bundle.config.model
     here = coords_of(model, place, vertical_span)
     weights = known[..., None].astype(np.float32)

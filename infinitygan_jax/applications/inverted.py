@@ -1,6 +1,7 @@
 """Latents that paint a given picture, at its place in the world; and their file."""
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -8,7 +9,7 @@ import math
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from jaxtyping import Bool, Float32, UInt8
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import files, geometry
 from infinitygan_jax.applications.place import Latents, Place, coords_of, paint
+from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.models.generator import to_uint8
 from infinitygan_jax.sampling import plan as planning
@@ -53,11 +55,11 @@ class Inversion:
     """
 
     z_global: Float32[np.ndarray, " d"]
-    styles: Float32[np.ndarray, "n d"]
+    styles: Float32[np.ndarray, "n _"]
     z_local: Float32[np.ndarray, "H W l"]
     noise: tuple[Float32[np.ndarray, "_ _"], ...]
     image: UInt8[np.ndarray, "h w 3"]
-    mask: Bool[np.ndarray, "h w"]
+    mask: Bool[np.ndarray, "_ _"]
     top: int
     left: int
     vertical_span: int | None
@@ -115,9 +117,8 @@ class Inversion:
         self.check_model(bundle)
         model, place = bundle.config.model, self.place
         here = coords_of(model, place, self.vertical_span)
-        size = (place.height, place.width)
-        image = _paint_whole(model, bundle.generator, self.latents, here, *size)
-        return np.asarray(image[0])
+        painted = _painter(model, place.height, place.width)
+        return np.asarray(painted(bundle.generator, self.latents, here)[0])
 
     def save(self, path: str | os.PathLike) -> int:
         """Writes one ``.npz`` file; aside first, then renamed.
@@ -139,7 +140,7 @@ class Inversion:
         texts = {"about": about, "sha256": _sha256(arrays, about)}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays, **{k: np.array(v) for k, v in texts.items()})
-        files.write_whole(pathlib.Path(path), buffer.getbuffer())
+        files.write_whole(pathlib.Path(path), buffer.getvalue())
         return buffer.getbuffer().nbytes
 
     def _about(self) -> dict[str, Any]:
@@ -198,15 +199,18 @@ def check_target(path: str | os.PathLike) -> None:
         )
 
 
-def _paint_uint8(model, height, width, params, latents, here):
-    return to_uint8(paint(model, params, latents, here, height, width))
+@functools.lru_cache(maxsize=8)
+def _painter(
+    model: ModelConfig, height: int, width: int
+) -> Callable[..., UInt8[jax.Array, "b h w 3"]]:
+    """The compiled painting of places of a size."""
 
+    def paint_uint8(
+        params: Mapping[str, Any], latents: Latents, here: jax.Array
+    ) -> UInt8[jax.Array, "b h w 3"]:
+        return to_uint8(paint(model, params, latents, here, height, width))
 
-_jitted_paint = jax.jit(_paint_uint8, static_argnums=(0, 1, 2))
-
-
-def _paint_whole(model, params, latents, here, height, width):
-    return _jitted_paint(model, height, width, params, latents, here)
+    return jax.jit(paint_uint8)
 
 
 def _noise_name(index: int) -> str:

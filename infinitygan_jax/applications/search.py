@@ -59,10 +59,17 @@ def learning_rate(
 
     A step counts at its middle, so that neither the first nor the last is lost.
     """
-    share = (step + 0.5) / settings["steps"]
+    share = _share_done(settings, step)
     up = jnp.minimum(1.0, share / settings["ramp_up"])
     down = jnp.minimum(1.0, (1.0 - share) / settings["ramp_down"])
     return settings["learning_rate"] * up * 0.5 * (1 - jnp.cos(jnp.pi * down))
+
+
+def _share_done(
+    settings: Mapping[str, Any], step: Int[Array, ""] | int
+) -> Float[Array, ""]:
+    """How much of the search is done in the middle of a step, 0 to 1."""
+    return (jnp.asarray(step, jnp.float32) + 0.5) / settings["steps"]
 
 
 def terms_of(
@@ -135,7 +142,7 @@ def _step(model: ModelConfig, problem: Problem, state: State) -> Any:
         jax.random.fold_in(jax.random.fold_in(problem.key, stream), state.step)
         for stream in (_AUGMENT, _PERTURB)
     ]
-    moved = _perturbation(problem, state, keys[1])
+    moved = perturbation(problem, state, keys[1])
 
     def loss(latents: Latents) -> tuple[Float[Array, ""], Any]:
         near = jax.tree.map(operator.add, latents, moved)
@@ -146,7 +153,8 @@ def _step(model: ModelConfig, problem: Problem, state: State) -> Any:
         return jnp.sum(each), {"loss": each, "psnr": _psnr(2 * terms["pixel"])}
 
     gradient, report = jax.grad(loss, has_aux=True)(state.latents)
-    update, moments = _ADAM.update(gradient, state.moments)
+    with jax.numpy_dtype_promotion("standard"):  # Optax: float**int
+        update, moments = _ADAM.update(gradient, state.moments)
     rate = learning_rate(settings, state.step)
     slow = rate * settings["structure_rate"]
     rates = Latents(slow, rate, slow, (rate,) * len(update.noise))
@@ -160,10 +168,10 @@ def first_state(latents: Latents) -> State:
     return State(jnp.int32(0), latents, _ADAM.init(latents))
 
 
-def _perturbation(problem: Problem, state: State, key: PRNGKeyArray) -> Latents:
+def perturbation(problem: Problem, state: State, key: PRNGKeyArray) -> Latents:
     """Random offsets of a step; the same for all pictures."""
     settings, latents = problem.settings, state.latents
-    share = (state.step + 0.5) / settings["steps"]
+    share = _share_done(settings, state.step)
     fading = jnp.maximum(0.0, 1 - share / settings["perturbation_end"]) ** 2
     structure = settings["structure_perturbation"] * fading
     style = settings["style_perturbation"] * problem.statistics.spread * fading

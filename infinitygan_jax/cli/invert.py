@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import functools
 import io
 import pathlib
 import re
@@ -17,11 +18,12 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax.cli import errors, pictures
-from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications.inversion import Settings
+    from infinitygan_jax.applications import perceptual
     from infinitygan_jax.applications.inverted import Inversion
+    from infinitygan_jax.applications.settings import Settings
 
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
@@ -88,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         help="as in run_sample.py (default: four times that of training)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="of the search (default: %(default)s)"
+        "--steps", type=int, metavar="N", help="of the search (default: 300)"
     )
     parser.add_argument(
         "--set",
@@ -97,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="another setting of the search, e.g. --set pixel_weight=50; may be given "
         "several times",
+    )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="the published settings, 3000 steps, in place of quicker ones",
     )
     parser.add_argument(
         "--lpips",
@@ -141,28 +148,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks = _tasks(args, outs)
 
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import inversion, memory, perceptual
+    from infinitygan_jax.applications import inversion, perceptual
+    from infinitygan_jax.applications.settings import PUBLISHED
     from infinitygan_jax.sampling import world as world_lib
 
-    settings = settings_of(args.steps, args.set)
+    settings = settings_of(args.steps, args.set, PUBLISHED if args.published else None)
     devices.keep_compiled()
     bundle = world_lib.load_bundle(args.checkpoint)
     world_lib.check_params(bundle.config.model, bundle.generator)
     distance = None
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips, args.checkpoint)
+    inversion.check_seed(args.seed)
+    world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = _batches(tasks, args.batch)
     for batch in batches:  # all, before any work
-        images = [task.image for task in batch]
-        try:
-            inversion.check_pictures(bundle.config.model, images)
-        except ValueError as error:
-            raise ValueError(f"{batch[0].name}: {error}") from error
-        size = images[0].shape[:2]
-        perceptual.check_size(distance, *size)
-        memory.check(bundle.config.model, distance, *size, len(batch))
+        _check(batch, bundle.config.model, distance)
     if len(args.images) > 1:
         pathlib.Path(args.out).mkdir(exist_ok=True)
+    search = functools.partial(
+        inversion.invert,
+        bundle,
+        settings=settings,
+        distance=distance,
+        seed=args.seed,
+        horizon=args.horizon,
+        vertical_span=args.vertical_span,
+    )
     with (
         errors.stoppable() as stop_if_asked,
         tqdm.tqdm(
@@ -180,37 +192,47 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         for batch in batches:
             start = time.perf_counter()
-            results = inversion.invert(
-                bundle,
-                [task.image for task in batch],
-                [task.mask for task in batch],
-                settings,
-                distance=distance,
-                seed=args.seed,
-                horizon=args.horizon,
-                vertical_span=args.vertical_span,
-                on_steps=on_steps,
-            )
-            seconds = time.perf_counter() - start
+            images, masks = [t.image for t in batch], [t.mask for t in batch]
+            results = search(images, masks, on_steps=on_steps)
+            seconds = (time.perf_counter() - start) / len(batch)
             for task, result in zip(batch, results, strict=True):
                 result.save(task.out)
                 if args.preview:
                     _write_preview(task, result.render(bundle))
-                text = _describe(result, seconds / len(batch))
-                tqdm.tqdm.write(f"{task.out}: {text}", file=sys.stdout)
+                text = f"{task.out}: {_describe(result, seconds)}"
+                tqdm.tqdm.write(text, file=sys.stdout)
 
 
-def settings_of(steps: int | None, pairs: Sequence[str]) -> "Settings":
+def _check(
+    batch: Sequence[_Task], model: ModelConfig, distance: "perceptual.Distance | None"
+) -> None:
+    """Checks that pictures can be inverted at once."""
+    from infinitygan_jax.applications import inversion, memory, perceptual
+
+    images = [task.image for task in batch]
+    try:
+        inversion.check_pictures(model, images)
+    except ValueError as error:
+        raise ValueError(f"{batch[0].name}: {error}") from error
+    size = images[0].shape[:2]
+    perceptual.check_size(distance, *size)
+    memory.check(model, distance, *size, len(batch))
+
+
+def settings_of(
+    steps: int | None, pairs: Sequence[str], base: "Settings | None" = None
+) -> "Settings":
     """Settings from options.
 
     Args:
       steps: of ``--steps``, or None.
       pairs: of ``--set``, each ``NAME=VALUE``.
+      base: what the others are; by default the default.
 
     Raises:
       ValueError: an unknown name, or a value that is no number or out of range.
     """
-    from infinitygan_jax.applications.inversion import Settings
+    from infinitygan_jax.applications.settings import Settings
 
     types = {field.name: field.type for field in dataclasses.fields(Settings)}
     values = {} if steps is None else {"steps": steps}
@@ -229,7 +251,7 @@ def settings_of(steps: int | None, pairs: Sequence[str]) -> "Settings":
         except ValueError:
             kind = "a whole number" if types[name] is int else "a number"
             raise ValueError(f"--set {name} ({text}) must be {kind}") from None
-    return Settings(**values)
+    return dataclasses.replace(base or Settings(), **values)
 
 
 def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
@@ -316,7 +338,7 @@ def _write_preview(task: _Task, painted: UInt8[np.ndarray, "h w 3"]) -> None:
     buffer = io.BytesIO()
     pair = np.concatenate([task.image, painted], axis=1)
     Image.fromarray(pair).save(buffer, "PNG")
-    files.write_whole(task.out.with_suffix(".png"), buffer.getbuffer())
+    files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
 
 
 def _describe(result: "Inversion", seconds: float) -> str:

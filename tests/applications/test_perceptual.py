@@ -15,8 +15,8 @@ from infinitygan_jax.applications import perceptual
 from infinitygan_jax.models.discriminator import (
     Discriminator,
     DiscriminatorFeatures,
-    init_discriminator,
 )
+from tests.applications import small
 from tests.sampling import tiny
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
@@ -140,41 +140,32 @@ def test_unusable_files_are_one_line(tmp_path, name):
         perceptual.load_lpips(tmp_path / name)
 
 
-@functools.lru_cache
-def discriminator():
-    shapes = jax.eval_shape(
-        lambda key: init_discriminator(tiny.MODEL, key), jax.random.key(0)
-    )
-    rng = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda x: jnp.asarray(rng.standard_normal(x.shape, np.float32)), shapes
-    )
-
-
 def test_features_are_what_the_discriminator_computes():
     """A patch's last features, put through the rest by hand, give its judgement."""
-    params = {"params": discriminator()}
+    params = {"params": small.discriminator()}
     patch = pictures(1, tiny.MODEL.patch_size)
-    features = DiscriminatorFeatures(tiny.MODEL).apply(params, patch)
+    seen = devices.jit_in_a_hurry(DiscriminatorFeatures(tiny.MODEL).apply)
+    features = seen(params, patch)
     judge = functools.partial(
         Discriminator(tiny.MODEL).apply,
         capture_intermediates=True,
         mutable=["intermediates"],
     )
-    _, state = judge(params, patch)
+    _, state = devices.jit_in_a_hurry(judge)(params, patch)
     blocks = [f"block_{n}" for n in range(5, 2, -1)]  # 29 px: about 2**5
     assert len(features) == len(blocks)
     for name, found in zip(blocks, features, strict=True):
         expected = state["intermediates"][name]["__call__"][0]
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(2, 7), (24, 40), (29, 29)])
+@pytest.mark.parametrize("size", [(2, 7), (24, 40)])
 def test_any_size_has_a_distance(size):
-    distance = perceptual.DiscriminatorDistance(discriminator(), tiny.MODEL)
+    distance = perceptual.DiscriminatorDistance(small.discriminator(), tiny.MODEL)
     first, second = (pictures(2, 40, seed)[:, : size[0], : size[1]] for seed in (1, 2))
-    np.testing.assert_array_equal(distance(first, first), 0)
-    assert np.all((distance(first, second) > 0) & (distance(first, second) <= 4))
+    measure = devices.jit_in_a_hurry(lambda a, b: distance(a, b))
+    np.testing.assert_array_equal(measure(first, first), 0)
+    assert np.all((measure(first, second) > 0) & (measure(first, second) <= 4))
 
 
 def test_without_discriminator_weights_are_asked_for():
