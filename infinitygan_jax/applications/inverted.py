@@ -24,6 +24,8 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.models.generator import to_uint8
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.styles import Given
+from infinitygan_jax.sampling.tiles import Look
 
 FORMAT = "infinitygan_jax inversion 1"
 SUFFIX = ".npz"
@@ -70,6 +72,11 @@ class Inversion:
 
     def __post_init__(self):
         _check_arrays(self)
+
+    @functools.cached_property
+    def source(self) -> Given:
+        """Its style, for a world."""
+        return Given(Look(self.z_global, self.styles))
 
     @property
     def num_stages(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry
@@ -20,7 +20,7 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import compositing, indexing
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Edit
+from infinitygan_jax.sampling.edits import Edit, Region
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
@@ -32,6 +32,7 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 # (1) a tall one is two walls with a line between, from 10 on a low one has no sky.
 SPAN_STRETCH = 4
 PLAIN = Scene()
+_MOST_MEASURED = 1024  # tiles
 # Of a world, that its known pixels are measured against: all but its level.
 _OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
 
@@ -287,6 +288,36 @@ class World:
                 _put(place, self._laid_over(place, pixels))
                 if place.is_last:
                     yield place.strip
+
+    def latent_statistics(
+        self, top: int, left: int, height: int, width: int
+    ) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+        """Means and deviations of each channel of local latents in a rectangle.
+
+        Raises:
+          ValueError: it is impossible, or of too many tiles.
+        """
+        plan = self.plan(Window(top, left, height, width))
+        if plan.num_tiles > _MOST_MEASURED:
+            raise ValueError(
+                f"statistics must be of at most {_MOST_MEASURED} tiles of "
+                f"{plan.tile_pixels} pixels, and {width}x{height} pixels are "
+                f"{plan.num_tiles}; take a part of it"
+            )
+        region = Region(top, left, height, width)
+        cells = [
+            self._painter.latents_in(region, planning.Tile(row, col))
+            for row in plan.tile_rows
+            for col in plan.tile_cols
+        ]
+        values = np.concatenate(cells).astype(np.float64)
+        if not len(values):
+            raise ValueError(
+                f"a rectangle ({width}x{height}) must hold the middle of a cell of "
+                f"{self.config.cell_size} pixels; take a larger one"
+            )
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+        return mean.astype(np.float32), deviation.astype(np.float32)
 
     def pieces(self, window: Window) -> list[list[Window]]:
         """What is painted for a window: itself, or with a period its parts, in rows.
