@@ -5,6 +5,7 @@ the styles and the edits; other files that it names lie in its own folder.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -37,6 +38,20 @@ class Document:
     digest: str
     values: Mapping[str, Any]
     folder: pathlib.Path | None = None
+
+    @property
+    def horizon(self) -> int:
+        """World row of the horizon, where it is a number."""
+        value = self.values.get("horizon", 0)
+        return value if isinstance(value, int) else 0
+
+    def content_digest(self) -> str:
+        """sha256 of all that it says and of the files that it names."""
+        total = hashlib.sha256(json.dumps(self.values, sort_keys=True).encode())
+        for name in _file_names(self.values):
+            path = inside(self.folder, name)
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+        return total.hexdigest()
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file; aside first, then renamed.
