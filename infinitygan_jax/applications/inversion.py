@@ -27,6 +27,7 @@ from infinitygan_jax.applications.settings import Settings
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import ModelConfig
 
+_FEW_STEPS = 10  # for which optimizing the program does not pay
 OnSteps = Callable[[int, Mapping[str, np.ndarray]], None]
 
 
@@ -43,7 +44,6 @@ def invert(
     start: Latents | None = None,
     on_steps: OnSteps | None = None,
     steps_at_once: int = 10,
-    hurry: bool = False,
 ) -> list[Inversion]:
     """Finds latents of pictures of one size, all at once.
 
@@ -63,7 +63,6 @@ def invert(
       on_steps: called with a number of steps, and "loss" and "psnr" of the pictures,
         whenever so many are done; what it raises ends the search.
       steps_at_once: how many steps that is.
-      hurry: compiles without optimizing: better where there is little to compute.
 
     Raises:
       ValueError: pictures of several sizes, too small, or too large for memory; masks
@@ -91,7 +90,7 @@ def invert(
     )
     if start is None:
         start = search.first_latents(model, place, problem, len(images))
-    run, judge = _compiled(model, hurry)
+    run, judge = _compiled(model, settings.steps <= _FEW_STEPS)
     latents = _search(run, problem, start, settings.steps, steps_at_once, on_steps)
     painted, figures = jax.tree.map(np.asarray, judge(problem, latents))
     results = []

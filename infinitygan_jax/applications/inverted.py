@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import files, geometry
+from infinitygan_jax import devices, files, geometry
 from infinitygan_jax.applications.place import Latents, Place, coords_of, paint
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import one_line
@@ -217,7 +217,7 @@ def _painter(
     ) -> UInt8[jax.Array, "b h w 3"]:
         return to_uint8(paint(model, params, latents, here, height, width))
 
-    return jax.jit(paint_uint8)
+    return devices.jit_in_a_hurry(paint_uint8)  # once a picture
 
 
 def _noise_name(index: int) -> str:

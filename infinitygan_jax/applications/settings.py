@@ -12,7 +12,7 @@ class Settings:
     """How pictures are inverted; the published values are those of ``PUBLISHED``.
 
     The published weights hardly let noise maps learn, without which the bundled model
-    stays near 20 dB (docs/performance.md). Pixels weigh ten times as much here and
+    stays near 20 dB (docs/inversion.md). Pixels weigh ten times as much here and
     autocorrelation a thousandth, and z_local is kept at the root mean square of its
     draws, so that what is invented around a picture continues it.
 

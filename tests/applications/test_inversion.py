@@ -31,9 +31,13 @@ SIZE = (small.SIDE, small.SIDE)
 
 
 def invert(images, masks=None, settings=FULL, **options):
-    return inversion.invert(
-        small.bundle(), images, masks, settings, hurry=True, **options
-    )
+    return inversion.invert(small.bundle(), images, masks, settings, **options)
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    """A tiny model takes longer to compile than to run."""
+    monkeypatch.setattr(inversion, "_FEW_STEPS", 1000)
 
 
 @functools.lru_cache

@@ -17,9 +17,7 @@ from tests.applications import small
 from tests.sampling import tiny
 
 
-@pytest.mark.parametrize(
-    "window", [(-12, 0, 24, 24), (-20, 8, 25, 30), (4, -1000, 31, 24)]
-)
+@pytest.mark.parametrize("window", [(-12, 0, 24, 24), (4, -1000, 25, 31)])
 def test_true_latents_paint_what_the_world_paints(window):
     """Also where the picture ends within a cell."""
     inversion = small.true_inversion(*window)
