@@ -20,6 +20,7 @@ def placement_of(
     left: int,
     feather: int = 0,
     exact: bool = True,
+    styled: bool = True,
 ) -> Placement:
     """A picture at a place of a world.
 
@@ -30,6 +31,7 @@ def placement_of(
       left: its column; both whole cells.
       feather: pixels over which its style and coordinates fade into the world's.
       exact: show the picture's own known pixels, not what its latents paint.
+      styled: bring its style, too; else it takes that of its place in the world.
 
     Raises:
       ValueError: the place is not on the model's cells.
@@ -41,7 +43,7 @@ def placement_of(
         height=height,
         width=width,
         num_stages=model.num_stages,
-        source=inversion.source,
+        source=inversion.source if styled else None,
         z_local=inversion.z_local,
         noise=inversion.noise,
         coords_kind=model.coords,

@@ -196,6 +196,27 @@ def _paint_parts(
     return pixels
 
 
+def texts_of(
+    world: "World", window: Window, bundle: "bundle_lib.Bundle"
+) -> dict[str, str]:
+    """What a picture of a world says of itself, but for styles and edits."""
+    axes = [axis for axis, each in zip("yx", world.period, strict=True) if each]
+    quick = world.painted_config != world.config
+    return {
+        "Software": software(),
+        "Checkpoint": bundle.config.name,
+        "Checkpoint digest": bundle.digest,
+        "Seed": str(world.seed),
+        "Origin": f"{window.top},{window.left}",
+        "Size": f"{window.width}x{window.height}",
+        "Tile": str(world.tile_size),
+        "Horizon": str(world.horizon),
+        "Vertical span": str(world.vertical_span or "none"),
+        "Wrap": "".join(sorted(axes)) or "none",
+        "Level": f"{world.level}, quick" if quick else str(world.level),
+    }
+
+
 def software() -> str:
     """Name and version of this package, for what files say of themselves."""
     try:

@@ -18,7 +18,6 @@ from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.writers import job, layout, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax.applications import documents
     from infinitygan_jax.sampling.world import World
 
@@ -133,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    args = _parser().parse_args(
+        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    )
     document = world_options.opened(args)
     horizon = args.horizon if document is None else document.horizon
     window = window_of(args.size, args.origin, horizon or 0, args.level)
@@ -170,7 +171,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         bundle, tile_size=args.tile, level=args.level, quick=args.quick
     )
     plan = world.plan(window)
-    texts = _texts(args, plan, world, bundle, document)
+    texts = {
+        **rendering.texts_of(world, window, bundle),
+        **_scene_texts(world, document),
+        "Command": _command(args, window),
+    }
     writer_type = writers.writer_of(out)
     if args.dry_run:  # says what it would take even where that is too much
         print("\n".join(rendering.describe(plan, world, bundle, out)))
@@ -324,35 +329,6 @@ def _describe_rest(
     return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 
-def _texts(
-    args: argparse.Namespace,
-    plan: Plan,
-    world: "World",
-    bundle: "bundle_lib.Bundle",
-    document: "documents.Document",
-) -> dict[str, str]:
-    """What a picture says of itself: enough to paint it again."""
-    window = plan.window
-    return {
-        "Software": rendering.software(),
-        "Checkpoint": bundle.config.name,
-        "Checkpoint digest": bundle.digest,
-        "Seed": str(world.seed),
-        "Origin": f"{window.top},{window.left}",
-        "Size": f"{window.width}x{window.height}",
-        "Tile": str(plan.tile_size),
-        "Horizon": str(world.horizon),
-        "Vertical span": str(world.vertical_span or "none"),
-        "Wrap": "".join(
-            axis for axis, each in zip("yx", world.period, strict=True) if each
-        )[::-1]
-        or "none",
-        "Level": f"{args.level}, quick" if args.quick else str(args.level),
-        **_scene_texts(world, document),
-        "Command": _command(args, window),
-    }
-
-
 def _scene_texts(world: "World", document: "documents.Document") -> dict[str, str]:
     """What a picture says of styles and edits, where it has any."""
     if world.scene == type(world.scene)():
@@ -389,15 +365,15 @@ def _default_out(args: argparse.Namespace, window: Window) -> str:
     return f"{name}-seed{args.seed or 0}-{window.width}x{window.height}{place}.png"
 
 
-def _joined(argv: Sequence[str]) -> list[str]:
-    """Ties negative numbers to their options: argparse takes -100,20 for an option."""
-    joined: list[str] = []
+def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Ties negative numbers to such options: argparse takes -100,20 for an option."""
+    words: list[str] = []
     for word in argv:
-        if joined and joined[-1] in _NUMBERS and re.match(r"-\d", word):
-            joined[-1] += f"={word}"
+        if words and words[-1] in options and re.match(r"-\d", word):
+            words[-1] += f"={word}"
         else:
-            joined.append(word)
-    return joined
+            words.append(word)
+    return words
 
 
 if __name__ == "__main__":

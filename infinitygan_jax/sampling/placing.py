@@ -26,7 +26,7 @@ class Placement:
       top, left: world row and column of the picture's first pixel; whole cells.
       height, width: its pixels.
       num_stages: of the whole model; a cell is 2**num_stages pixels.
-      source: its style.
+      source: its style; None for that of its place in the world.
       z_local: local latents of its cells and the margins around them.
       noise: noise maps, one per texture convolution.
       coords_kind: the model's.
@@ -42,7 +42,7 @@ class Placement:
     height: int
     width: int
     num_stages: int
-    source: Given
+    source: Given | None
     z_local: Float[np.ndarray, "H W c"]
     noise: tuple[Float[np.ndarray, "_ _"], ...]
     coords_kind: str
@@ -102,6 +102,8 @@ class Placement:
 
     def over(self, below: Weights, rows: Axis, cols: Axis) -> Weights:
         """Styles with its own on top."""
+        if self.source is None:
+            return below
         share = self.region.share(rows, cols, self.feather)[..., None]
         weights = np.concatenate([below.weights * (1 - share), share], axis=-1)
         return without_unseen(Weights((*below.sources, self.source), weights))
