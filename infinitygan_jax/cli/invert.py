@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
+_AT_ONCE = 16 * 128 * 128 * 3  # steps times colour values between two reports
 _NUMBERS = ("--region", "--horizon", "--steps", "--seed", "--side", "--batch")
 
 
@@ -193,7 +194,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for batch in batches:
             start = time.perf_counter()
             images, masks = [t.image for t in batch], [t.mask for t in batch]
-            results = search(images, masks, on_steps=on_steps)
+            # Some two seconds a report, so that an interrupt need not wait long.
+            at_once = max(1, _AT_ONCE // sum(image.size for image in images))
+            results = search(images, masks, on_steps=on_steps, steps_at_once=at_once)
             seconds = (time.perf_counter() - start) / len(batch)
             for task, result in zip(batch, results, strict=True):
                 result.save(task.out)
