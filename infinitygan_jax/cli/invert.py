@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         "several times",
     )
     parser.add_argument(
+        "--continued",
+        action="store_true",
+        help="settings for pictures that are to be outpainted: less exact, and of "
+        "styles that do for what is invented around them",
+    )
+    parser.add_argument(
         "--published",
         action="store_true",
         help="the published settings, 3000 steps, in place of quicker ones",
@@ -150,10 +156,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices
     from infinitygan_jax.applications import inversion, perceptual
-    from infinitygan_jax.applications.settings import PUBLISHED
+    from infinitygan_jax.applications.settings import CONTINUED, PUBLISHED
     from infinitygan_jax.sampling import world as world_lib
 
-    settings = settings_of(args.steps, args.set, PUBLISHED if args.published else None)
+    if args.published and args.continued:
+        raise ValueError(
+            "--published and --continued exclude each other; give one of them"
+        )
+    base = PUBLISHED if args.published else CONTINUED if args.continued else None
+    settings = settings_of(args.steps, args.set, base)
     devices.keep_compiled()
     bundle = world_lib.load_bundle(args.checkpoint)
     world_lib.check_params(bundle.config.model, bundle.generator)
