@@ -19,6 +19,7 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Pin, Resample
+from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
@@ -37,11 +38,13 @@ class Scene:
       octaves: fields of local latents that are summed, each twice as coarse as the one
         before; 1 is as in training.
       edits: in order; a later one is over an earlier one.
+      mix: fields between those of two seeds, in place of the seed's own.
     """
 
     styles: StyleField | None = None
     octaves: int = 1
     edits: tuple[Edit, ...] = ()
+    mix: Mix | None = None
 
     def __post_init__(self):
         if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
@@ -139,8 +142,17 @@ class Painter:
     @functools.cached_property
     def _own(self) -> tuple[tiles.Keys, tiles.Streams]:
         """Keys and streams of tiles without edits, on the devices."""
+        return self._streams_of(self._seed)
+
+    @functools.cached_property
+    def _ends(self) -> list[tuple[tiles.Keys, tiles.Streams]]:
+        """The same of the seeds that are mixed."""
+        mix = self._scene.mix
+        return [self._streams_of(seed) for seed in (mix.first, mix.second)]
+
+    def _streams_of(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
         number = self.tiles_per_step
-        keys = tiles.stack([self._keys_of([self._seed])] * number)
+        keys = tiles.stack([self._keys_of([seed])] * number)
         streams = tiles.own_stream(self._model, self._tile_size, number)
         return device_lib.split((keys, streams), self._mesh)
 
@@ -162,17 +174,30 @@ class Painter:
         inputs = device_lib.split(inputs, self._mesh)
         seen = [self._resamples_of(tile) for tile in wanted]
         if not any(seen):
-            return self._functions.draw(*self._own, inputs)
+            return self._mixed(
+                self._functions.draw(*self._own, inputs), self._own[1], inputs
+            )
         drawn_from = [
             self._streams(tile, edits) for tile, edits in zip(wanted, seen, strict=True)
         ]
         keys, streams, affine = tiles.stack(drawn_from)
         keys, streams = device_lib.split((keys, streams), self._mesh)
         drawn = self._functions.draw(keys, streams, inputs)
+        drawn = self._mixed(drawn, streams, inputs)
         if any(edit.statistics for edits in seen for edit in edits):
             affine = device_lib.split(affine, self._mesh)
             drawn = self._functions.adapt(drawn, streams, affine)
         return drawn
+
+    def _mixed(
+        self, drawn: tiles.Fields, streams: tiles.Streams, inputs: tiles.TileInputs
+    ) -> tiles.Fields:
+        """Fields with the world's own ones mixed, where the scene mixes them."""
+        if self._scene.mix is None:
+            return drawn
+        ends = [self._functions.draw(*end, inputs) for end in self._ends]
+        shares = device_lib.replicate(self._scene.mix.shares, self._mesh)
+        return self._functions.mix(drawn, *ends, streams, shares)
 
     def _axes(self, tile: Tile) -> tuple[Axis, Axis]:
         """World positions of a tile's cells, margins included."""

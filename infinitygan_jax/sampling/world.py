@@ -1,6 +1,7 @@
 """An infinite picture as an array: any window of it can be read."""
 
 import collections
+import copy
 import dataclasses
 import fractions
 import functools
@@ -147,6 +148,20 @@ class World:
         """
         bundle = load_bundle(path_or_name)
         return cls(bundle.config.model, bundle.generator, **options)
+
+    def varied(self, seed: int, scene: Scene) -> "World":
+        """Another picture of the same model: as large, as far and on the same devices.
+
+        Nothing is checked, compiled or read again.
+
+        Raises:
+          ValueError: the seed is out of range.
+        """
+        fields.stream_key(seed, fields.Z_LOCAL)
+        other = copy.copy(self)
+        other.__dict__.pop("_painter", None)
+        other.seed, other.scene = seed, scene
+        return other
 
     def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."]:
         """A part of the picture: ``world[rows, columns]``, as of a NumPy array.
