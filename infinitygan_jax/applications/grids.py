@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from infinitygan_jax import fields
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
 from infinitygan_jax.sampling.styles import Constant, Seed
 from infinitygan_jax.sampling.world import World
@@ -148,7 +147,7 @@ def _place(
 def _label(seed: int) -> UInt8[np.ndarray, "h w"]:
     """A seed in Pillow's own font, which is always there."""
     font = ImageFont.load_default()
-    left, top, right, bottom = font.getbbox("0123456789")
+    left, top, _, bottom = font.getbbox("0123456789")
     width = -(-font.getlength(str(seed)) // 1)
     size = (int(width) + 2 * _PADDING, int(bottom - top) + 2 * _PADDING)
     image = Image.new("L", size, _PAPER)
