@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import functools
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -82,6 +83,13 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """Raises the usage error that argparse would print over several lines."""
+        number = re.fullmatch(r"argument (\S+): invalid int value: (.*)", message, re.S)
+        if number:
+            option, value = number.groups()
+            value = value if len(value) < 40 else f"{value[:20]}..."
+            raise ValueError(
+                f"{option} ({value}) must be a whole number; write it in digits"
+            )
         raise ValueError(f"{message}; --help lists the options")
 
     def parse_args(

@@ -1,14 +1,14 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
-import dataclasses
+import contextlib
 import importlib.metadata
 import pathlib
 import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import tqdm
@@ -16,10 +16,11 @@ import tqdm
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
-from infinitygan_jax.sampling.writers import job, pyramid
+from infinitygan_jax.sampling.writers import job, layout, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--origin",
         metavar="Y,X",
         help="world row and column of the top left pixel; row 0 is the horizon, unless "
-        "--horizon moves it (default: row 0 in the middle, column 0)",
+        "--horizon moves it (default: the horizon in the middle, column 0 at the left)",
     )
     parser.add_argument(
         "--horizon",
@@ -93,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="zoom out by stopping the generator early: at less cost, and another "
-        "picture of the same place",
+        help="with --level: zoom out by stopping the generator early, at less cost and "
+        "to another picture of the same place",
     )
     parser.add_argument(
         "--out",
@@ -105,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace a file that is there, and an unfinished job of other arguments",
+        help="replace a finished picture, and an unfinished one of other arguments; "
+        "what shards painted stays",
     )
     parser.add_argument(
         "--shard",
@@ -137,24 +139,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
     args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    window = window_of(args.size, args.origin)
+    window = window_of(args.size, args.origin, args.horizon, args.level)
     shard = shard_of(args.shard)
     if shard and args.finish:
         raise ValueError(
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
-    out = pathlib.Path(_default_out(args) if args.out is None else args.out)
+    out = pathlib.Path(_default_out(args, window) if args.out is None else args.out)
     num_shards = shard[1] if shard else 1
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
     checked = (window.height, window.width, args.overwrite, num_shards)
-    # Parts and their end may be asked for again: a scheduler does.
-    again = args.finish or (shard and not args.overwrite)
-    maybe_done = again and writers.is_finished(out)
-    if not (args.dry_run or maybe_done):
-        writers.check_output(out, *checked)
+    with _about(out):
+        # Parts and their end may be asked for again, with --overwrite or without: a
+        # scheduler does.
+        maybe_done = bool(args.finish or shard) and writers.is_finished(out)
+        if not (args.dry_run or maybe_done):
+            writers.check_output(out, *checked)
 
+    machine.limit_arenas()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import world as world_lib
 
@@ -175,15 +179,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = _texts(args, plan, world, bundle)
     writer_type = writers.writer_of(out)
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(describe(plan, world, bundle, out, shard)))
-        if args.finish:
-            print("finish      nothing is painted")
-    if maybe_done and writer_type.texts_of(out) == texts:
+        print("\n".join(describe(plan, world, bundle, out)))
+        if writer_type.resumable:
+            print("\n".join(_describe_rest(args, plan, world, out, texts)))
+    if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
         job.tidy(out)
         print(f"{out} is finished already")
         return
     if args.dry_run or maybe_done:
-        writers.check_output(out, *checked)
+        with _about(out):
+            writers.check_output(out, *checked)
     planning.check_memory(
         parts.plan_of_part(plan, writer_type),
         world.painted_config,
@@ -201,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "finish": args.finish,
             "part_width": parts.part_width(plan, writer_type),
         }
-    with errors.stoppable() as stop_if_asked:
+    with errors.stoppable() as stop_if_asked, _about(out):
         writer = writer_type(
             *(out, window.height, window.width, texts, args.overwrite), **options
         )
@@ -213,6 +218,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
     print(f"{name}: {seconds:.1f} s{rate}")
+
+
+@contextlib.contextmanager
+def _about(out: pathlib.Path) -> Iterator[None]:
+    """Says of a system's error what it kept from being written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = one_line(error)
+        words = reason.lower()
+        remedy = "choose another with --out, or see to it"
+        if "no space left" in words or "quota" in words:
+            remedy = "free some space"
+        elif "denied" in words or "not permitted" in words:
+            remedy = "choose another with --out, or ask whom it belongs to"
+        kept = False
+        with contextlib.suppress(OSError):  # of a job that may not even be looked at
+            kept = job.is_open(out)
+        then = "the same command goes on" if kept else "try again"
+        raise ValueError(
+            f"{out} cannot be written ({reason}); {remedy}, and {then}"
+        ) from error
+
+
+def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> bool:
+    """Whether two pictures are equal by what they say of themselves."""
+    # What the command says, the rest says too.
+    return {**former, "Command": ""} == {**texts, "Command": ""}
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -257,17 +290,22 @@ def _shared(world: "World") -> bool:
     return world.devices[0].platform == "cpu"
 
 
-def window_of(size: str, origin: str | None) -> Window:
+def window_of(
+    size: str, origin: str | None, horizon: int = 0, level: int = 0
+) -> Window:
     """The window that the options ask for.
 
     Args:
       size: ``WIDTHxHEIGHT``.
-      origin: ``Y,X`` of the top left pixel, or None: row 0 in the middle, column 0.
+      origin: ``Y,X`` of the top left pixel, or None: the horizon in the middle, and
+        column 0 at the left.
+      horizon: its row at level 0.
+      level: the picture is 1 / 2**level of the world.
 
     Raises:
       ValueError: either is not of this form, or the window is impossible.
     """
-    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*[xX]\s*([-+]?\d+)\s*", size)
+    numbers = re.fullmatch(r"\s*([-+]?\d{1,18})\s*[xX]\s*([-+]?\d{1,18})\s*", size)
     if not numbers:
         raise ValueError(
             f"--size ({size}) must be WIDTHxHEIGHT in whole pixels; write e.g. "
@@ -275,8 +313,10 @@ def window_of(size: str, origin: str | None) -> Window:
         )
     width, height = map(int, numbers.groups())
     if origin is None:
-        return Window(-(height // 2), 0, height, width)
-    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*", origin)
+        planning.check_horizon(horizon)
+        middle = horizon >> level if level >= 0 else 0  # which is refused later
+        return Window(middle - height // 2, 0, height, width)
+    numbers = re.fullmatch(r"\s*([-+]?\d{1,20})\s*,\s*([-+]?\d{1,20})\s*", origin)
     if not numbers:
         raise ValueError(
             f"--origin ({origin}) must be Y,X in whole pixels; write e.g. "
@@ -291,7 +331,6 @@ def describe(
     world: "World",
     bundle: "bundle_lib.Bundle",
     out: pathlib.Path,
-    shard: tuple[int, int] | None = None,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
@@ -321,17 +360,52 @@ def describe(
         "than in one shot",
         f"output      {out}, at most "
         f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
-        *([_describe_shard(window, shard)] if shard else []),
     ]
 
 
-def _describe_shard(window: Window, shard: tuple[int, int]) -> str:
-    grid = pyramid.grid((window.height, window.width))
-    first, stop = pyramid.shard_range(grid, shard)
-    return (
-        f"shard       {shard[0]} of {shard[1]}: {stop - first} of the "
-        f"{grid[0] * grid[1]} files of {pyramid.TILE} px, and its share of the above"
-    )
+def _describe_rest(
+    args: argparse.Namespace,
+    plan: Plan,
+    world: "World",
+    out: pathlib.Path,
+    texts: Mapping[str, str],
+) -> list[str]:
+    """Lines on what is left of a picture that others share, or that was begun.
+
+    Raises:
+      ValueError: it was begun with other arguments, and must stay.
+    """
+    shard, writer = shard_of(args.shard), writers.writer_of(out)
+    size = plan.window.height, plan.window.width
+    grid = layout.grid(size)
+    number = grid[0] * grid[1]
+    runs = [layout.shard_range(grid, shard or (0, 1))]
+    first, stop = runs[0]
+    lines = []
+    if shard:
+        lines += [
+            f"shard       {shard[0]} of {shard[1]}: {stop - first} of the {number} "
+            f"files of {layout.TILE} px"
+        ]
+    shards = shard[1] if shard else None
+    if args.finish and not writers.is_finished(out):
+        shards = pyramid.begun_shards(out)
+    if job.is_open(out):
+        wanted = writer.arguments(*size, texts, shards)
+        throws_away = None if args.finish or shard else args.overwrite
+        if not job.is_other(out, wanted, throws_away):
+            done = job.is_publishing(out)
+            runs = [] if done else writer.missing(out, size, shard)
+            left = sum(end - start for start, end in runs)
+            lines += [f"kept        {stop - first - left} of {stop - first} files"]
+    if args.finish:
+        return [*lines, "finish      nothing is painted"]
+    if not lines:
+        return []
+    windows = layout.windows_of(runs, size, None)
+    tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
+    share = tiles * planning.operations(world.painted_config, *[plan.tile_size] * 2)
+    return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 
 def _paint(
@@ -358,16 +432,10 @@ def _paint_parts(
     window: Window,
     stop_if_asked: Callable[[], None],
 ) -> int:
-    missing = [
-        dataclasses.replace(
-            part, top=window.top + part.top, left=window.left + part.left
-        )
-        for part in writer.parts
-    ]
-    pieces = [piece for part in missing for row in world.pieces(part) for piece in row]
-    pixels = sum(part.height * part.width for part in missing)
+    missing = parts.moved(window, writer.parts)
+    pixels = layout.num_pixels(missing)
     copies = 0  # smaller ones, which are only looked for where all else is done
-    total = sum(world.plan(piece).num_tiles for piece in pieces)
+    total = parts.num_tiles(world, missing)
     if not missing and isinstance(writer, pyramid.PyramidWriter):
         copies = 0 if writer.is_shard else writer.num_copies
     elif pixels < writer.num_pixels:
@@ -439,15 +507,15 @@ def _software() -> str:
         return "infinitygan_jax"
 
 
-def _default_out(args: argparse.Namespace) -> str:
+def _default_out(args: argparse.Namespace, window: Window) -> str:
     path = pathlib.Path(args.checkpoint)
     name = path.stem if path.suffix == ".safetensors" else path.resolve().name
-    place = "" if args.origin is None else f"-at{args.origin.replace(' ', '')}"
+    place = "" if args.origin is None else f"-at{window.top},{window.left}"
     for option in ("horizon", "vertical_span", "wrap", "level"):
         if getattr(args, option):
             place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
     place += "-quick" if args.quick else ""
-    return f"{name}-seed{args.seed}-{args.size}{place}.png"
+    return f"{name}-seed{args.seed}-{window.width}x{window.height}{place}.png"
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -41,15 +41,21 @@ class Region:
                 f"mask {self.mask.shape} must be of the region's size {size}; scale it"
             )
 
-    def contains(self, rows: Axis, cols: Axis) -> Bool[np.ndarray, "h w"]:
-        """Whether the squares that start at the crossings have their middle in it."""
+    def squares(
+        self, rows: Axis, cols: Axis
+    ) -> tuple[tuple[np.ndarray, np.ndarray], Bool[np.ndarray, "h w"]]:
+        """Which of the squares that start at the crossings have their middle in it.
+
+        Returns:
+          Indices of rows and columns of squares, for ``array[...]``, and which of them.
+        """
         # Of squares, the middle; cells span whole ones.
         row, inside_rows = _places(rows, self.top, self.height, rows.step / 2)
         col, inside_cols = _places(cols, self.left, self.width, cols.step / 2)
-        inside = inside_rows[:, None] & inside_cols[None, :]
-        if self.mask is not None:
-            inside &= self.mask[np.ix_(row, col)]
-        return inside
+        where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
+        if self.mask is None:
+            return where, np.ones((where[0].size, where[1].size), bool)
+        return where, self.mask[np.ix_(row[inside_rows], col[inside_cols])]
 
     def share(self, rows: Axis, cols: Axis, feather: int) -> Float[np.ndarray, "h w"]:
         """1 in the region, falling smoothly to 0 over ``feather`` pixels around it."""

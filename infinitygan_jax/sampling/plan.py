@@ -6,7 +6,9 @@ from the top and from the left, and one row of tiles makes one strip of the pict
 """
 
 import dataclasses
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
@@ -41,6 +43,9 @@ class Window:
     width: int
 
     def __post_init__(self):
+        for name in ("top", "left", "height", "width"):
+            # Not NumPy's integers, whose sums overflow far away.
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
         if min(self.height, self.width) < 1:
             raise ValueError(
                 f"size ({self.width}x{self.height}, width by height) must be at least "
@@ -143,6 +148,33 @@ class Plan:
         return max(left, self.window.left), min(right, self.window.right)
 
 
+def whole(name: str, value: Any) -> int:
+    """An integer of any kind, NumPy's too, as Python's.
+
+    Raises:
+      ValueError: it is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(
+            f"{name} ({value!r}) must be a whole number; round it"
+        ) from None
+
+
+def check_horizon(horizon: int) -> None:
+    """Checks that a horizon is at a place that the world has.
+
+    Raises:
+      ValueError: it is not.
+    """
+    if abs(horizon) > POSITION_LIMIT:
+        raise ValueError(
+            f"horizon ({horizon}) must lie within -2**62 to 2**62; choose a row nearer "
+            "to 0"
+        )
+
+
 def check_tile_size(tile_size: int, model: ModelConfig) -> None:
     """Checks that tiles can have this size.
 
@@ -168,6 +200,12 @@ def check_level(level: int, quick: bool, model: ModelConfig) -> None:
     """
     # An unreduced tile is a whole number of cells; what is quick keeps one stage.
     most = model.num_stages - 1 if quick else model.num_stages
+    if quick and level == 0:
+        remedy = "give --level 1, or leave --quick out" if most else "leave --quick out"
+        raise ValueError(
+            f"quick needs a level above 0 (this model has {most}), as level 0 is not "
+            f"zoomed out; {remedy}"
+        )
     if not 0 <= level <= most:
         kind = "a quick level" if quick else "a level"
         raise ValueError(

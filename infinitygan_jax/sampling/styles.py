@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -127,6 +127,7 @@ class Weights(NamedTuple):
     weights: Float[np.ndarray, "h w s"]
 
 
+@runtime_checkable
 class StyleField(Protocol):
     """A style, or a blend of styles, at every place of the plane."""
 

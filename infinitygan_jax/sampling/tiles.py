@@ -34,14 +34,14 @@ class Keys(NamedTuple):
     """Keys of all streams that tiles are drawn from; the first is the world's own.
 
     Attributes:
-      latent: of local latents.
-      noise: of the noise of each texture convolution.
-      octaves: of coarser latents, finest first, of the world's own seed.
+      latent: of local latents, [b, k, 2].
+      noise: of the noise of each texture convolution, [b, n, k, 2].
+      octaves: of coarser latents, finest first, of the world's own seed: [b, o, 2].
     """
 
-    latent: UInt32[Array | np.ndarray, "*b k 2"]
-    noise: UInt32[Array | np.ndarray, "*b n k 2"]
-    octaves: UInt32[Array | np.ndarray, "*b o 2"]
+    latent: UInt32[Array | np.ndarray, "*b 2"]
+    noise: UInt32[Array | np.ndarray, "*b 2"]
+    octaves: UInt32[Array | np.ndarray, "*b"]
 
 
 class Octave(NamedTuple):
@@ -156,26 +156,20 @@ class BlendedLook(NamedTuple):
     styles: Float[np.ndarray, "b s n d"]
 
 
-def make_keys(model: ModelConfig, seeds: Sequence[int], octaves: int = 1) -> Keys:
-    """Keys of the streams of some seeds, the world's own first.
+def make_keys(model: ModelConfig, seed: int, octaves: int = 1) -> Keys:
+    """Keys of the streams of one seed, without the axis of seeds.
 
     Raises:
-      ValueError: a seed is out of range.
+      ValueError: the seed is out of range.
     """
-
-    def keys(stream: int) -> UInt32[np.ndarray, "k 2"]:
-        return np.stack([fields.stream_key(seed, stream) for seed in seeds])
-
-    coarse = [
-        fields.stream_key(seeds[0], fields.OCTAVE + index)
-        for index in range(1, octaves)
-    ]
+    noise = [fields.NOISE + index for index in range(2 * model.num_stages)]
+    coarse = [fields.OCTAVE + index for index in range(1, octaves)]
     return Keys(
-        latent=keys(fields.Z_LOCAL),
-        noise=np.stack(
-            [keys(fields.NOISE + index) for index in range(2 * model.num_stages)]
+        fields.stream_key(seed, fields.Z_LOCAL),
+        *(
+            np.array([fields.stream_key(seed, each) for each in streams], np.uint32)
+            for streams in (noise, coarse)
         ),
-        octaves=np.asarray(coarse, np.uint32).reshape(-1, 2),
     )
 
 
@@ -434,13 +428,11 @@ def tile_functions(
     )
 
 
-def own_stream(model: ModelConfig, tile_size: int, batch: int) -> Streams:
-    """Streams of tiles that are drawn from the world's own alone."""
-    axes = planning.tile_axes(planning.Tile(0, 0), tile_size, model.num_stages)[0]
-    return Streams(
-        *jax.tree.map(
-            lambda span: np.zeros((batch, span.size, span.size), np.uint16),
-            (axes.latent, axes.noise),
-            is_leaf=lambda x: isinstance(x, geometry.Span),
-        )
+def own_stream(model: ModelConfig, tile_size: int) -> Streams:
+    """Streams of a tile that is drawn from the world's own alone."""
+    axis = planning.tile_axes(planning.Tile(0, 0), tile_size, model.num_stages)[0]
+    latent, *noise = (
+        np.zeros((span.size, span.size), np.uint16)
+        for span in (axis.latent, *axis.noise)
     )
+    return Streams(latent, tuple(noise))

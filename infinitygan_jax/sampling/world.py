@@ -80,12 +80,25 @@ class World:
             ``vertical_span`` and ``period`` stay pixels of level 0.
           quick: does not paint what is averaged, but stops the generator ``level``
             stages early, at about a quarter of the cost a level. Similar, not equal.
+            Needs a level above 0.
           scene: styles, octaves and edits; by default the seed's own world.
 
         Raises:
           ValueError: parameters of another model, or a value out of range.
         """
         devices = list(devices or jax.local_devices())
+        seed, horizon, level = (
+            planning.whole(name, value)
+            for name, value in (("seed", seed), ("horizon", horizon), ("level", level))
+        )
+        tile_size, batch_size, vertical_span = (
+            None if value is None else planning.whole(name, value)
+            for name, value in (
+                *(("tile_size", tile_size), ("batch_size", batch_size)),
+                ("vertical_span", vertical_span),
+            )
+        )
+        period = _whole_period(period)
         planning.check_level(level, quick, config)
         painted = _stopped_early(config, level) if quick else config
         if tile_size is None:
@@ -184,6 +197,17 @@ class World:
             )
         rows, cols = map(indexing.select_unbounded, ("rows", "columns"), key)
         return self.select(rows, cols)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Says why there is none: NumPy would make an array of one object of it.
+
+        Raises:
+          ValueError: always.
+        """
+        raise ValueError(
+            "a world has no end and so no array; take a part, world[y0:y1, x0:x1] or "
+            "world.view(y0, x0, height, width)"
+        )
 
     def view(self, y0: int, x0: int, height: int, width: int) -> View:
         """A window as an array that is painted where it is read; see ``View``."""
@@ -359,6 +383,20 @@ def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:
     return dataclasses.replace(config, patch_size=geometry.patch_size_of(stages))
 
 
+def _whole_period(period: Any) -> tuple[int | None, int | None]:
+    try:
+        height, width = period
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"period ({period!r}) must be two numbers, of rows and of columns; write "
+            "None for one that does not repeat"
+        ) from None
+    return tuple(
+        None if each is None else planning.whole(f"period's {name}", each)
+        for name, each in (("height", height), ("width", width))
+    )
+
+
 def default_batch_size(config: ModelConfig, tile_size: int, device: jax.Device) -> int:
     """Tiles that a device paints at once where nobody says.
 
@@ -393,8 +431,7 @@ def frame_of(
             f"vertical_span ({span}) must be from 1 to {MAX_VERTICAL_SPAN} pixels; "
             f"{learned_span(config)} is as in training"
         )
-    if abs(horizon) > planning.POSITION_LIMIT:
-        raise ValueError(f"horizon ({horizon}) must lie within -2**62 to 2**62")
+    planning.check_horizon(horizon)
     if config.coords == "plane" and (horizon or vertical_span is not None):
         raise ValueError(
             "horizon and vertical_span need a model of landscapes, and this one has "

@@ -81,7 +81,12 @@ def test_arguments_and_result_pass_through():
         (["--qqqqqq"], r"unknown option --qqqqqq; --help lists the options"),
         (["stray"], r"unexpected argument 'stray'; --help lists the options"),
         (["--size"], r"--size: expected one argument; --help lists the options"),
-        (["--size", "x"], r"invalid int value: 'x'; --help lists the options"),
+        (
+            ["--size", "x"],
+            r"^--size \('x'\) must be a whole number; write it in digits",
+        ),
+        (["--size", "1.5"], r"^--size \('1.5'\) must be a whole number"),
+        (["--size", "9" * 5000], r"^--size \('9{19}\.\.\.\) must be a whole number"),
         (["--si", "3"], r"unknown option --si; the nearest is --size"),
     ],
 )

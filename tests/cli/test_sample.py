@@ -85,6 +85,19 @@ def test_horizon_span_and_wrapping_are_the_worlds(folder, model):
         assert (file.text["Horizon"], file.text["Vertical span"]) == ("-9", "90")
 
 
+def test_the_horizon_is_in_the_middle_unless_told_otherwise(folder, model):
+    options = f"--size 36x32 --checkpoint {model} --tile 32 --horizon 75".split()
+    sample.main(options)
+    with PIL.Image.open("tiny-seed0-36x32-horizon75.png") as file:
+        # 32 rows around row 75 are 59 to 90.
+        expected = _world(horizon=75)[59:91, 0:36]
+        np.testing.assert_array_equal(np.asarray(file), expected)
+        assert file.text["Origin"] == "59,0"
+    sample.main([*options, "--level", "1", "--out", "a.png"])
+    with PIL.Image.open("a.png") as file:
+        assert file.text["Origin"] == "21,0"  # 75 // 2 - 16
+
+
 def test_levels_are_the_worlds(folder, model):
     options = f"--size 36x32 --checkpoint {model} --tile 32 --wrap x --level 1"
     sample.main(options.split())
@@ -101,7 +114,9 @@ def test_levels_are_the_worlds(folder, model):
 def test_the_default_name_says_what_it_is(folder, model):
     options = f"--size 8x4 --checkpoint {model} --tile 32"
     sample.main(options.split())
-    sample.main([*options.split(), "--origin", "-100,20", "--seed", "7"])
+    sample.main([*options.split(), "--origin", "-100, +020", "--seed", "7"])
+    typed = ["--size", " 08X4", "--checkpoint", model, "--overwrite"]  # the same
+    sample.main([*typed, "--tile", "32"])
     assert sorted(os.listdir()) == [
         "tiny-seed0-8x4.png",
         "tiny-seed7-8x4-at-100,20.png",
@@ -134,7 +149,7 @@ def _refused(capsys, options, *words):
         sample.main(options)
     assert end.value.code == 2
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == "" or "--dry_run" in options
     err = re.sub(r"^\r[^\n]*tile/s\]\n", "", err)  # the progress bar, where one began
     assert re.fullmatch(r"error: [^\n]+\n", err), err
     for word in words:
@@ -190,9 +205,14 @@ def _refused(capsys, options, *words):
         (["--size", "8x8", "--level", "-1"], ["level (-1)", "0 to 2"]),
         (["--size", "8x8", "--level", "9" * 30, "--wrap", "x"], ["level (", "0 to 2"]),
         (["--size", "8x8", "--level", "2", "--quick"], ["quick level", "0 to 1"]),
+        (["--size", "8x8", "--quick"], ["level above 0", "--level 1", "--quick out"]),
         (["--size", "8x8", "--wrap", "z"], ["--wrap", "'z'"]),
         (["--size", "8x8", "--vertical_span", "0"], ["vertical_span (0)", "1 to"]),
-        (["--size", "8x8", "--horizon", str(2**63)], ["horizon", "2**62"]),
+        (["--size", "8x8", "--horizon", str(2**63)], ["horizon", "2**62", "nearer"]),
+        (
+            ["--size", "8x8", "--horizon", str(2**63), "--origin", "0,0"],
+            ["horizon", "2**62", "nearer"],
+        ),
         (["--size", "8x8", "--out", ""], ["ending ''", ".png"]),
         (["--size", "8x8", "--out", "x" * 240 + ".png"], ["name", "at most 230"]),
         (["--size", "8x8", "--sede", "1"], ["--sede", "--seed"]),
@@ -249,13 +269,82 @@ def test_a_dry_run_says_what_would_be_refused(folder, model, capsys, monkeypatch
         assert reason in err
 
 
+@pytest.mark.parametrize("name", ["a.zarr", "a.dzi"])
+def test_a_dry_run_says_what_is_left(folder, model, capsys, name):
+    options = ["--checkpoint", model, "--size", "600x1024", "--tile", "32"]
+    options += ["--out", name]
+
+    def dry(*more):
+        sample.main([*options, *more, "--dry_run"])
+        return capsys.readouterr().out
+
+    # Four files of 512 px; 32 rows of 19 tiles.
+    assert "to paint" not in dry()
+    shard = ["--shard", "0/2"]
+    assert "0 of 2: 2 of the 4 files of 512 px\nto paint    304 tiles" in dry(*shard)
+    _refused(capsys, [*options, "--finish", "--dry_run"], "run the shards first")
+    sample.main([*options, *shard])
+    files = writers.writer_of(name).missing(folder / name, (1024, 600))
+    assert files == [(2, 4)]
+    capsys.readouterr()
+    assert "kept        2 of 2 files\nto paint    0 tiles, 0 TFLOP" in dry(*shard)
+    found = dry("--shard", "1/2")
+    assert "kept        0 of 2 files\nto paint    304 tiles" in found
+    assert "kept        2 of 4 files\nfinish      nothing" in dry("--finish")
+    for more in (["--seed", "1", *shard], ["--overwrite"]):
+        _refused(capsys, [*options, *more, "--dry_run"], "has other arguments")
+
+
 def test_an_error_while_writing_leaves_no_file(folder, model, capsys, monkeypatch):
     def fail(*args, **kwargs):
         yield np.zeros((4, 8, 3), np.uint8)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(World, "strips", fail)
-    _refused(capsys, ["--checkpoint", model, "--size", "8x8"], "No space left")
+    options = ["--checkpoint", model, "--size", "8x8", "--out"]
+    for name in ("a.png", "a.tif"):
+        words = f"{name} cannot be written", "No space left", "free some space, and try"
+        _refused(capsys, [*options, name], *words)
+
+
+def test_a_disk_that_fills_up_midway_is_told_what_is_kept(
+    folder, model, capsys, monkeypatch
+):
+    strips = World.strips
+
+    def fail(self, windows, on_tiles):
+        number = 0
+        for strip in strips(self, windows, on_tiles):
+            number += len(strip)
+            if number > 600:
+                raise OSError(28, "No space left on device")
+            yield strip
+
+    options = ["--checkpoint", model, "--size", "8x1100", "--tile", "32"]
+    options += ["--out", "a.tif"]
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(World, "strips", fail)
+        sample.main(options)
+    assert os.listdir() == ["a.tif.job"]
+    _, err = capsys.readouterr()
+    assert "free some space, and the same command goes on\n" in err
+    sample.main(options)
+    assert "going on: 20 tiles are left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.zarr"])
+def test_a_job_of_another_user_is_one_line(folder, model, capsys, monkeypatch, name):
+    def fail(file, shared):
+        raise PermissionError(13, "Permission denied", file.name)
+
+    monkeypatch.setattr(machine, "try_lock", fail)
+    options = ["--checkpoint", model, "--size", "8x8", "--out", name]
+    pathlib.Path(f"{name}.job").mkdir()
+    words = f"{name}.job/lock: Permission denied", "another with --out", "belongs to"
+    with pytest.raises(SystemExit):
+        sample.main(options)
+    err = capsys.readouterr().err
+    assert all(word in err for word in words), err
 
 
 def _start(model, *options):
@@ -344,6 +433,27 @@ def test_shards_are_put_together_and_may_be_asked_for_again(
     others = [*options, "--seed", "4"]
     for words in (["--shard", "0/2"], ["--finish"]):
         _refused(capsys, [*others, *words], "is there already")
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.dzi"])
+def test_a_late_shard_does_not_begin_a_finished_picture_anew(
+    folder, model, capsys, name
+):
+    options = ["--checkpoint", model, "--size", "600x520", "--tile", "32"]
+    options += ["--out", name]
+    sample.main([*options, "--seed", "3"])
+    options.append("--overwrite")  # each of them says so, since that is in the way
+    sample.main([*options, "--shard", "0/1"])
+    sample.main([*options, "--finish"])
+    before = sorted(os.listdir())
+    capsys.readouterr()
+    # The same origin as by default: the command differs, the picture does not.
+    for words in (["--shard", "0/1"], ["--finish"], ["--origin=-260,0", "--finish"]):
+        sample.main([*options, *words])
+        assert capsys.readouterr().out == f"{name} is finished already\n"
+    assert sorted(os.listdir()) == before
+    found = pictures.read(pathlib.Path(name))[0]
+    np.testing.assert_array_equal(found, _world()[-260:260, 0:600])
 
 
 def test_shards_that_are_not_there_are_named(folder, model, capsys):

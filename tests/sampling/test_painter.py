@@ -165,7 +165,7 @@ def test_a_mask_of_all_is_its_rectangle():
     rows, cols = Axis(-40, 20, 4), Axis(0, 30, 4)
     shares = [region.share(rows, cols, 12) for region in (whole, Region(0, 40, 8, 8))]
     # A mask's last row of pixels is a pixel before its rectangle's end.
-    np.testing.assert_allclose(*shares, atol=0.15)
+    np.testing.assert_allclose(*shares, atol=0.25)
     assert shares[0].max() == shares[1].max() == 1
     empty = Region(0, 40, 8, 8, np.zeros((8, 8), bool))
     none = Scene(edits=(Resample(empty, 5), Pin(empty, Seed(9))))
@@ -192,7 +192,7 @@ def test_octaves_keep_the_variance_of_latents():
     model = tiny.MODEL
     for octaves in (1, 2, 4):
         painter = _world(Scene(octaves=octaves), tile_size=256)._painter
-        draws = [np.asarray(painter._draw([tile]).z_local) for tile in _tiles()]
+        draws = [np.asarray(painter._draw([tile], [[]]).z_local) for tile in _tiles()]
         latents = np.concatenate([d.reshape(-1, model.z_local_size) for d in draws])
         assert abs(latents.mean()) < 0.1
         assert abs(latents.std() - 1) < 0.05
@@ -209,7 +209,7 @@ def test_octaves_are_alike_nearby():
 
     def likeness(octaves):
         painter = _world(Scene(octaves=octaves), tile_size=256)._painter
-        latents = np.asarray(painter._draw(_tiles()[:1]).z_local)[0]
+        latents = np.asarray(painter._draw(_tiles()[:1], [[]]).z_local)[0]
         return (latents[1:] * latents[:-1]).mean()
 
     assert abs(likeness(1)) < 0.05

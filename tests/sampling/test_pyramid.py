@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.writers import job, pyramid
-from infinitygan_jax.sampling.writers.pyramid import BLOCK, TILE
+from infinitygan_jax.sampling.writers import copies, job, layout, pyramid
+from infinitygan_jax.sampling.writers.layout import BLOCK, TILE
 from tests.sampling.pictures import TEXTS, picture_of, read, write
 
 ENDINGS = (".tif", ".zarr", ".dzi")
@@ -98,8 +98,7 @@ def test_narrow_parts_complete_copies_without_reading_tiles_back(path, monkeypat
 
     def watched(self, *arguments):
         keep(self, *arguments)
-        halves = (each for _, level in self._halves.values() for each in level.values())
-        held.append(sum(half.nbytes for half in halves))
+        held.append(self._halves.nbytes)
 
     with monkeypatch.context() as patch:
         patch.setattr(writer_type, "_read", fail)
@@ -373,6 +372,11 @@ def test_a_folder_that_is_not_a_job_is_left_alone(path):
     with pytest.raises(ValueError, match=r"\.job is not of one"):
         writer_type(other, 600, 30)
     assert foreign.read_text() == job.folder_of(other).read_text() == "dear"
+    linked = path.with_stem("c")
+    (path.parent / "elsewhere").mkdir()
+    job.folder_of(linked).symlink_to(path.parent / "elsewhere")
+    with pytest.raises(ValueError, match=r"\.job is not of one"):
+        writer_type(linked, 600, 30)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", "{"])
@@ -512,8 +516,11 @@ def test_shards_of_another_number_or_picture_are_refused(shardable):
         with pytest.raises(ValueError, match=r"\(Height: 1600 -> 1601\)"):
             other = picture_of(1601, 1100)
             write(shardable, other, shard=(0, 2), overwrite=overwrite)
-    with pytest.raises(ValueError, match=r"\(Shards: 2 -> none\)"):
-        write(shardable, picture)
+    for overwrite in (False, True):  # it is the work of others
+        words = r"\(Shards: 2 -> none\); .* delete that folder once nobody needs it$"
+        with pytest.raises(ValueError, match=words):
+            write(shardable, picture, overwrite=overwrite)
+    assert write(shardable, picture, shard=(1, 2)).parts == []
     write(shardable, picture, shard=(0, 2))
     write(shardable, picture, finish=True)
     same(shardable, picture)
@@ -543,13 +550,13 @@ def test_there_must_be_something_to_finish(shardable):
 )
 def test_impossible_shards_are_refused(tmp_path, name, shards, words):
     with pytest.raises(ValueError, match=words):
-        writers.check_output(tmp_path / name, 1025, 513, shards=shards)
+        writers.check_shards(tmp_path / name, 1025, 513, shards)
 
 
 @pytest.mark.parametrize("tiles", [(1, 40), (40, 1), (8, 5), (1954, 1954), (64, 64)])
 @pytest.mark.parametrize("number", [1, 2, 7, 40])
 def test_shards_cut_the_tiles_into_equal_runs(tiles, number):
-    runs = [pyramid.shard_range(tiles, (index, number)) for index in range(number)]
+    runs = [layout.shard_range(tiles, (index, number)) for index in range(number)]
     total = tiles[0] * tiles[1]
     assert [start for start, _ in runs] == [0, *(stop for _, stop in runs[:-1])]
     assert runs[-1][1] == total
@@ -559,10 +566,10 @@ def test_shards_cut_the_tiles_into_equal_runs(tiles, number):
 
 def test_large_shards_are_whole_groups_of_rows():
     # 16 rows each of 64: of 8 rows the shard itself makes levels 1 to 3.
-    runs = [pyramid.shard_range((64, 10), (index, 4)) for index in range(4)]
+    runs = [layout.shard_range((64, 10), (index, 4)) for index in range(4)]
     assert runs == [(0, 160), (160, 320), (320, 480), (480, 640)]
     # 500 shards of 1954 rows: four rows together, the last 11 have none.
-    runs = [pyramid.shard_range((1954, 1), (index, 500)) for index in range(500)]
+    runs = [layout.shard_range((1954, 1), (index, 500)) for index in range(500)]
     assert {start % 4 for start, _ in runs if start < 1954} == {0}
     assert max(stop - start for start, stop in runs) == 4
 
@@ -571,7 +578,7 @@ def test_large_shards_are_whole_groups_of_rows():
 def test_rectangles_are_the_run_in_order(cols):
     for first in range(31):
         for stop in range(first, 31):
-            found = pyramid.rectangles(first, stop, cols)
+            found = layout.rectangles(first, stop, cols)
             assert len(found) <= 3
             tiles = [
                 row * cols + col
@@ -585,4 +592,4 @@ def test_rectangles_are_the_run_in_order(cols):
 def test_halving_is_the_rounded_mean():
     for size in ((5, 6), (1, 1), (4, 4), (3, 1)):
         picture = picture_of(*size)
-        np.testing.assert_array_equal(pyramid.halved(picture), slowly_halved(picture))
+        np.testing.assert_array_equal(copies.halved(picture), slowly_halved(picture))

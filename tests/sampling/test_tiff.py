@@ -8,7 +8,7 @@ import pyvips
 import tifffile
 from PIL import Image
 
-from infinitygan_jax.sampling.writers.pyramid import TILE
+from infinitygan_jax.sampling.writers.layout import TILE
 from tests.sampling.pictures import TEXTS, picture_of, write
 
 

@@ -50,8 +50,9 @@ def _one_shot(row_cell, col_cell, rows, cols):
 def _painted(tile_size, batch, change=lambda keys: keys):
     mesh = devices.make_mesh(jax.devices()[:1])
     functions = tiles.tile_functions(tiny.MODEL, tile_size, mesh)
-    keys = tiles.stack([tiles.make_keys(tiny.MODEL, [SEED])] * len(batch))
-    streams = tiles.own_stream(tiny.MODEL, tile_size, len(batch))
+    own = [tiles.make_keys(tiny.MODEL, SEED)] * len(batch)
+    keys = jax.tree.map(lambda *parts: np.stack(parts)[..., None, :], *own)
+    streams = tiles.stack([tiles.own_stream(tiny.MODEL, tile_size)] * len(batch))
     inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
     drawn = functions.draw(change(keys), streams, inputs)
     look = styles.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
@@ -107,8 +108,9 @@ def test_the_style_is_mapped_once():
     for slot in look.styles:
         np.testing.assert_allclose(slot, style[0], rtol=1e-5, atol=1e-6)
     broken = tiny.params() | {"mapping_network": {}}
-    keys = tiles.stack([tiles.make_keys(tiny.MODEL, [SEED])])
-    streams = tiles.own_stream(tiny.MODEL, 16, 1)
+    own = tiles.make_keys(tiny.MODEL, SEED)
+    keys = jax.tree.map(lambda part: part[None, ..., None, :], own)
+    streams = tiles.stack([tiles.own_stream(tiny.MODEL, 16)])
     inputs = tiles.tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
     paint = functools.partial(tiles.paint_tiles, tiny.MODEL, 16, look=look)
     drawn = jax.eval_shape(

@@ -5,6 +5,7 @@ import functools
 import re
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -27,6 +28,14 @@ def _world(seed=3, tile_size=32, num_devices=1):
         tile_size=tile_size,
         devices=jax.devices()[:num_devices],
     )
+
+
+@pytest.fixture
+def unchecked():
+    """As users run it: annotations are not checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +186,28 @@ def test_numpy_integers_are_positions():
     np.testing.assert_array_equal(window, _world()[0:5, 0:5])
 
 
+def test_views_take_whole_numbers_of_any_kind(unchecked):
+    view = _world().view(np.int64(2**62 - 5), np.uint8(0), np.int32(5), 5)
+    np.testing.assert_array_equal(view[0], _world()[2**62 - 5, 0:5])
+    for place in ((0.5, 0, 5, 5), (0, 0, 5.0, 5), ("0", 0, 5, 5)):
+        with pytest.raises(ValueError, match=r"must be a whole number; round it$"):
+            _world().view(*place)
+
+
+def test_numpys_integers_make_the_same_world(unchecked):
+    options = {"seed": 5, "horizon": 9, "vertical_span": 90, "level": 1}
+    options |= {"tile_size": 32, "batch_size": 1}
+    expected = World(tiny.MODEL, tiny.params(), period=(None, 32), **options)
+    options = {name: np.int64(value) for name, value in options.items()}
+    found = World(tiny.MODEL, tiny.params(), period=[None, np.int32(32)], **options)
+    np.testing.assert_array_equal(found[-5:9, 0:40], expected[-5:9, 0:40])
+
+
+def test_a_world_is_no_array_and_says_what_is():
+    with pytest.raises(ValueError, match=r"no end.*world\[y0:y1, x0:x1\] or world\.v"):
+        np.asarray(_world())
+
+
 def test_parameters_of_other_sizes_are_refused():
     params = tiny.params()
     up = params["texture_synthesizer"]["up_0"]
@@ -314,9 +345,19 @@ def test_the_horizon_and_span_move_coordinates_alone():
         ({"horizon": 2**62 + 1}, "within -2**62 to 2**62"),
         ({"period": (None, 30)}, "width (30) must be a multiple of 4 pixels"),
         ({"period": (30, None)}, "height (30) must be a multiple of 4 pixels"),
+        ({"period": 32}, "period (32) must be two numbers"),
+        ({"period": (32, 32, 32)}, "must be two numbers"),
+        ({"period": (32.0, None)}, "period's height (32.0) must be a whole number"),
+        ({"horizon": 0.5}, "horizon (0.5) must be a whole number; round it"),
+        ({"vertical_span": 90.0}, "vertical_span (90.0) must be a whole number"),
+        ({"seed": 1.0}, "seed (1.0) must be a whole number"),
+        ({"seed": "1"}, "seed ('1') must be a whole number"),
+        ({"level": 1.0}, "level (1.0) must be a whole number"),
+        ({"tile_size": 32.0}, "tile_size (32.0) must be a whole number"),
+        ({"batch_size": 1.5}, "batch_size (1.5) must be a whole number"),
     ],
 )
-def test_impossible_frames_are_refused(options, words):
+def test_impossible_frames_are_refused(unchecked, options, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         World(tiny.MODEL, tiny.params(), **options)
 
@@ -488,6 +529,7 @@ def test_a_quick_level_of_the_bundled_model_resembles_the_average():
     [
         (-1, False, r"level \(-1\) must be a level of this model, 0 to 2; .* is 0$"),
         (3, False, r"level \(3\) must be .* nearest is 2$"),
+        (0, True, r"quick needs a level above 0 .* --level 1, or leave --quick out$"),
         (2, True, r"level \(2\) must be a quick level of this model, 0 to 1; .* is 1$"),
     ],
 )

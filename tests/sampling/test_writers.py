@@ -182,6 +182,10 @@ def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
     _refused(tmp_path / "out.jpg", "65500", ".tif", size=(8, 65_501))
     (tmp_path / "folder.png").mkdir()
     _refused(tmp_path / "folder.png", "is a folder")
+    (tmp_path / "file").write_text("dear")
+    for name in ("file/out.png", "file/no/out.dzi"):
+        _refused(tmp_path / name, f"{tmp_path / 'file'} is a file")
+    (tmp_path / "file").unlink()
     _refused("/proc/out.png", "cannot be written")
     _refused("out\udcff.png", "printable")
     _refused("out\n.dzi", "printable")
@@ -190,3 +194,33 @@ def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
     _refused(tmp_path / "out.png", "3.1 MB", "0.1 MB free", size=(1000, 1000))
     writers.check_output(tmp_path / "out.png", 100, 100)  # 30 kB and its frame
     assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.parametrize("target", ["there", "nowhere"])
+@pytest.mark.parametrize(
+    ("name", "linked"),
+    [
+        *(("a.png", "a.png"), ("a.tif", "a.tif"), ("a.zarr", "a.zarr")),
+        *(("a.dzi", "a.dzi"), ("a.dzi", "a_files"), ("a.dzi", "a.html")),
+    ],
+)
+def test_links_are_refused_before_anything_is_computed(tmp_path, name, linked, target):
+    """Names are given by renames: the link would go, and its target would stay."""
+    (tmp_path / "there").write_text("dear")
+    (tmp_path / linked).symlink_to(target)
+    for overwrite in (False, True):
+        words = rf"{linked}\) must not be a symbolic link.*{target}; .*--out"
+        with pytest.raises(ValueError, match=words):
+            writers.check_output(tmp_path / name, 8, 8, overwrite)
+    assert (tmp_path / linked).is_symlink()
+
+
+def test_a_link_that_appears_meanwhile_is_not_replaced(tmp_path):
+    path = tmp_path / "a.png"
+    with (
+        pytest.raises(ValueError, match="is there already"),
+        png.PngWriter(path, 9, 8) as writer,
+    ):
+        writer.write(_picture(9, 8))
+        path.symlink_to("nowhere")
+    assert path.is_symlink()

@@ -10,9 +10,9 @@ from infinitygan_jax.sampling.writers import (
     deepzoom,
     job,
     jpeg,
+    layout,
     ome_zarr,
     png,
-    pyramid,
     tiff,
 )
 from infinitygan_jax.sampling.writers.base import Writer
@@ -65,12 +65,12 @@ def check_output(
       height: rows of the picture.
       width: its columns.
       overwrite: whether a file that is there may be replaced.
-      shards: processes that share the work.
+      shards: processes that share the work; see `check_shards`.
 
     Raises:
-      ValueError: an unknown ending, a side beyond the format's limit, more shards than
-        the format or the picture allows, a folder that does not exist or cannot be
-        written, a file in the way, or too little room on the disk.
+      ValueError: an unknown ending, a side beyond the format's limit, a folder that
+        does not exist or cannot be written, a file or link in the way, or too little
+        room on the disk.
     """
     path = pathlib.Path(path)
     writer = writer_of(path)
@@ -82,10 +82,7 @@ def check_output(
             f"{path.suffix} file; {remedy}paint it in parts with --origin"
         )
     folder = path.absolute().parent
-    if not folder.is_dir():
-        raise ValueError(
-            f"output folder ({folder}) does not exist; create it or choose another"
-        )
+    _check_folder(folder)
     if not path.name.isprintable():
         raise ValueError(
             f"output file's name ({path.name!a}) must be of printable characters; "
@@ -96,8 +93,6 @@ def check_output(
             f"output file's name ({path.name[:20]}...) must be at most {MAX_NAME} "
             "bytes, as it is longer while it is written; choose another with --out"
         )
-    if shards > 1:
-        check_shards(path, height, width, shards)
     job.tidy(path)  # of a picture that is finished, so not in anybody's way
     _check_in_the_way(writer, path, overwrite)
     try:
@@ -133,11 +128,26 @@ def check_shards(path: str | os.PathLike, height: int, width: int, shards: int) 
             f"--shard and --finish need a format whose tiles are files, and "
             f"{path.suffix} is one file; use {able}"
         )
-    rows, cols = pyramid.grid((height, width))
+    rows, cols = layout.grid((height, width))
     if shards > rows * cols:
         raise ValueError(
-            f"shards ({shards}) must be at most the tiles of {pyramid.TILE} px of the "
+            f"shards ({shards}) must be at most the tiles of {layout.TILE} px of the "
             f"picture ({rows * cols}); use {rows * cols} or fewer"
+        )
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    for parent in (folder, *folder.parents):
+        if parent.is_dir():
+            break
+        if parent.exists():
+            raise ValueError(
+                f"output folder ({folder}) must be a folder, and {parent} is a file; "
+                "choose another with --out"
+            )
+    if not folder.is_dir():
+        raise ValueError(
+            f"output folder ({folder}) does not exist; create it or choose another"
         )
 
 
@@ -146,6 +156,14 @@ def _check_in_the_way(
 ) -> None:
     folder = writer.folder_output(path)
     for output in writer.outputs(path):
+        if output.is_symlink():
+            # A picture gets its names by renames, which would replace the link; and
+            # what lies beside it would not lie beside what it leads to.
+            raise ValueError(
+                f"output ({output}) must not be a symbolic link, and it leads to "
+                f"{os.path.realpath(output)}; write there with --out, or remove the "
+                "link"
+            )
         if output != folder and output.is_dir():
             raise ValueError(
                 f"output file ({output}) is a folder; give a file name in it"

@@ -3,7 +3,7 @@
 import abc
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -46,14 +46,16 @@ class Writer(abc.ABC):
           height: its rows.
           width: its columns.
           metadata: texts by keyword.
-          overwrite: an unfinished job of other arguments may be thrown away, and a
-            file that is there when the picture is whole be replaced.
+          overwrite: an unfinished job of other arguments may be thrown away, unless
+            shards made it, and a file that is there when the picture is whole be
+            replaced.
         """
         self.path = pathlib.Path(path)
         self._size = (height, width)
         self._overwrite = overwrite
         self._is_closed = False
         self.num_pixels = height * width
+        self._waiting: list[np.ndarray] = []  # rows that make no piece yet
         self._start([Window(0, 0, height, width)])
 
     def _start(self, parts: Sequence[Window]) -> None:
@@ -137,6 +139,26 @@ class Writer(abc.ABC):
         if rows == part.height:
             self._part, self._row = self._part + 1, 0
         return top, part.left
+
+    def _cut(self, strip: np.ndarray, rows: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Takes a strip, and cuts what waits into pieces of so many rows.
+
+        Yields:
+          Each piece's first row of the picture, and the piece; the last of a part may
+          have fewer rows.
+        """
+        top, _ = self._take(strip)
+        self._waiting.append(strip)
+        bottom = top + len(strip)
+        start = bottom - sum(map(len, self._waiting))
+        ends = self._row == 0  # the part does, with this strip
+        while bottom - start >= rows or (ends and bottom > start):
+            waiting = self._waiting
+            joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            stop = min(start + rows, bottom)
+            self._waiting = [joined[rows:]] if stop < bottom else []
+            yield start, joined[:rows]
+            start = stop
 
     def _check_whole(self) -> None:
         if self._part < len(self.parts):

@@ -5,23 +5,24 @@ import io
 import json
 import os
 import pathlib
+import re
 import string
 import urllib.parse
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
 from infinitygan_jax.sampling.writers import png
-from infinitygan_jax.sampling.writers.pyramid import (
-    TILE,
-    PyramidWriter,
-    bytes_of_levels,
-)
+from infinitygan_jax.sampling.writers.job import part_of
+from infinitygan_jax.sampling.writers.layout import TILE, bytes_of_levels
+from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
 
 _PAGE = pathlib.Path(__file__).parent / "page"
 _SCRIPTS = ("openseadragon.min.js", "openseadragon.LICENSE.txt")
 _PAGE_BYTES = 1_000_000
 _TEXTS = "picture.json"
+_TILE = re.compile(r"(\d+)_(\d+)\.png")
 _XML = """<?xml version="1.0" encoding="UTF-8"?>
 <Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="png" Overlap="0" \
 TileSize="{tile}">
@@ -80,8 +81,16 @@ class DeepZoomWriter(PyramidWriter):
     def _tile(self, level: int, row: int, col: int, pixels: np.ndarray) -> None:
         self._job.write(self._file(level, row, col), png.encode(pixels))
 
-    def _has(self, level: int, row: int, col: int) -> bool:
-        return os.path.exists(self._file(level, row, col))
+    @staticmethod
+    def _find(
+        path: pathlib.Path, level: int, last: int, rows: range
+    ) -> Iterator[tuple[int, int, int]]:
+        folder = part_of(path, _files(path)) / str(last - level)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if numbers := _TILE.fullmatch(entry.name):
+                    col, row = map(int, numbers.groups())
+                    yield row, col, col + 1
 
     def _read(self, level: int, row: int, col: int) -> np.ndarray:
         file = self._file(level, row, col)

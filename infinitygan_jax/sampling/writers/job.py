@@ -39,8 +39,8 @@ class Job:
       outputs: what the picture is made of; what opens it is last.
       arguments: what determines its pixels and form; an unfinished job must have the
         same.
-      overwrite: throw an unfinished job of other arguments away; None where it must
-        stay whatever is asked for.
+      overwrite: throw an unfinished job of other arguments away, unless shards made
+        it: it is the work of others, who go on. None where any must stay.
       shard: which of several processes this is; None where it is the only one.
 
     Attributes:
@@ -110,16 +110,8 @@ class Job:
             files.write_whole(file, text, replace=False)
             if not self._is_shard:
                 return False
-        changed = _changes(file, arguments)
-        if not changed:
+        if not is_other(self._outputs[-1], arguments, overwrite):
             return True
-        if not overwrite:
-            remedy = "" if overwrite is None else ", or add --overwrite"
-            raise ValueError(
-                f"the unfinished job {self.folder} has other arguments "
-                f"({'; '.join(changed)}); give the former ones, or delete that folder"
-                f"{remedy}"
-            )
         _remove_contents(self.folder)
         files.write_whole(file, text, replace=False)
         return False
@@ -132,7 +124,7 @@ class Job:
 
     def part(self, output: pathlib.Path) -> pathlib.Path:
         """Where a file or folder of the picture is while it is put together."""
-        return self.folder / PICTURE / output.name
+        return part_of(self._outputs[-1], output)
 
     def check_there(self) -> None:
         """Checks that nobody removed the folder while it was worked on.
@@ -198,6 +190,11 @@ def folder_of(path: str | os.PathLike) -> pathlib.Path:
     return path.with_name(path.name + SUFFIX)
 
 
+def part_of(path: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
+    """Where a file or folder of a picture is while its job puts it together."""
+    return folder_of(path) / PICTURE / output.name
+
+
 def is_publishing(path: pathlib.Path) -> bool:
     """Whether the job of a picture is done but for names."""
     return (folder_of(path) / _WHOLE / path.name).exists()
@@ -232,6 +229,35 @@ def arguments_of(path: str | os.PathLike) -> dict[str, str]:
         return {}
 
 
+def is_other(
+    path: str | os.PathLike, arguments: Mapping[str, str], overwrite: bool | None
+) -> bool:
+    """Whether a picture's unfinished job is to be thrown away for one of these.
+
+    Args:
+      path: of the picture.
+      arguments: those of the job that is wanted.
+      overwrite: see `Job`.
+
+    Raises:
+      ValueError: the job has others, and must stay.
+    """
+    folder = folder_of(path)
+    changed = _changes(folder / _ARGUMENTS, arguments)
+    if not changed:
+        return False
+    of_shards = arguments_of(path).get("Shards", "none") != "none"
+    if of_shards or not overwrite:
+        remedy = ", or add --overwrite"
+        if of_shards or overwrite is None:
+            remedy = " once nobody needs it"
+        raise ValueError(
+            f"the unfinished job {folder} has other arguments ({'; '.join(changed)}); "
+            f"give the former ones, or delete that folder{remedy}"
+        )
+    return True
+
+
 def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
     """Checks that nothing is in the way of a picture.
 
@@ -241,7 +267,7 @@ def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
     if overwrite or is_publishing(outputs[-1]):
         return
     for path in outputs:
-        if path.exists():
+        if os.path.lexists(path):  # a link that leads nowhere too
             kind = "folder" if path.is_dir() else "file"
             raise ValueError(
                 f"output {kind} ({path}) is there already; add --overwrite to replace "
@@ -255,7 +281,8 @@ def _check_ours(folder: pathlib.Path) -> None:
         folder.mkdir()
     except FileExistsError:
         others = [folder]
-        if folder.is_dir():
+        # A link would lead to another disk, from which nothing is renamed.
+        if folder.is_dir() and not folder.is_symlink():
             others = [p for p in folder.iterdir() if not _NAMES.fullmatch(p.name)]
         if others:
             raise ValueError(

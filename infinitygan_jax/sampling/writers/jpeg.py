@@ -38,22 +38,9 @@ class JpegWriter(SingleFileWriter):
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ):
-        """Opens the part file.
-
-        Args:
-          path: where the picture shall be.
-          height: its rows in all, 1 to 65,500.
-          width: its columns, likewise.
-          metadata: texts by keyword; written as JSON into the comment.
-          overwrite: a file that is there when the picture is whole may be replaced.
-
-        Raises:
-          ValueError: a size that JPEG cannot hold.
-          OSError: the part file cannot be written.
-        """
+        """Opens the part file; see `Writer`. Metadata are JSON in the comment."""
         super().__init__(path, height, width, metadata, overwrite)
         self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
-        self._waiting: list[np.ndarray] = []
         self._begun = False
 
     @staticmethod
@@ -69,15 +56,8 @@ class JpegWriter(SingleFileWriter):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows; see `Writer`."""
-        self._take(strip)
-        self._waiting.append(strip)
-        while sum(map(len, self._waiting)) >= ROWS:
-            rows = np.concatenate(self._waiting)
-            self._waiting = [rows[ROWS:]]
-            self._send(rows[:ROWS])
-        if self._part == len(self.parts) and sum(map(len, self._waiting)):
-            self._send(np.concatenate(self._waiting))
-            self._waiting = []
+        for _, rows in self._cut(strip, ROWS):
+            self._send(rows)
 
     def _end(self) -> None:
         self._file.write(_END)

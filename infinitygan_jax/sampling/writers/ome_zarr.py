@@ -3,15 +3,14 @@
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from infinitygan_jax.sampling.writers.pyramid import (
-    TILE,
-    PyramidWriter,
-    bytes_of_levels,
-)
+from infinitygan_jax.sampling.writers.job import part_of
+from infinitygan_jax.sampling.writers.layout import TILE, bytes_of_levels
+from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
 
 _GROUP = "zarr.json"
 _TEXTS = "infinitygan_jax"  # the attribute of our metadata
@@ -89,8 +88,14 @@ class OmeZarrWriter(PyramidWriter):
         place = np.s_[:, top : top + height, left : left + width]
         _result(self._arrays[level][place].write(np.moveaxis(pixels, -1, 0)))
 
-    def _has(self, level: int, row: int, col: int) -> bool:
-        return os.path.exists(f"{self._folder}/{level}/c/0/{row}/{col}")
+    @staticmethod
+    def _find(
+        path: pathlib.Path, level: int, last: int, rows: range
+    ) -> Iterator[tuple[int, int, int]]:
+        folder = part_of(path, path) / str(level) / "c" / "0"
+        for row in sorted(_numbers(folder).intersection(rows)):
+            for col in _numbers(folder / str(row)):
+                yield row, col, col + 1
 
     def _read(self, level: int, row: int, col: int) -> np.ndarray:
         top, left = row * TILE, col * TILE
@@ -118,6 +123,11 @@ class OmeZarrWriter(PyramidWriter):
         # What tensorstore leaves of a chunk whose process was killed.
         for path in self._folder.glob("*/c/0/*/*.__lock"):
             path.unlink(missing_ok=True)
+
+
+def _numbers(folder: pathlib.Path) -> set[int]:
+    """Names in a folder that are numbers; not what tensorstore locks and writes."""
+    return {int(name) for name in os.listdir(folder) if name.isdecimal()}
 
 
 def _result(future: Any) -> Any:

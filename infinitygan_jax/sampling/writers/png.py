@@ -30,17 +30,11 @@ class PngWriter(SingleFileWriter):
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ):
-        """Opens the part file and writes the header.
-
-        Args:
-          path: where the picture shall be.
-          height: its rows in all, 1 to 2**31 - 1.
-          width: its columns, likewise.
-          metadata: texts by keyword (Latin-1, 1 to 79 characters).
-          overwrite: a file that is there when the picture is whole may be replaced.
+        """Opens the part file and writes the header; see `Writer`.
 
         Raises:
-          ValueError: a size or keyword that PNG cannot hold.
+          ValueError: a size or keyword (Latin-1, 1 to 79 characters) that PNG cannot
+            hold.
           OSError: the part file cannot be written.
         """
         texts = [_text(*item) for item in (metadata or {}).items()]

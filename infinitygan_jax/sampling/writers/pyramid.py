@@ -2,22 +2,30 @@
 
 import abc
 import concurrent.futures
-import functools
+import contextlib
 import math
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from infinitygan_jax.sampling.plan import Window, readable_bytes
+from infinitygan_jax.sampling.plan import readable_bytes
 from infinitygan_jax.sampling.writers.base import Writer
+from infinitygan_jax.sampling.writers.copies import Halves, halved
 from infinitygan_jax.sampling.writers.job import Job, arguments_of
-
-TILE = 512  # pixels a side
-BLOCK = 8  # tiles of a row that are kept and halved together
+from infinitygan_jax.sampling.writers.layout import (
+    BLOCK,
+    TILE,
+    grid,
+    level_sizes,
+    num_pixels,
+    runs_of,
+    shard_range,
+    windows_of,
+)
 
 
 class PyramidWriter(Writer):
@@ -58,11 +66,11 @@ class PyramidWriter(Writer):
         """Opens the job, or goes on with it.
 
         Args:
-          path: where the picture shall be.
-          height: its rows in all.
+          path: see `Writer`, as for the next four.
+          height: its rows.
           width: its columns.
-          metadata: texts by keyword.
-          overwrite: throw an unfinished job of other arguments away.
+          metadata: its texts.
+          overwrite: whether what is there may go.
           shard: (index, number) of this process, where each of several paints its
             part of the tiles; the picture is then put together by ``finish``.
           finish: nothing is painted; the shards are put together.
@@ -81,41 +89,57 @@ class PyramidWriter(Writer):
         self._sizes = level_sizes(height, width, self.smallest)
         self._last = len(self._sizes) - 1
         self.num_copies = sum(math.prod(grid(size)) for size in self._sizes[1:])
-        num_shards = _begun_shards(self.path) if finish else shard[1] if shard else 1
-        # What the command says, the rest says too.
-        arguments = {k: v for k, v in self._texts.items() if k != "Command"} | {
-            "Width": str(width),
-            "Height": str(height),
-            "Format": self.form,
-            "Shards": str(num_shards) if shard or finish else "none",
-        }
+        num_shards = begun_shards(self.path) if finish else shard[1] if shard else 1
+        arguments = self.arguments(
+            height, width, self._texts, num_shards if shard or finish else None
+        )
         index = shard[0] if shard else None
         throw_away = None if finish else overwrite
         outputs = self.outputs(self.path)
         self._job = Job(self.path, outputs, arguments, throw_away, index)
-        self._is_open, self.is_shard = False, index is not None
+        self.is_shard = index is not None
+        self._has_tiles = False  # worth going on from
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiles")
         self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
         self._pending: concurrent.futures.Future | None = None
-        self._waiting: list[np.ndarray] = []
-        # Of each level: a pair of rows, and halves of its blocks by row and number.
-        self._halves: dict[int, tuple[int, dict[tuple[int, int], np.ndarray]]] = {}
-        self._part_width = part_width
+        self._halves = Halves(self._sizes)
         try:
             if self._job.publishing:
                 self._start([])
                 return
             self._open()
-            self._is_open = True
             if finish:
                 self._check_shards(num_shards)
-            tiles = shard_range(grid(self._sizes[0]), shard or (0, 1))
-            self.num_pixels = _pixels(self._windows([tiles]))
-            self._start([] if finish else self._windows(self._missing(tiles)))
+            tiles = shard_range(grid(self._size), shard or (0, 1))
+            self.num_pixels = num_pixels(windows_of([tiles], self._size, None))
+            runs = [] if finish else self.missing(self.path, self._size, shard)
+            self._start(windows_of(runs, self._size, part_width))
+            self._has_tiles = runs != [tiles]
             self._check_disk()
         except BaseException:
             self.abort()
             raise
+
+    @classmethod
+    def arguments(
+        cls, height: int, width: int, texts: Mapping[str, str], shards: int | None
+    ) -> dict[str, str]:
+        """What determines a job: see `Job`.
+
+        Args:
+          height: rows of the picture.
+          width: its columns.
+          texts: its metadata.
+          shards: into how many it is cut; None where one process paints all of it.
+        """
+        # What the command says, the rest says too.
+        arguments = {k: v for k, v in texts.items() if k != "Command"}
+        return arguments | {
+            "Width": str(width),
+            "Height": str(height),
+            "Format": cls.form,
+            "Shards": "none" if shards is None else str(shards),
+        }
 
     @staticmethod
     def host_bytes(width: int, part_width: int | None = None) -> int:
@@ -140,9 +164,22 @@ class PyramidWriter(Writer):
         Where a format needs it: then all writers give it the same blocks.
         """
 
+    @staticmethod
     @abc.abstractmethod
-    def _has(self, level: int, row: int, col: int) -> bool:
-        """Whether a tile is kept."""
+    def _find(
+        path: pathlib.Path, level: int, last: int, rows: range
+    ) -> Iterator[tuple[int, int, int]]:
+        """Finds the tiles that the job of a picture keeps: row, first and last column.
+
+        Args:
+          path: of the picture.
+          level: whose tiles.
+          last: the highest level.
+          rows: of tiles that are asked for; others may come too.
+
+        Raises:
+          FileNotFoundError: there are none at all.
+        """
 
     @abc.abstractmethod
     def _read(self, level: int, row: int, col: int) -> np.ndarray:
@@ -160,18 +197,9 @@ class PyramidWriter(Writer):
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows of what is missing; see `Writer`."""
-        top, left = self._take(strip)
-        self._waiting.append(strip)
-        bottom = top + len(strip)
-        start = bottom - sum(map(len, self._waiting))
-        ends = self._row == 0  # the part does, with this strip
-        while bottom - start >= TILE or (ends and bottom > start):
-            rows = self._waiting
-            rows = rows[0] if len(rows) == 1 else np.concatenate(rows)
-            start_next = min(start + TILE, bottom)
-            self._waiting = [rows[TILE:]] if start_next < bottom else []
-            self._send(start // TILE, left // TILE, rows[:TILE])
-            start = start_next
+        left = self.parts[self._part].left if self._part < len(self.parts) else 0
+        for row, pixels in self._cut(strip, TILE):
+            self._send(row // TILE, left // TILE, pixels)
 
     def _send(self, row: int, col: int, pixels: np.ndarray) -> None:
         """Keeps one row of tiles while the next is painted."""
@@ -210,46 +238,15 @@ class PyramidWriter(Writer):
             for x in range(0, pixels.shape[1], TILE)
         ]
         half = None
-        if level < self._last and self._is_of_use(level, row, col, pixels.shape[1]):
+        if level < self._last and self._halves.wants(level, row, col, pixels.shape[1]):
             half = self._pool.submit(halved, pixels)
         self._keep_block(level, row, col, [tile.result() for tile in tiles])
+        self._has_tiles = True
         if half is None:
             return None
-        self._halves[level][1][row, col // BLOCK] = half.result()
-        return self._above(level, row // 2, col // BLOCK // 2)
-
-    def _is_of_use(self, level: int, row: int, col: int, width: int) -> bool:
-        """Whether what comes will complete a block above with the half of this one.
-
-        It will not where a former run or another shard kept the rest of what the block
-        shows; `_complete` makes good for that, and no memory is held.
-        """
-        pair, halves = self._halves.get(level, (None, {}))
-        if pair != row // 2:  # nothing more comes to the former, or not all of it
-            halves = {}
-            self._halves[level] = row // 2, halves
-        whole = min(BLOCK * TILE, self._sizes[level][1] - col * TILE)
-        if col % BLOCK or width < whole:
-            return False
-        return row % 2 == 0 or (row - 1, col // BLOCK) in halves
-
-    def _above(
-        self, level: int, row: int, block: int
-    ) -> tuple[int, int, int, np.ndarray] | None:
-        """A block of the level above, where all of what it shows is at hand."""
-        rows, cols = grid(self._sizes[level])
-        blocks = -(-cols // BLOCK)
-        halves = self._halves[level][1]
-        square = [
-            [(r, b) for b in (2 * block, 2 * block + 1) if b < blocks]
-            for r in (2 * row, 2 * row + 1)
-            if r < rows
-        ]
-        if not all(key in halves for line in square for key in line):
-            return None
-        parts = [[halves.pop(key) for key in line] for line in square]
-        pixels = np.concatenate([np.concatenate(line, axis=1) for line in parts])
-        return level + 1, row, block * BLOCK, pixels
+        block = col // BLOCK
+        self._halves.put(level, row, block, half.result())
+        return self._halves.block_above(level, row // 2, block // 2)
 
     # The end.
 
@@ -280,16 +277,16 @@ class PyramidWriter(Writer):
             concurrent.futures.wait([pending])
         self._keeper.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        # Without the first tile little is done.
-        self._job.close(keep=self._is_open and self._has(0, 0, 0))
+        self._job.close(keep=self._has_tiles)
 
     def _complete(self, level: int) -> None:
         """Makes the tiles of a level that are not there, from the level below."""
-        rows, cols = grid(self._sizes[level])
+        kept = self._kept(self.path, self._size, level)
+        rows, cols = kept.shape
         for row in range(rows):
             for first in range(0, cols, BLOCK):
                 missing = range(first, min(first + BLOCK, cols))
-                if not all(self._has(level, row, col) for col in missing):
+                if not kept[row, first : first + BLOCK].all():
                     jobs = [
                         self._pool.submit(self._reduce, level, row, col)
                         for col in missing
@@ -314,42 +311,47 @@ class PyramidWriter(Writer):
 
     # What is missing.
 
-    def _missing(self, tiles: tuple[int, int]) -> list[tuple[int, int]]:
-        """The runs of tiles of a run, counted by rows, that are not kept yet."""
-        cols = grid(self._sizes[0])[1]
-        runs: list[tuple[int, int]] = []
-        for tile in range(*tiles):
-            if self._has(0, *divmod(tile, cols)):
-                continue
-            if runs and runs[-1][1] == tile:
-                runs[-1] = runs[-1][0], tile + 1
-            else:
-                runs.append((tile, tile + 1))
-        return runs
+    @classmethod
+    def missing(
+        cls,
+        path: pathlib.Path,
+        size: tuple[int, int],
+        shard: tuple[int, int] | None = None,
+    ) -> list[tuple[int, int]]:
+        """The runs of tiles, counted by rows, that the job of a picture has not yet.
 
-    def _windows(self, runs: list[tuple[int, int]]) -> list[Window]:
-        """The picture's rectangles of some runs of tiles."""
-        height, width = self._size
-        cols = grid(self._sizes[0])[1]
-        windows = []
-        for tiles in [each for run in runs for each in rectangles(*run, cols)]:
-            top, left, bottom, right = (TILE * each for each in tiles)
-            bottom, right = min(bottom, height), min(right, width)
-            tall = wide = None
-            if self._part_width is not None:
-                tall, wide = TILE, self._part_width
-            for y in range(top, bottom, tall or bottom - top):
-                x = left
-                while x < right:
-                    # Cut where blocks end, wherever the run begins.
-                    end = min((x // wide + 1) * wide, right) if wide else right
-                    windows.append(
-                        Window(y, x, min(tall or bottom, bottom - y), end - x)
-                    )
-                    x = end
-        if self._part_width is not None:
-            windows.sort(key=_nested)
-        return windows
+        Args:
+          path: of the picture.
+          size: its rows and columns.
+          shard: (index, number), where only its part is asked for.
+        """
+        rows, cols = grid(size)
+        first, stop = shard_range((rows, cols), shard or (0, 1))
+        kept = cls._kept(path, size, 0, range(first // cols, -(-stop // cols)))
+        tiles = range(first, stop)
+        return runs_of(tile for tile in tiles if not kept[divmod(tile, cols)])
+
+    @classmethod
+    def _kept(
+        cls,
+        path: pathlib.Path,
+        size: tuple[int, int],
+        level: int,
+        rows: range | None = None,
+    ) -> np.ndarray:
+        """Which tiles of a level are kept: bool, (rows, columns) of tiles.
+
+        Folders are listed: a question for each of a million tiles is slow where it goes
+        over a network.
+        """
+        sizes = level_sizes(*size, cls.smallest)
+        kept = np.zeros(grid(sizes[level]), bool)
+        rows = range(len(kept)) if rows is None else rows
+        with contextlib.suppress(FileNotFoundError):  # nothing of this level yet
+            for row, first, stop in cls._find(path, level, len(sizes) - 1, rows):
+                if row < len(kept):
+                    kept[row, first:stop] = True
+        return kept
 
     def _check_disk(self) -> None:
         """Checks that there is room for what is missing, as far as can be known.
@@ -358,7 +360,7 @@ class PyramidWriter(Writer):
           ValueError: there is not.
         """
         most = self.max_bytes(*self._size)
-        need = most * _pixels(self.parts) // math.prod(self._size)
+        need = most * num_pixels(self.parts) // math.prod(self._size)
         free = shutil.disk_usage(self._job.folder).free
         if need > free:
             raise ValueError(
@@ -373,13 +375,13 @@ class PyramidWriter(Writer):
         Raises:
           ValueError: the message names those that are not.
         """
-        rows, cols = grid(self._sizes[0])
+        kept = self._kept(self.path, self._size, 0)
         missing = []
         for index in range(number):
-            tiles = range(*shard_range((rows, cols), (index, number)))
-            there = sum(self._has(0, *divmod(tile, cols)) for tile in tiles)
-            if there < len(tiles):
-                missing.append(f"{index} has {there} of {len(tiles)} files")
+            tiles = slice(*shard_range(kept.shape, (index, number)))
+            there = kept.ravel()[tiles]
+            if not there.all():
+                missing.append(f"{index} has {there.sum()} of {there.size} files")
         if missing:
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
             raise ValueError(
@@ -389,7 +391,7 @@ class PyramidWriter(Writer):
             )
 
 
-def _begun_shards(path: pathlib.Path) -> int:
+def begun_shards(path: pathlib.Path) -> int:
     """Number of shards of an unfinished job.
 
     Raises:
@@ -407,93 +409,3 @@ def _begun_shards(path: pathlib.Path) -> int:
             "unfinished job; run the shards first"
         )
     return int(number)
-
-
-def level_sizes(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
-    """Rows and columns of every level, the last of at most ``smallest`` a side."""
-    sizes = [(height, width)]
-    while max(sizes[-1]) > smallest:
-        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
-    return sizes
-
-
-def _nested(window: Window) -> tuple[int, int, int]:
-    """Key of an order of blocks in which smaller copies are complete soon.
-
-    Two by two blocks, two by two of those, and so for three levels; whole rows of
-    blocks would keep halves of the picture's full width waiting.
-    """
-    row, block = window.top // TILE, window.left // (BLOCK * TILE)
-    code = sum(
-        (row >> bit & 1) << 2 * bit + 1 | (block >> bit & 1) << 2 * bit
-        for bit in range(3)
-    )
-    return row // 8, block // 8, code
-
-
-def _pixels(windows: Iterable[Window]) -> int:
-    return sum(window.height * window.width for window in windows)
-
-
-def grid(size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of tiles."""
-    return -(-size[0] // TILE), -(-size[1] // TILE)
-
-
-def shard_range(tiles: tuple[int, int], shard: tuple[int, int]) -> tuple[int, int]:
-    """First and last (excluded) of all tiles, counted by rows, that a shard paints.
-
-    Where there are rows enough, shards are whole rows, and as many of 8, 4 or 2 rows
-    together as does not make the largest shard 10% larger than the mean: of those a
-    shard makes the smaller copies itself.
-
-    Args:
-      tiles: rows and columns of tiles.
-      shard: index and number of shards.
-    """
-    (rows, cols), (index, number) = tiles, shard
-    mean = rows / number
-    for group in (8, 4, 2, 1):
-        groups = -(-rows // group)
-        if -(-groups // number) * group <= 1.1 * mean:
-            bounds = (groups * each // number * group for each in (index, index + 1))
-            first, stop = (min(rows, bound) * cols for bound in bounds)
-            return first, stop
-    return rows * cols * index // number, rows * cols * (index + 1) // number
-
-
-def rectangles(first: int, stop: int, cols: int) -> list[tuple[int, int, int, int]]:
-    """A run of tiles, counted by rows, as at most three rectangles.
-
-    Returns:
-      (top, left, bottom, right) in tiles, half-open, in the order of the run.
-    """
-    found = []
-    while first < stop:
-        row, col = divmod(first, cols)
-        if col or stop - first < cols:
-            end = min(stop, (row + 1) * cols)
-            found.append((row, col, row + 1, col + end - first))
-        else:
-            end = stop // cols * cols
-            found.append((row, 0, end // cols, cols))
-        first = end
-    return found
-
-
-def halved(pixels: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels, rounded half up; of an odd side's last, with itself."""
-    height, width = pixels.shape[:2]
-    if height % 2 or width % 2:
-        edge = [(0, height % 2), (0, width % 2), (0, 0)]
-        pixels = np.pad(pixels, edge, mode="edge")
-    corners = (pixels[a::2, b::2] for a in (0, 1) for b in (0, 1))
-    total = functools.reduce(functools.partial(np.add, dtype=np.uint16), corners)
-    return ((total + 2) >> 2).astype(np.uint8)
-
-
-def bytes_of_levels(height: int, width: int, smallest: int) -> tuple[int, int]:
-    """Bytes of all tiles of all levels before they are shrunk, and their number."""
-    grids = [grid(size) for size in level_sizes(height, width, smallest)]
-    number = sum(rows * cols for rows, cols in grids)
-    return number * 3 * TILE**2, number

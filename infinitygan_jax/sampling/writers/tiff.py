@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -10,15 +11,12 @@ import numpy as np
 from isal import isal_zlib
 
 from infinitygan_jax import files
-from infinitygan_jax.sampling.writers.pyramid import (
-    BLOCK,
-    TILE,
-    PyramidWriter,
-    bytes_of_levels,
-    grid,
-)
+from infinitygan_jax.sampling.writers.job import folder_of
+from infinitygan_jax.sampling.writers.layout import BLOCK, TILE, bytes_of_levels, grid
+from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
 
 _LEVEL = 3  # the highest of ISA-L: as small as zlib's 3, in a sixth of the time
+_BLOCK_FILE = re.compile(r"tiles_(\d+)_(\d+)")
 
 
 class TiffWriter(PyramidWriter):
@@ -55,8 +53,15 @@ class TiffWriter(PyramidWriter):
         head = np.array(head, "<u8").tobytes()
         files.write_whole(self._file(level, row, col), head, *tiles)
 
-    def _has(self, level: int, row: int, col: int) -> bool:
-        return self._file(level, row, col).exists()
+    @staticmethod
+    def _find(
+        path: pathlib.Path, level: int, last: int, rows: range
+    ) -> Iterator[tuple[int, int, int]]:
+        with os.scandir(folder_of(path) / f"level_{level}") as entries:
+            for entry in entries:
+                if numbers := _BLOCK_FILE.fullmatch(entry.name):
+                    row, block = map(int, numbers.groups())
+                    yield row, block * BLOCK, (block + 1) * BLOCK
 
     def _read(self, level: int, row: int, col: int) -> np.ndarray:
         first = col // BLOCK * BLOCK

@@ -1,0 +1,200 @@
+"""What the fields of a tile are drawn from, and what stands in for drawn values."""
+
+import collections
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from infinitygan_jax import coords, geometry
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.edits import Edit, Resample
+from infinitygan_jax.sampling.placing import Placement
+from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.styles import Axis
+
+_KEPT_KEYS = 65536  # seeds
+
+
+class EditedFields(NamedTuple):
+    """Of one tile, or of a batch with a leading axis.
+
+    Attributes:
+      keys, streams: what values are drawn from.
+      affine: what is then done to latents.
+      given, masks: values that stand in for drawn ones, and where.
+    """
+
+    keys: tiles.Keys
+    streams: tiles.Streams
+    affine: tiles.Affine
+    given: tiles.Fields
+    masks: tiles.FieldMasks
+
+
+class FieldEditor:
+    """Lays edits over the fields of a world's tiles; on the host."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        cell_pixels: int,
+        tile_size: int,
+        seed: int,
+        frame: coords.Frame,
+        octaves: int,
+    ):
+        """Takes what ``Painter`` takes."""
+        self._model = model
+        self._cell_pixels = cell_pixels
+        self._tile_size = tile_size
+        self._seed = seed
+        self._frame = frame
+        self._octaves = octaves
+        self._keys: collections.OrderedDict[int, tiles.Keys] = collections.OrderedDict()
+
+    @property
+    def periods(self) -> tuple[int | None, int | None]:
+        """Cells after which the world repeats."""
+        return self._frame.row_period, self._frame.col_period
+
+    def cell_axes(self, tile: Tile) -> tuple[Axis, Axis]:
+        """World positions of a tile's cells, margins included."""
+        rows, cols = self._spans(tile)
+        return self._axes(rows.latent, cols.latent)
+
+    def plain(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
+        """Keys and streams of a tile without edits, of a seed."""
+        streams = tiles.own_stream(self._model, self._tile_size)
+        return self._keys_of([seed]), streams
+
+    def edited(self, tile: Tile, edits: Sequence[Edit | Placement]) -> EditedFields:
+        """Fields of a tile with the edits that it sees, in order.
+
+        Raises:
+          ValueError: too many of them draw anew.
+        """
+        spans = self._spans(tile)
+        resamples = [edit for edit in edits if isinstance(edit, Resample)]
+        if len(resamples) >= tiles.MAX_STREAMS:
+            raise ValueError(
+                f"edits seen by one tile ({len(resamples)}) must be below "
+                f"{tiles.MAX_STREAMS}; use a smaller --tile"
+            )
+        streams = tiles.own_stream(self._model, self._tile_size)
+        given, masks = self._blank(tile)
+        here = given.coords
+        for edit in edits:
+            if isinstance(edit, Resample):
+                # A stream of its own for each: seeds may be equal, statistics not.
+                index = 1 + next(i for i, e in enumerate(resamples) if e is edit)
+                self._resample(edit, index, spans, streams, masks)
+            elif isinstance(edit, Placement):
+                edit.put(given, masks, spans, self.periods)
+                axes = self.cell_axes(tile)
+                latent = spans[0].latent, spans[1].latent
+                here = edit.bend(here, latent, axes, self._frame)
+        masks.coords[...] = (here != given.coords).any(axis=-1, keepdims=True)
+        return EditedFields(
+            keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
+            streams=streams,
+            affine=self._affine(resamples),
+            given=given._replace(coords=here),
+            masks=masks,
+        )
+
+    def _spans(self, tile: Tile) -> tuple[geometry.AxisSpans, geometry.AxisSpans]:
+        return planning.tile_axes(tile, self._tile_size, self._model.num_stages)
+
+    def _axes(self, rows: geometry.Span, cols: geometry.Span) -> tuple[Axis, Axis]:
+        """World positions of two spans, in pixels of the whole model."""
+        # Of level 0, whatever stage a span is of, also where stages are left out.
+        cell = self._cell_pixels
+        first, second = (
+            Axis(
+                span.start * (cell >> span.level),
+                span.size,
+                cell >> span.level,
+                None if period is None else period * cell,
+            )
+            for span, period in zip((rows, cols), self.periods, strict=True)
+        )
+        return first, second
+
+    def _resample(
+        self,
+        edit: Resample,
+        index: int,
+        spans: tuple[geometry.AxisSpans, geometry.AxisSpans],
+        streams: tiles.Streams,
+        masks: tiles.FieldMasks,
+    ) -> None:
+        """Writes an edit's number where it draws; what was given there is so no more."""
+        rows, cols = spans
+        fields = []
+        if edit.structure:
+            fields.append((rows.latent, cols.latent, streams.latent, masks.z_local))
+        if edit.texture:
+            fields += zip(
+                rows.noise, cols.noise, streams.noise, masks.noise, strict=True
+            )
+        for down, right, stream, mask in fields:
+            where, part = edit.region.squares(*self._axes(down, right))
+            stream[where] = np.where(part, np.uint16(index), stream[where])
+            mask[where] &= ~part[..., None]
+
+    def _affine(self, resamples: Sequence[Resample]) -> tiles.Affine:
+        shape = (tiles.MAX_STREAMS, self._model.z_local_size)
+        scale, shift = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+        for index, edit in enumerate(resamples, 1):
+            if edit.statistics is not None:
+                scale[index] = edit.statistics.deviation
+                shift[index] = edit.statistics.mean
+        return tiles.Affine(scale, shift)
+
+    def _blank(self, tile: Tile) -> tuple[tiles.Fields, tiles.FieldMasks]:
+        """Fields of which nothing is given; the coordinates are the tile's own."""
+        rows, cols = self._spans(tile)
+        parts = coords.world_coords(
+            self._model.coords,
+            *(rows.latent.start, rows.latent.size),
+            *(cols.latent.start, cols.latent.size),
+            self._frame,
+        )
+        size = (rows.latent.size, cols.latent.size)
+        here = [
+            np.broadcast_to(parts[0][:, None], (*size, parts[0].shape[1])),
+            np.broadcast_to(parts[1][None, :], (*size, parts[1].shape[1])),
+        ]
+        shapes = [(r.size, c.size) for r, c in zip(rows.noise, cols.noise, strict=True)]
+        fields = tiles.Fields(
+            z_local=np.zeros((*size, self._model.z_local_size), np.float32),
+            coords=np.concatenate(here, axis=-1),
+            noise=tuple(np.zeros((*shape, 1), np.float32) for shape in shapes),
+        )
+        masks = tiles.FieldMasks(
+            z_local=np.zeros((*size, 1), bool),
+            coords=np.zeros((*size, 1), bool),
+            noise=tuple(np.zeros((*shape, 1), bool) for shape in shapes),
+        )
+        return fields, masks
+
+    def _keys_of(self, seeds: Sequence[int]) -> tiles.Keys:
+        """Keys of streams, of one number whatever the seeds."""
+        for seed in seeds:
+            if seed not in self._keys:
+                self._keys[seed] = tiles.make_keys(self._model, seed, self._octaves)
+            self._keys.move_to_end(seed)
+        parts = [self._keys[seed] for seed in seeds]
+        while len(self._keys) > _KEPT_KEYS:
+            self._keys.popitem(last=False)
+        more = [(0, tiles.MAX_STREAMS - len(seeds)), (0, 0)]
+        latent = np.stack([keys.latent for keys in parts])
+        noise = np.stack([keys.noise for keys in parts], axis=1)
+        return tiles.Keys(
+            latent=np.pad(latent, more),
+            noise=np.pad(noise, [(0, 0), *more]),
+            octaves=parts[0].octaves,
+        )
