@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    args = _parser().parse_args(errors.joined(argv, _NUMBERS))
     window = window_of(args.size, args.origin, args.horizon, args.level)
     shard = shard_of(args.shard)
     if shard and args.finish:
@@ -472,7 +472,7 @@ def _texts(
     """What a picture says of itself: enough to paint it again."""
     window = plan.window
     return {
-        "Software": _software(),
+        "Software": software(),
         "Checkpoint": bundle.config.name,
         "Checkpoint digest": bundle.digest,
         "Seed": str(args.seed),
@@ -500,7 +500,8 @@ def _command(args: argparse.Namespace, window: Window) -> str:
     return shlex.join(words + ["--quick"] * args.quick)
 
 
-def _software() -> str:
+def software() -> str:
+    """This project and its version."""
     try:
         return f"infinitygan_jax {importlib.metadata.version('infinitygan_jax')}"
     except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
@@ -516,17 +517,6 @@ def _default_out(args: argparse.Namespace, window: Window) -> str:
             place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
     place += "-quick" if args.quick else ""
     return f"{name}-seed{args.seed}-{window.width}x{window.height}{place}.png"
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-    """Ties negative numbers to their options: argparse takes -100,20 for an option."""
-    joined: list[str] = []
-    for word in argv:
-        if joined and joined[-1] in _NUMBERS and re.match(r"-\d", word):
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
 
 
 if __name__ == "__main__":
