@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -22,9 +22,15 @@ from infinitygan_jax.sampling.writers import png
 VIDEO = ".mp4"
 MAX_SIDE = 16384  # of a video: H.264's limit is about that
 MAX_FPS = 240
+# As players expect them, and said so; ffmpeg's own are those of old television.
+_COLOURS = (
+    "scale=out_color_matrix=bt709:out_range=tv,setparams=range=tv:colorspace=bt709"
+    ":color_primaries=bt709:color_trc=bt709"
+)
 _FRAME = re.compile(r"\d{6,}\.png")
 
 
+@runtime_checkable
 class Film(Protocol):
     """Takes frames; a context that discards what it has when it ends by an error."""
 
@@ -226,11 +232,7 @@ class Video:
             *(encoder(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
             *("-r", f"{fps:.12g}", "-i", "-", "-an"),
-            # Colours as players expect them; ffmpeg's own are of old television.
-            *("-vf", "scale=out_color_matrix=bt709:out_range=tv"),
-            *("-colorspace", "bt709", "-color_primaries", "bt709"),
-            *("-color_trc", "bt709", "-color_range", "tv"),
-            *("-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
+            *("-vf", _COLOURS, "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
             # A player may start before it has the whole.
             *("-movflags", "+faststart", "-metadata", f"comment={comment}"),
             *("-f", "mp4", str(self._part.absolute())),

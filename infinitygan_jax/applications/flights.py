@@ -113,7 +113,8 @@ class Flight:
         if not self.places:
             raise ValueError("a flight must have a place; give row and column of one")
         margin = _BEFORE + _AFTER
-        for top, left in self.places:  # their limits
+        Window(0, 0, self.height, self.width)  # its limits, and those of places
+        for top, left in self.places:
             Window(
                 *(top - margin, left - margin),
                 *(self.height + 2 * margin, self.width + 2 * margin),
