@@ -104,22 +104,6 @@ class ArgumentParser(argparse.ArgumentParser):
         return values
 
 
-def joined(argv: Sequence[str] | None, options: Sequence[str]) -> list[str]:
-    """Ties negative numbers to their options: argparse takes -100,20 for an option.
-
-    Args:
-      argv: words of a command; None for those of this process.
-      options: those that such numbers may follow.
-    """
-    words: list[str] = []
-    for word in sys.argv[1:] if argv is None else argv:
-        if words and words[-1] in options and re.match(r"-\d", word):
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
-
-
 def unknown_option(name: str, options: Sequence[str]) -> str:
     """One line for an option or argument that a command does not know."""
     if not name.startswith("-"):

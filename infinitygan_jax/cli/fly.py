@@ -120,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(errors.joined(argv, _NUMBERS))
+    words = sample.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    args = _parser().parse_args(words)
     window = sample.window_of(args.size, None)
     places = _places(args, window)
     films.check_film(args.out, window.height, window.width, args.fps, args.overwrite)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tqdm
 
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, sample
+from infinitygan_jax.cli import errors, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(errors.joined(argv, _NUMBERS))
+    words = sample.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    args = _parser().parse_args(words)
     window = sample.window_of(args.size, args.origin)
     out = pathlib.Path(args.out)
     if out.suffix.lower() not in _endings():
@@ -175,7 +176,7 @@ def _texts(
         words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
     words += [f"--margin={args.margin}", f"--tile={world.tile_size}"]
     return {
-        "Software": sample.software(),
+        "Software": rendering.software(),
         "Checkpoint": bundle.config.name,
         "Checkpoint digest": bundle.digest,
         "Command": shlex.join(words),

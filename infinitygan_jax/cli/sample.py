@@ -1,34 +1,30 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
-import contextlib
-import importlib.metadata
 import pathlib
 import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import tqdm
-
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors
+from infinitygan_jax.cli import errors, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
-from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
+from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.writers import job, layout, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax.applications import documents
     from infinitygan_jax.sampling.world import World
 
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
     *("--horizon", "--vertical_span", "--level", "--shard"),
+    *("--every", "--blend", "--biomes", "--octaves"),
 )
 
 
@@ -45,17 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--checkpoint",
-        default=DEFAULT_MODEL,
         metavar="DIR|FILE|NAME",
         help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        "(default: %(default)s)",
+        f"(default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--seed",
         type=int,
-        default=0,
         metavar="N",
-        help="which picture, 0 to 2**64 - 1 (default: %(default)s)",
+        help="which picture, 0 to 2**64 - 1 (default: 0)",
     )
     parser.add_argument(
         "--origin",
@@ -66,9 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--horizon",
         type=int,
-        default=0,
         metavar="Y",
-        help="world row of a landscape's horizon (default: %(default)s)",
+        help="world row of a landscape's horizon (default: 0)",
     )
     parser.add_argument(
         "--vertical_span",
@@ -126,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help="pixels a side that are painted at once (default: what is fast)",
     )
+    world_options.add_to(parser)
     parser.add_argument(
         "--dry_run",
         action="store_true",
@@ -138,8 +132,12 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(errors.joined(argv, _NUMBERS))
-    window = window_of(args.size, args.origin, args.horizon, args.level)
+    args = _parser().parse_args(
+        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    )
+    document = world_options.opened(args)
+    horizon = args.horizon if document is None else document.horizon
+    window = window_of(args.size, args.origin, horizon or 0, args.level)
     shard = shard_of(args.shard)
     if shard and args.finish:
         raise ValueError(
@@ -151,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
     checked = (window.height, window.width, args.overwrite, num_shards)
-    with _about(out):
+    with rendering.about(out):
         # Parts and their end may be asked for again, with --overwrite or without: a
         # scheduler does.
         maybe_done = bool(args.finish or shard) and writers.is_finished(out)
@@ -163,23 +161,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.sampling import world as world_lib
 
     devices.keep_compiled()
-    bundle = world_lib.load_bundle(args.checkpoint)
-    world = world_lib.World(
-        bundle.config.model,
-        bundle.generator,
-        seed=args.seed,
-        tile_size=args.tile,
-        horizon=args.horizon,
-        vertical_span=args.vertical_span,
-        period=_period(args, window, bundle.config.model),
-        level=args.level,
-        quick=args.quick,
+    if document is None:
+        bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
+        period = _period(args, window, bundle.config.model)
+        document = world_options.document_of(args, window, period, bundle)
+    else:
+        bundle = world_options.checkpoint_of(document, args.checkpoint)
+    world = document.world(
+        bundle, tile_size=args.tile, level=args.level, quick=args.quick
     )
     plan = world.plan(window)
-    texts = _texts(args, plan, world, bundle)
+    texts = {
+        **rendering.texts_of(world, window, bundle),
+        **_scene_texts(world, document),
+        "Command": _command(args, window),
+    }
     writer_type = writers.writer_of(out)
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(describe(plan, world, bundle, out)))
+        print("\n".join(rendering.describe(plan, world, bundle, out)))
         if writer_type.resumable:
             print("\n".join(_describe_rest(args, plan, world, out, texts)))
     if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
@@ -187,30 +186,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{out} is finished already")
         return
     if args.dry_run or maybe_done:
-        with _about(out):
+        with rendering.about(out):
             writers.check_output(out, *checked)
-    planning.check_memory(
-        parts.plan_of_part(plan, writer_type),
-        world.painted_config,
-        _shared(world),
-        machine.memory_bytes(),
-        writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
-        parts.narrower(plan, writer_type),
-    )
+    rendering.check_memory(world, window, out)
     if args.dry_run:
         return
-    options = {}
-    if writer_type.resumable:
-        options = {
-            "shard": shard,
-            "finish": args.finish,
-            "part_width": parts.part_width(plan, writer_type),
-        }
-    with errors.stoppable() as stop_if_asked, _about(out):
-        writer = writer_type(
-            *(out, window.height, window.width, texts, args.overwrite), **options
-        )
-        pixels = _paint(world, writer, window, stop_if_asked)
+    pixels = rendering.paint_into(
+        world, window, out, texts, args.overwrite, shard, args.finish
+    )
+    if args.save_world is not None:
+        document.save(args.save_world)
     seconds = time.perf_counter() - start
     name = f"{out}, shard {args.shard}" if shard else out
     if shard and not pixels:
@@ -218,28 +203,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
     print(f"{name}: {seconds:.1f} s{rate}")
-
-
-@contextlib.contextmanager
-def _about(out: pathlib.Path) -> Iterator[None]:
-    """Says of a system's error what it kept from being written, and what to do."""
-    try:
-        yield
-    except OSError as error:
-        reason = one_line(error)
-        words = reason.lower()
-        remedy = "choose another with --out, or see to it"
-        if "no space left" in words or "quota" in words:
-            remedy = "free some space"
-        elif "denied" in words or "not permitted" in words:
-            remedy = "choose another with --out, or ask whom it belongs to"
-        kept = False
-        with contextlib.suppress(OSError):  # of a job that may not even be looked at
-            kept = job.is_open(out)
-        then = "the same command goes on" if kept else "try again"
-        raise ValueError(
-            f"{out} cannot be written ({reason}); {remedy}, and {then}"
-        ) from error
 
 
 def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> bool:
@@ -285,11 +248,6 @@ def _period(
     return tuple(period)
 
 
-def _shared(world: "World") -> bool:
-    """Whether the devices paint in the host's memory."""
-    return world.devices[0].platform == "cpu"
-
-
 def window_of(
     size: str, origin: str | None, horizon: int = 0, level: int = 0
 ) -> Window:
@@ -324,43 +282,6 @@ def window_of(
         )
     top, left = map(int, numbers.groups())
     return Window(top, left, height, width)
-
-
-def describe(
-    plan: Plan,
-    world: "World",
-    bundle: "bundle_lib.Bundle",
-    out: pathlib.Path,
-) -> list[str]:
-    """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
-    window, size, model = plan.window, plan.tile_pixels, world.painted_config
-    device = world.devices[0]
-    tiled = planning.tile_operations(plan, model)
-    more = tiled / planning.window_operations(plan, model) - 1
-    shared = _shared(world)
-    writer = writers.writer_of(out)
-    extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
-    part = parts.plan_of_part(plan, writer)
-    total = planning.total_bytes(part, model, shared, extra)
-    memory = f"about {readable_bytes(total)}"
-    if not shared:
-        memory += f", and {readable_bytes(planning.device_bytes(plan, model))} a device"
-    return [
-        f"picture     {window.width}x{window.height} px, rows {window.top} to "
-        f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
-        f"model       {bundle.config.name}, seed {world.seed}, digest "
-        f"{bundle.digest[:12]}",
-        f"tiles       {len(plan.tile_rows)} rows x {len(plan.tile_cols)} columns of "
-        f"{size}x{size} px: {plan.num_tiles} tiles",
-        f"devices     {plan.num_devices} x {device.device_kind}, {plan.batch_size} "
-        f"{'tile' if plan.batch_size == 1 else 'tiles'} each at once: "
-        f"{plan.num_steps} steps",
-        f"memory      {memory}",
-        f"operations  {tiled / 1e12:.3g} TFLOP in convolutions, {100 * more:.0f}% more "
-        "than in one shot",
-        f"output      {out}, at most "
-        f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
-    ]
 
 
 def _describe_rest(
@@ -408,115 +329,51 @@ def _describe_rest(
     return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 
-def _paint(
-    world: "World",
-    writer: writers.Writer,
-    window: Window,
-    stop_if_asked: Callable[[], None],
-) -> int:
-    """Paints what a writer does not have yet, and says how many pixels that was."""
-    try:
-        with writer:
-            return _paint_parts(world, writer, window, stop_if_asked)
-    except (KeyboardInterrupt, SystemExit):
-        if writer.resumable:
-            kept = job.is_open(writer.path)
-            text = "what is finished is kept, and the same command goes on"
-            print(text if kept else "nothing was finished yet", file=sys.stderr)
-        raise
-
-
-def _paint_parts(
-    world: "World",
-    writer: writers.Writer,
-    window: Window,
-    stop_if_asked: Callable[[], None],
-) -> int:
-    missing = parts.moved(window, writer.parts)
-    pixels = layout.num_pixels(missing)
-    copies = 0  # smaller ones, which are only looked for where all else is done
-    total = parts.num_tiles(world, missing)
-    if not missing and isinstance(writer, pyramid.PyramidWriter):
-        copies = 0 if writer.is_shard else writer.num_copies
-    elif pixels < writer.num_pixels:
-        print(f"going on: {total} tiles are left to paint", file=sys.stderr)
-    with tqdm.tqdm(
-        total=copies or total,
-        unit="tile",
-        # A log file needs no line every tenth of a second.
-        mininterval=0.2 if sys.stderr.isatty() else 10,
-    ) as bar:
-
-        def on_tiles(number: int) -> None:
-            stop_if_asked()
-            bar.update(number)
-
-        def on_copies(number: int) -> None:
-            stop_if_asked()
-            bar.update(number if copies else 0)
-
-        if isinstance(writer, pyramid.PyramidWriter):
-            writer.on_copies = on_copies
-        for strip in world.strips(missing, on_tiles):
-            writer.write(strip)
-        writer.close()  # while the bar is there
-    return pixels
-
-
-def _texts(
-    args: argparse.Namespace,
-    plan: Plan,
-    world: "World",
-    bundle: "bundle_lib.Bundle",
-) -> dict[str, str]:
-    """What a picture says of itself: enough to paint it again."""
-    window = plan.window
+def _scene_texts(world: "World", document: "documents.Document") -> dict[str, str]:
+    """What a picture says of styles and edits, where it has any."""
+    if world.scene == type(world.scene)():
+        return {}
     return {
-        "Software": software(),
-        "Checkpoint": bundle.config.name,
-        "Checkpoint digest": bundle.digest,
-        "Seed": str(args.seed),
-        "Origin": f"{window.top},{window.left}",
-        "Size": f"{window.width}x{window.height}",
-        "Tile": str(plan.tile_size),
-        "Horizon": str(args.horizon),
-        "Vertical span": str(world.vertical_span or "none"),
-        "Wrap": args.wrap or "none",
-        "Level": f"{args.level}, quick" if args.quick else str(args.level),
-        "Command": _command(args, window),
+        "Octaves": str(world.scene.octaves),
+        "Edits": str(len(world.scene.edits)),
+        "World digest": document.content_digest(),
     }
 
 
 def _command(args: argparse.Namespace, window: Window) -> str:
     """What paints this picture again; without folders, which are nobody's business."""
     words = ["python", "run_sample.py", "--size", f"{window.width}x{window.height}"]
-    if args.checkpoint != DEFAULT_MODEL:
+    if args.checkpoint not in (None, DEFAULT_MODEL):
         words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
     if args.origin is not None:
         words.append(f"--origin={window.top},{window.left}")
     for name in ("seed", "horizon", "vertical_span", "wrap", "level", "tile"):
         if getattr(args, name):
             words.append(f"--{name}={getattr(args, name)}")
-    return shlex.join(words + ["--quick"] * args.quick)
-
-
-def software() -> str:
-    """This project and its version."""
-    try:
-        return f"infinitygan_jax {importlib.metadata.version('infinitygan_jax')}"
-    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
-        return "infinitygan_jax"
+    return shlex.join(words + world_options.words(args) + ["--quick"] * args.quick)
 
 
 def _default_out(args: argparse.Namespace, window: Window) -> str:
-    path = pathlib.Path(args.checkpoint)
+    path = pathlib.Path(args.checkpoint or DEFAULT_MODEL)
     name = path.stem if path.suffix == ".safetensors" else path.resolve().name
     place = "" if args.origin is None else f"-at{window.top},{window.left}"
     for option in ("horizon", "vertical_span", "wrap", "level"):
         if getattr(args, option):
             place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
     place += "-quick" if args.quick else ""
-    return f"{name}-seed{args.seed}-{window.width}x{window.height}{place}.png"
+    place += world_options.name_part(args)
+    return f"{name}-seed{args.seed or 0}-{window.width}x{window.height}{place}.png"
+
+
+def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Ties negative numbers to such options: argparse takes -100,20 for an option."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] in options and re.match(r"-\d", word):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 if __name__ == "__main__":

@@ -61,13 +61,8 @@ class Discriminator(nn.Module):
           Logits (real is positive), and the coordinate head's outputs, of which the
           first predicts the vertical label; float32.
         """
-        config, widths = self.config, self.config.discriminator_widths
-        log2_size = config.discriminator_log2_size
-        x = image.astype(jnp.dtype(config.dtype))
-        x = EqualConv(widths[log2_size - 2], 1, name="from_rgb")(x)
-        for n in range(log2_size, 2, -1):
-            x = Block(widths[n - 3], name=f"block_{n}")(x)
-        x = x.astype(jnp.float32)
+        widths = self.config.discriminator_widths
+        x = _trunk(self.config, image)[-1].astype(jnp.float32)
         spread = self._group_spread(x)
         spread = jnp.broadcast_to(spread[:, None, None, None], (*x.shape[:3], 1))
         x = jnp.concatenate([x, spread], axis=-1)
@@ -89,6 +84,43 @@ class Discriminator(nn.Module):
         everything = jax.lax.all_gather(x, self.axis_name, tiled=True)
         first = jax.lax.axis_index(self.axis_name) * batch
         return jax.lax.dynamic_slice_in_dim(_spread(everything, group), first, batch)
+
+
+class DiscriminatorFeatures(nn.Module):
+    """What the discriminator's blocks see in images of any size.
+
+    It takes the discriminator's parameters, and of those what comes before the
+    minibatch standard deviation.
+
+    Attributes:
+      config: sizes.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, image: Float[Array, "b h w 3"]) -> list[Float[Array, "b _ _ _"]]:
+        """Features after each block, of 1/2, 1/4, ... of the image's size.
+
+        Args:
+          image: float32 images in [-1, 1], at least 2 pixels a side. Blocks that
+            would be left with nothing of a small image are left out.
+        """
+        return _trunk(self.config, image)[1:]
+
+
+def _trunk(
+    config: ModelConfig, image: Float[Array, "b h w 3"]
+) -> list[Float[Array, "b _ _ _"]]:
+    """Features from RGB and after each block; called inside a compact module."""
+    widths, log2_size = config.discriminator_widths, config.discriminator_log2_size
+    x = image.astype(jnp.dtype(config.dtype))
+    features = [EqualConv(widths[log2_size - 2], 1, name="from_rgb")(x)]
+    for n in range(log2_size, 2, -1):
+        if min(features[-1].shape[1:3]) < 2:  # a block: n -> n // 2
+            break
+        features.append(Block(widths[n - 3], name=f"block_{n}")(features[-1]))
+    return features
 
 
 def _dense(x: Float[Array, "b i"], features: int, name: str) -> Float[Array, "b o"]:

@@ -189,9 +189,10 @@ Edit = Resample | Pin
 class Boxes:
     """Rectangles of edits, to find those that a tile sees without asking each."""
 
-    def __init__(self, edits: Sequence[Edit]):
-        regions = [edit.region for edit in edits]
-        reach = [edit.reach for edit in edits]
+    def __init__(self, areas: Sequence[tuple[Region, int]]):
+        """Takes regions, and how many pixels beyond each is changed."""
+        regions = [region for region, _ in areas]
+        reach = [more for _, more in areas]
         self._rows = _ends([(r.top, r.height) for r in regions], reach)
         self._cols = _ends([(r.left, r.width) for r in regions], reach)
 

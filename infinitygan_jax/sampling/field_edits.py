@@ -131,7 +131,7 @@ class FieldEditor:
         streams: tiles.Streams,
         masks: tiles.FieldMasks,
     ) -> None:
-        """Writes an edit's number where it draws; what was given there is so no more."""
+        """Writes an edit's number where it draws; nothing is given there any more."""
         rows, cols = spans
         fields = []
         if edit.structure:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
@@ -16,7 +16,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits import Edit, Pin, Resample
+from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
 from infinitygan_jax.sampling.field_edits import FieldEditor
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
@@ -96,7 +96,7 @@ class Painter:
         self._level = level
         self.tiles_per_step = len(devices) * batch_size
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
-        self._boxes = edit_lib.Boxes(scene.edits)
+        self._boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
         self._editor = FieldEditor(
             model, cell_pixels, tile_size, seed, frame, scene.octaves
@@ -125,6 +125,20 @@ class Painter:
         if plain is None or many is None:
             return many if plain is None else plain
         return self._choose(device_lib.split(blended, self._mesh), many, plain)
+
+    def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "n c"]:
+        """Local latents of a tile's own cells that lie in a region."""
+        wanted = [tile] * self.tiles_per_step
+        drawn = self._draw(wanted, [self._edits_of(tile)] * self.tiles_per_step)
+        margin = geometry.TILE_CELLS_BEFORE + geometry.STRUCTURE_MARGIN
+        own = slice(margin, margin + self._tile_size // self._model.cell_size)
+        latents = np.asarray(drawn.z_local)[0, own, own]
+        axes = [
+            axis._replace(start=axis.start + margin * axis.step, size=len(latents))
+            for axis in self._editor.cell_axes(tile)
+        ]
+        where, part = region.squares(*axes)
+        return latents[where][part]
 
     @functools.cached_property
     def _functions(self) -> tiles.TileFunctions:

@@ -5,31 +5,17 @@ its coordinates fade into those around it, and so it looks the same wherever it 
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.compositing import Known, meetings
 from infinitygan_jax.sampling.edits import Region
 from infinitygan_jax.sampling.styles import Axis, Given, Weights, without_unseen
-
-_SWEEPS = 60  # of the membrane at each of its scales
-
-
-class Known(NamedTuple):
-    """Pixels that a placement shows exactly.
-
-    Attributes:
-      image: colours.
-      mask: which of them are known.
-    """
-
-    image: UInt8[np.ndarray, "h w 3"]
-    mask: Bool[np.ndarray, "h w"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +26,7 @@ class Placement:
       top, left: world row and column of the picture's first pixel; whole cells.
       height, width: its pixels.
       num_stages: of the whole model; a cell is 2**num_stages pixels.
-      source: its style.
+      source: its style; None for that of its place in the world.
       z_local: local latents of its cells and the margins around them.
       noise: noise maps, one per texture convolution.
       coords_kind: the model's.
@@ -56,7 +42,7 @@ class Placement:
     height: int
     width: int
     num_stages: int
-    source: Given
+    source: Given | None
     z_local: Float[np.ndarray, "H W c"]
     noise: tuple[Float[np.ndarray, "_ _"], ...]
     coords_kind: str
@@ -68,10 +54,8 @@ class Placement:
 
     def __post_init__(self):
         cell = self.cell
-        down, right = (
-            (self.top - self.own_top) % cell,
-            (self.left - self.own_left) % cell,
-        )
+        down = (self.top - self.own_top) % cell
+        right = (self.left - self.own_left) % cell
         if down or right:
             near = [
                 place - off + (cell if 2 * off >= cell else 0)
@@ -118,6 +102,8 @@ class Placement:
 
     def over(self, below: Weights, rows: Axis, cols: Axis) -> Weights:
         """Styles with its own on top."""
+        if self.source is None:
+            return below
         share = self.region.share(rows, cols, self.feather)[..., None]
         weights = np.concatenate([below.weights * (1 - share), share], axis=-1)
         return without_unseen(Weights((*below.sources, self.source), weights))
@@ -154,7 +140,7 @@ class Placement:
                 one, other = getattr(tile, name), getattr(own, name)
                 if name == "noise":
                     one, other = one[index], other[index]
-                pairs.append(_meetings(one, other, period))
+                pairs.append(meetings(one, other, period))
             for to_rows, from_rows in pairs[0]:
                 for to_cols, from_cols in pairs[1]:
                     drawn[to_rows, to_cols] = values[from_rows, from_cols]
@@ -178,43 +164,31 @@ class Placement:
         share = self.region.share(*axes, self.feather)[..., None].astype(np.float32)
         if not share.any():
             return here
-        cell = self.cell
-        shift = (self.top - self.own_top) // cell, (self.left - self.own_left) // cell
-        parts = []
-        for axis, (span, moved) in enumerate(zip(spans, shift, strict=True)):
-            middle = self.spans[axis].latent
-            middle = middle.start + middle.size // 2
-            kept = [
-                _part(self.coords_kind, axis, *run, frame)
-                for run, frame in (
-                    ((span.start, span.size), world),
-                    ((span.start - moved, span.size), self.frame),
-                    ((middle, 1), world),
-                    ((middle - moved, 1), self.frame),
-                )
-            ]
-            parts.append(kept)
-        rows = _bent(here[..., : parts[0][0].shape[1]], *parts[0], share, axis=0)
-        cols = _bent(here[..., parts[0][0].shape[1] :], *parts[1], share, axis=1)
-        return np.concatenate([rows, cols], axis=-1)
+        num_rows = here.shape[-1] - 2  # channels of the row part
+        bent = []
+        for axis, part in enumerate((here[..., :num_rows], here[..., num_rows:])):
+            known = self._parts(axis, spans[axis], axes[axis], world)
+            bent.append(_bent(part, *known, share, axis))
+        return np.concatenate(bent, axis=-1)
 
-
-def _meetings(tile: Span, own: Span, period: int | None) -> list[tuple[slice, slice]]:
-    """Where two runs of one axis have the same indices: slices of either."""
-    cells = None if period is None else period * 2**tile.level
-    shifts = [0]
-    if cells is not None:
-        first = (tile.start - own.stop) // cells
-        shifts = [n * cells for n in range(first, first + tile.size // cells + 3)]
-    meetings = []
-    for shift in shifts:
-        start = max(tile.start, own.start + shift)
-        stop = min(tile.stop, own.stop + shift)
-        if start < stop:
-            to = slice(start - tile.start, stop - tile.start)
-            from_ = start - shift - own.start
-            meetings.append((to, slice(from_, from_ + stop - start)))
-    return meetings
+    def _parts(
+        self, axis: int, span: Span, positions: Axis, world: coords.Frame
+    ) -> list[Float[np.ndarray, "_ c"]]:
+        """The world's and the picture's coordinates, of cells and in its middle."""
+        middle = self.spans[axis].latent
+        middle = middle.start + middle.size // 2
+        moved = (self.top - self.own_top, self.left - self.own_left)[axis] // self.cell
+        # With a period, from the nearest repeat of the picture.
+        away = (positions.offsets(middle * self.cell) / self.cell).astype(int)
+        first, size = int(away.min()), int(np.ptp(away)) + 1
+        own = middle - moved
+        part = functools.partial(_part, self.coords_kind, axis)
+        return [
+            part(span.start, span.size, world),
+            part(own + first, size, self.frame)[away - first],
+            part(middle, 1, world),
+            part(own, 1, self.frame),
+        ]
 
 
 def _part(
@@ -260,136 +234,3 @@ def _bent(
         here[..., 0] * sin + here[..., 1] * cos,
     ]
     return np.stack(turned, axis=-1).astype(np.float32)
-
-
-class Overlay(NamedTuple):
-    """Known pixels, and what is added to painted ones around them so that they meet.
-
-    Attributes:
-      top, left: world row and column, of the level that it is for.
-      colours: of known pixels, times their share.
-      share: of each pixel that is known.
-      correction: added to the rest.
-    """
-
-    top: int
-    left: int
-    colours: Float[np.ndarray, "h w 3"]
-    share: Float[np.ndarray, "h w 1"]
-    correction: Float[np.ndarray, "h w 3"]
-
-    @classmethod
-    def around(
-        cls,
-        known: Known,
-        top: int,
-        left: int,
-        painted: UInt8[np.ndarray, "H W 3"],
-        ring: int,
-    ) -> "Overlay":
-        """The overlay of known pixels on what was painted there.
-
-        The difference at the rim of the known pixels is spread around them like a
-        membrane, down to nothing ``ring`` pixels away (Laplace's equation), so that
-        colours continue across the rim.
-
-        Args:
-          known: pixels.
-          top: world row of their first.
-          left: world column of it.
-          painted: what is painted there, and ``ring`` pixels around.
-          ring: pixels.
-        """
-        pads = [(ring, ring), (ring, ring)]
-        mask = np.pad(known.mask, pads)
-        image = np.pad(known.image, [*pads, (0, 0)]).astype(np.float32)
-        fixed = mask.copy()
-        fixed[[0, -1]] = fixed[:, [0, -1]] = True
-        difference = np.where(mask[..., None], image - painted, 0)
-        correction = membrane(difference.astype(np.float32), fixed)
-        share = mask[..., None].astype(np.float32)
-        return cls(top - ring, left - ring, image * share, share, correction)
-
-    def reduced(self, level: int) -> "Overlay":
-        """The overlay for a picture of 1 / 2**level of the size."""
-        if not level:
-            return self
-        square = 2**level
-        height, width = self.share.shape[:2]
-        before = self.top % square, self.left % square
-        after = -(before[0] + height) % square, -(before[1] + width) % square
-        pads = [(before[0], after[0]), (before[1], after[1]), (0, 0)]
-
-        def mean(array: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:
-            padded = np.pad(array, pads)
-            shape = (padded.shape[0] // square, square, -1, square, array.shape[2])
-            return padded.reshape(shape).mean((1, 3))
-
-        return Overlay(
-            (self.top - before[0]) >> level,
-            (self.left - before[1]) >> level,
-            *(mean(array) for array in self[2:]),
-        )
-
-    def put(
-        self,
-        pixels: UInt8[np.ndarray, "h w 3"],
-        top: int,
-        left: int,
-        periods: Sequence[int | None],
-    ) -> None:
-        """Lays it over the part of a picture that starts at ``top, left``; in place."""
-        runs = [
-            _meetings(Span(start, size, 0), Span(own, number, 0), period)
-            for start, size, own, number, period in zip(
-                *((top, left), pixels.shape, (self.top, self.left)),
-                *(self.share.shape, periods),
-                strict=False,
-            )
-        ]
-        for to_rows, rows in runs[0]:
-            for to_cols, cols in runs[1]:
-                part = pixels[to_rows, to_cols].astype(np.float32)
-                part = np.clip(part + self.correction[rows, cols], 0, 255)
-                part = part * (1 - self.share[rows, cols]) + self.colours[rows, cols]
-                pixels[to_rows, to_cols] = np.clip(np.rint(part), 0, 255)
-
-
-def membrane(
-    values: Float[np.ndarray, "h w c"], fixed: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w c"]:
-    """Solves Laplace's equation between fixed values: coarse grids first.
-
-    Args:
-      values: where fixed, those; elsewhere ignored.
-      fixed: which are; all of the border.
-
-    Returns:
-      Values that are the mean of their neighbours wherever they are not fixed, nearly.
-    """
-    height, width = fixed.shape
-    start = np.where(fixed[..., None], values, 0)
-    if min(height, width) > 8:
-        pads = [(0, height % 2), (0, width % 2)]
-        count = np.pad(fixed, pads).astype(np.float32)
-        total = np.pad(start, [*pads, (0, 0)])
-        shape = (count.shape[0] // 2, 2, count.shape[1] // 2, 2)
-        count = count.reshape(shape).sum((1, 3))
-        total = total.reshape(*shape, -1).sum((1, 3))
-        coarse_fixed = count > 0
-        # Where the rim of what is known passes, the coarse grid keeps its value.
-        coarse_fixed[[0, -1]] = coarse_fixed[:, [0, -1]] = True
-        coarse = membrane(total / np.maximum(count, 1)[..., None], coarse_fixed)
-        fine = np.repeat(np.repeat(coarse, 2, 0), 2, 1)[:height, :width]
-        start = np.where(fixed[..., None], values, fine)
-    free = ~fixed[1:-1, 1:-1, None]
-    for _ in range(_SWEEPS):
-        mean = start[:-2, 1:-1] + start[2:, 1:-1] + start[1:-1, :-2] + start[1:-1, 2:]
-        inner = start[1:-1, 1:-1]
-        np.copyto(inner, mean / 4, where=free)
-    return start
-
-
-def ring_of(height: int, width: int) -> int:
-    """Pixels around a picture of a size over which painted ones are corrected."""
-    return int(np.clip(min(height, width) // 4, 8, 128))

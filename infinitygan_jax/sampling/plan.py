@@ -8,7 +8,7 @@ from the top and from the left, and one row of tiles makes one strip of the pict
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
@@ -77,8 +77,7 @@ class Window:
         return self.left + self.width
 
 
-@dataclasses.dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """One tile: rows and columns ``[index * size, (index + 1) * size)``."""
 
     row: int

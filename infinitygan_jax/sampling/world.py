@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
-from infinitygan_jax.sampling import indexing
+from infinitygan_jax.sampling import compositing, indexing
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.edits import Edit, Region
 from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.view import View
 
@@ -31,6 +33,9 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 # (1) a tall one is two walls with a line between, from 10 on a low one has no sky.
 SPAN_STRETCH = 4
 PLAIN = Scene()
+_MOST_MEASURED = 1024  # tiles
+# Of a world, that its known pixels are measured against: all but its level.
+_OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
 
 
 class World:
@@ -113,6 +118,8 @@ class World:
         for name, each in zip(("height", "width"), period, strict=True):
             if each is not None:
                 planning.check_period(name, each, config.cell_size)
+        for edit in scene.edits:
+            _check_fits(edit, period)
         self.config = config
         self.seed = seed
         self.horizon = horizon
@@ -293,9 +300,39 @@ class World:
             if on_tiles is not None:
                 on_tiles(len(step))
             for place, pixels in zip(step, painted, strict=False):  # fillers dropped
-                _put(place, pixels)
+                _put(place, self._laid_over(place, pixels))
                 if place.is_last:
                     yield place.strip
+
+    def latent_statistics(
+        self, top: int, left: int, height: int, width: int
+    ) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+        """Means and deviations of each channel of local latents in a rectangle.
+
+        Raises:
+          ValueError: it is impossible, or of too many tiles.
+        """
+        plan = self.plan(Window(top, left, height, width))
+        if plan.num_tiles > _MOST_MEASURED:
+            raise ValueError(
+                f"statistics must be of at most {_MOST_MEASURED} tiles of "
+                f"{plan.tile_pixels} pixels, and {width}x{height} pixels are "
+                f"{plan.num_tiles}; take a part of it"
+            )
+        region = Region(top, left, height, width)
+        cells = [
+            self._painter.latents_in(region, planning.Tile(row, col))
+            for row in plan.tile_rows
+            for col in plan.tile_cols
+        ]
+        values = np.concatenate(cells).astype(np.float64)
+        if not len(values):
+            raise ValueError(
+                f"a rectangle ({width}x{height}) must hold the middle of a cell of "
+                f"{self.config.cell_size} pixels; take a larger one"
+            )
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+        return mean.astype(np.float32), deviation.astype(np.float32)
 
     def pieces(self, window: Window) -> list[list[Window]]:
         """What is painted for a window: itself, or with a period its parts, in rows.
@@ -329,6 +366,44 @@ class World:
                             tile = planning.Tile(tile_row, col)
                             yield _Place(tile, plan, strip, left, is_last)
                         left = right
+
+    @functools.cached_property
+    def _overlays(self) -> list[compositing.Overlay]:
+        """Known pixels of the scene, at this level, in the order of its edits."""
+        edits = self.scene.edits
+        placed = [e for e in edits if isinstance(e, Placement) and e.known is not None]
+        if not placed:
+            return []
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        bare = tuple(
+            dataclasses.replace(e, known=None) if isinstance(e, Placement) else e
+            for e in edits
+        )
+        options["scene"] = dataclasses.replace(self.scene, edits=bare)
+        painted = World(self.config, self._generator_params, **options)
+        overlays = []
+        for each in placed:
+            ring = compositing.ring_of(each.height, each.width)
+            rows = slice(each.top - ring, each.top + each.height + ring)
+            cols = slice(each.left - ring, each.left + each.width + ring)
+            overlay = compositing.Overlay.around(
+                each.known, each.top, each.left, painted[rows, cols], ring
+            )
+            overlays.append(overlay.reduced(self.level))
+        return overlays
+
+    def _laid_over(
+        self, place: "_Place", pixels: UInt8[np.ndarray, "t t 3"]
+    ) -> UInt8[np.ndarray, "t t 3"]:
+        """A tile with the scene's known pixels."""
+        if not self._overlays:
+            return pixels
+        pixels = pixels.copy()
+        top, left = (index * place.plan.tile_pixels for index in place.tile)
+        periods = [p if p is None else p >> self.level for p in self.period]
+        for overlay in self._overlays:
+            overlay.put(pixels, top, left, periods)
+        return pixels
 
     def _painted(
         self, places: Iterator["_Place"]
@@ -375,6 +450,20 @@ def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:
     place.strip[:, start : start + right - left] = pixels[
         top - row : bottom - row, left - col : right - col
     ]
+
+
+def _check_fits(edit: Edit | Placement, period: tuple[int | None, int | None]) -> None:
+    """Checks that an edit does not meet itself where the world repeats."""
+    region, reach = edit.region, 2 * edit.reach
+    sides = (("height", region.height), ("width", region.width))
+    for each, (name, side) in zip(period, sides, strict=True):
+        if each is not None and side + reach > each:
+            kind = "a picture and what sees it" if isinstance(edit, Placement) else "it"
+            raise ValueError(
+                f"an edit of {region.width}x{region.height} pixels, {edit.reach} "
+                f"beyond {kind}, must fit into the {name} ({each}) after which the "
+                "world repeats; wrap a larger picture"
+            )
 
 
 def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:

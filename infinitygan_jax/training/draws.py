@@ -150,8 +150,8 @@ def projections(
 
 
 def augment_color(
-    key: PRNGKeyArray, index: Int[Array, " b"], image: Float[Array, "b p p 3"]
-) -> Float[Array, "b p p 3"]:
+    key: PRNGKeyArray, index: Int[Array, " b"], image: Float[Array, "b h w 3"]
+) -> Float[Array, "b h w 3"]:
     """Random brightness, saturation and contrast, the same kind for real and fake.
 
     Differentiable augmentation for small data sets (Zhao et al. 2020): brightness moves

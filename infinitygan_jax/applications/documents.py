@@ -1,0 +1,142 @@
+"""World files: a picture as a document of a few lines of JSON.
+
+``docs/world_file.md`` describes the format. A document names the checkpoint, the seed,
+the styles and the edits; other files that it names lie in its own folder.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import files
+from infinitygan_jax.applications.entries import Reader, inside
+from infinitygan_jax.messages import one_line
+from infinitygan_jax.sampling.world import World
+
+FORMAT = "infinitygan_jax world 1"
+MAX_BYTES = 2**26  # of a world file
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """A world: its checkpoint, and all that differs from a plain one.
+
+    Attributes:
+      name: of the checkpoint.
+      digest: of the checkpoint.
+      values: the file's other entries; checked when a world is made of them.
+      folder: where files that it names lie; None: anywhere, as a command's own
+        options may say.
+    """
+
+    name: str
+    digest: str
+    values: Mapping[str, Any]
+    folder: pathlib.Path | None = None
+
+    @property
+    def horizon(self) -> int:
+        """World row of the horizon, where it is a number."""
+        value = self.values.get("horizon", 0)
+        return value if isinstance(value, int) else 0
+
+    def content_digest(self) -> str:
+        """sha256 of all that it says and of the files that it names."""
+        total = hashlib.sha256(json.dumps(self.values, sort_keys=True).encode())
+        for name in _file_names(self.values):
+            path = inside(self.folder, name)
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+        return total.hexdigest()
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the file; aside first, then renamed.
+
+        Raises:
+          ValueError: it names a file that does not lie in the file's folder.
+          OSError: it cannot be written.
+        """
+        path = pathlib.Path(path)
+        for name in _file_names(self.values):
+            inside(path.absolute().parent, name)
+        checkpoint = {"name": self.name, "digest": self.digest}
+        whole = {"format": FORMAT, "checkpoint": checkpoint, **self.values}
+        files.write_whole(path, (json.dumps(whole, indent=1) + "\n").encode())
+
+    def world(self, bundle: bundle_lib.Bundle, **options: Any) -> World:
+        """The world that it describes.
+
+        Args:
+          bundle: the checkpoint.
+          **options: of ``World`` that are not the document's: tile_size, devices,
+            batch_size, level, quick.
+
+        Raises:
+          ValueError: the checkpoint is another, or an entry is not as it must be; the
+            message names it.
+        """
+        if self.digest != bundle.digest:
+            raise ValueError(
+                f"the world must be painted with checkpoint {self.name} "
+                f"({self.digest[:12]}), and this one is {bundle.config.name} "
+                f"({bundle.digest[:12]}); give that one with --checkpoint"
+            )
+        return Reader(self.values, self.folder, bundle).world(options)
+
+
+def load(path: str | os.PathLike) -> Document:
+    """Reads a world file.
+
+    Raises:
+      ValueError: it is missing, no JSON, of another version, or too large.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"world file ({path}) does not exist; write one first")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"world file ({path}) must be at most {MAX_BYTES} bytes, and has {size}; "
+            "remove edits"
+        )
+    try:
+        values = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"world file ({path}) must be JSON ({one_line(error)}); see "
+            "docs/world_file.md"
+        ) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else None
+        raise ValueError(
+            f"world file ({path}) must say format {FORMAT!r}, and says {found!r}; use "
+            "the version of infinitygan_jax that wrote it"
+        )
+    checkpoint = values.pop("checkpoint", None)
+    del values["format"]
+    if not (
+        isinstance(checkpoint, dict)
+        and all(isinstance(checkpoint.get(key), str) for key in ("name", "digest"))
+    ):
+        raise ValueError(
+            f'world file ({path}) must name its checkpoint: {{"name": ..., "digest": '
+            "...}; see docs/world_file.md"
+        )
+    return Document(
+        checkpoint["name"], checkpoint["digest"], values, path.absolute().parent
+    )
+
+
+def _file_names(values: Any) -> list[str]:
+    """Names of files in a document: of maps, masks and inversions."""
+    if isinstance(values, Mapping):
+        own = [values[key] for key in ("file", "mask", "inversion") if key in values]
+        named = [name for name in own if isinstance(name, str)]
+        return named + [n for value in values.values() for n in _file_names(value)]
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        return [name for value in values for name in _file_names(value)]
+    return []

@@ -1,0 +1,237 @@
+"""Pictures to latents: the search set up, run, and its result judged."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from infinitygan_jax import devices
+from infinitygan_jax.applications import memory, perceptual, priors, search
+from infinitygan_jax.applications.inverted import Inversion
+from infinitygan_jax.applications.place import (
+    LEAST_CELLS,
+    Latents,
+    Place,
+    coords_of,
+    default_span,
+    default_top,
+)
+from infinitygan_jax.applications.search import Problem
+from infinitygan_jax.applications.settings import Settings
+from infinitygan_jax.bundle import Bundle
+from infinitygan_jax.config import ModelConfig
+
+_FEW_STEPS = 10  # for which optimizing the program does not pay
+OnSteps = Callable[[int, Mapping[str, np.ndarray]], None]
+
+
+def invert(
+    bundle: Bundle,
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
+    masks: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
+    settings: Settings = Settings(),  # noqa: B008
+    *,
+    distance: perceptual.Distance | None = None,
+    seed: int = 0,
+    horizon: int | None = None,
+    vertical_span: int | None = None,
+    start: Latents | None = None,
+    on_steps: OnSteps | None = None,
+    steps_at_once: int = 10,
+) -> list[Inversion]:
+    """Finds latents of pictures of one size, all at once.
+
+    They share all random draws, so that a picture's result does not depend on those
+    beside it, beyond rounding.
+
+    Args:
+      bundle: the model.
+      images: the pictures.
+      masks: True where their pixels are known; None where all are.
+      settings: of the search.
+      distance: perceptual distance; by default by the model's discriminator.
+      seed: of all random draws, 0 to 2**32 - 1.
+      horizon: row of the pictures in which the horizon lies; by default the middle.
+      vertical_span: pixels of the world's vertical range; by default that of `World`.
+      start: latents to start from; by default the mean style and random others.
+      on_steps: called with a number of steps, and "loss" and "psnr" of the pictures,
+        whenever so many are done; what it raises ends the search.
+      steps_at_once: how many steps that is.
+
+    Raises:
+      ValueError: pictures of several sizes, too small, or too large for memory; masks
+        of other sizes, or that know nothing; a value out of range.
+    """
+    model = bundle.config.model
+    check_pictures(model, images, masks)
+    height, width = images[0].shape[:2]
+    if not settings.perceptual_weight:
+        distance = None
+    elif distance is None:
+        distance = perceptual.distance_of(bundle, name=bundle.config.name)
+    perceptual.check_size(distance, height, width)
+    memory.check(model, distance, height, width, len(images))
+    if vertical_span is None:
+        vertical_span = default_span(model)
+    top = default_top(height, horizon, model.num_stages)
+    place = Place(top, 0, height, width, model.num_stages)
+    if masks is None:
+        masks = [np.ones((height, width), bool)] * len(images)
+    known = np.stack(masks)
+    pictures = np.stack(images)
+    problem = _problem(
+        bundle, distance, pictures, known, settings, seed, place, vertical_span
+    )
+    if start is None:
+        start = search.first_latents(model, place, problem, len(images))
+    run, judge = _compiled(model, settings.steps <= _FEW_STEPS)
+    latents = _search(run, problem, start, settings.steps, steps_at_once, on_steps)
+    painted, figures = jax.tree.map(np.asarray, judge(problem, latents))
+    results = []
+    for index, (image, mask) in enumerate(zip(images, known, strict=True)):
+        parts = jax.tree.map(lambda x, i=index: np.asarray(x[i]), latents)
+        of_one = {name: float(values[index]) for name, values in figures.items()}
+        of_one["psnr"] = psnr(painted[index], image, mask)
+        of_one["steps"] = float(settings.steps)
+        results.append(
+            Inversion(
+                **parts._asdict(),
+                image=image,
+                mask=mask,
+                top=place.top,
+                left=place.left,
+                vertical_span=vertical_span,
+                digest=bundle.digest,
+                model_name=bundle.config.name,
+                distance="none" if distance is None else distance.name,
+                figures=of_one,
+            )
+        )
+    return results
+
+
+def _search(
+    run: Callable[..., Any],
+    problem: Problem,
+    start: Latents,
+    num_steps: int,
+    steps_at_once: int,
+    on_steps: OnSteps | None,
+) -> Latents:
+    """Runs all steps, so many at once; see `invert`."""
+    state = search.first_state(start)
+    for first in range(0, num_steps, steps_at_once):
+        last = min(first + steps_at_once, num_steps)
+        state, report = run(problem, state, jnp.int32(last))
+        report = jax.tree.map(np.asarray, report)
+        if not np.isfinite(report["loss"]).all():
+            raise FloatingPointError(
+                f"the loss must be finite, and was not before step {last}; use a "
+                "smaller learning_rate"
+            )
+        if on_steps is not None:
+            on_steps(last - first, report)
+    return state.latents
+
+
+def check_pictures(
+    model: ModelConfig,
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
+    masks: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
+) -> None:
+    """Checks sizes of pictures and masks.
+
+    Raises:
+      ValueError: they differ, are too small for the model, or nothing is known.
+    """
+    if not images:
+        raise ValueError("there must be at least one picture; give one")
+    sizes = {image.shape[:2] for image in images}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"pictures that are inverted at once must be of one size, and are of "
+            f"{len(sizes)}; invert them one after the other"
+        )
+    height, width = sizes.pop()
+    least = LEAST_CELLS * model.cell_size
+    if min(height, width) < least:
+        raise ValueError(
+            f"picture ({width}x{height}) must be at least {least}x{least} pixels, "
+            f"{LEAST_CELLS} cells of the model, which a pixel's texture is "
+            "made from; use a larger one"
+        )
+    if masks is None:
+        return
+    if len(masks) != len(images) or any(m.shape != (height, width) for m in masks):
+        raise ValueError(
+            f"masks must be one for each picture, of its size ({width}x{height}); "
+            "resize them"
+        )
+    if not all(mask.any() for mask in masks):
+        raise ValueError("a mask must leave pixels known, and one knows none")
+
+
+def check_seed(seed: int) -> None:
+    """Checks the seed of a search.
+
+    Raises:
+      ValueError: it is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(
+            f"seed ({seed}) must be from 0 to 2**32 - 1; use {abs(seed) % 2**32}"
+        )
+
+
+def psnr(
+    painted: UInt8[np.ndarray, "h w 3"],
+    image: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+) -> float:
+    """Decibels of the known pixels; 99 where all are equal."""
+    error = painted[mask].astype(np.float64) - image[mask]
+    mean = float(np.mean(error * error))
+    return min(10 * math.log10(255**2 / mean), 99.0) if mean else 99.0
+
+
+def _problem(
+    bundle: Bundle,
+    distance: perceptual.Distance | None,
+    images: UInt8[np.ndarray, "b h w 3"],
+    known: Bool[np.ndarray, "b h w"],
+    settings: Settings,
+    seed: int,
+    place: Place,
+    vertical_span: int | None,
+) -> Problem:
+    check_seed(seed)
+    model = bundle.config.model
+    here = coords_of(model, place, vertical_span)
+    weights = known[..., None].astype(np.float32)
+    numbers = dataclasses.asdict(settings)
+    return Problem(
+        params=bundle.generator,
+        distance=distance,
+        statistics=priors.style_statistics(
+            model, bundle.generator, settings.style_samples
+        ),
+        settings={name: np.float32(value) for name, value in numbers.items()},
+        pictures=(images.astype(np.float32) / np.float32(127.5) - 1) * weights,
+        known=weights,
+        here=here,
+        key=jax.random.key(seed, impl="threefry2x32"),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(model: ModelConfig, hurry: bool) -> tuple[Callable, Callable]:
+    """Search and judgement; settings are arguments, so that all share one program."""
+    jit = devices.jit_in_a_hurry if hurry else jax.jit
+    run = functools.partial(search.advance, model)
+    return jit(run), jit(functools.partial(search.judge, model))

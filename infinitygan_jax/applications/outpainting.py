@@ -1,0 +1,184 @@
+"""Outpainting and inbetweening: worlds that continue given pictures.
+
+Both place inversions in a world and render it: any size, any position, any number of
+answers, without inverting again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from infinitygan_jax import geometry
+from infinitygan_jax.applications.inverted import Inversion
+from infinitygan_jax.applications.placements import placement_of
+from infinitygan_jax.bundle import Bundle
+from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.styles import Constant, Site, Sites
+from infinitygan_jax.sampling.world import World
+
+# Cells beside a picture that its pixels see; also those whose latents it brings.
+_SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_BEFORE
+
+
+def outpainted(bundle: Bundle, inversion: Inversion, **options: Any) -> World:
+    """The world around a picture, which lies where it was inverted.
+
+    Its style is the picture's, and so are the latents of its place; all others are
+    drawn from the world's seed, so every seed is another answer.
+
+    Args:
+      bundle: the model.
+      inversion: of the picture.
+      **options: ``seed`` and other keyword arguments of ``World``, but no scene and no
+        vertical span, which is the inversion's.
+
+    Raises:
+      ValueError: the inversion is of another checkpoint, or an option out of range.
+    """
+    inversion.check_model(bundle)
+    model = bundle.config.model
+    placed = placement_of(inversion, model, inversion.top, inversion.left)
+    return World(
+        model,
+        bundle.generator,
+        scene=Scene(styles=Constant(inversion.source), edits=(placed,)),
+        vertical_span=inversion.vertical_span,
+        **options,
+    )
+
+
+def window_around(
+    inversion: Inversion, height: int, width: int, at: tuple[float, float]
+) -> Window:
+    """The window of a size in which a picture lies at a place.
+
+    Args:
+      inversion: of the picture.
+      height: of the window.
+      width: of the window.
+      at: where the picture's middle lies, as shares of height and width.
+
+    Raises:
+      ValueError: the picture does not fit there; the message says where it does.
+    """
+    high, wide = inversion.image.shape[:2]
+    if high > height or wide > width:
+        raise ValueError(
+            f"size ({width}x{height}) must be at least the picture's, {wide}x{high}; "
+            "make it larger, or reduce the picture with --side"
+        )
+    corner = []
+    for share, side, part in zip(at, (height, width), (high, wide), strict=True):
+        first = round(share * side - part / 2)
+        # A place that is off by rounding fits.
+        if not -1 <= first <= side - part + 1:
+            least, most = part / 2 / side, 1 - part / 2 / side
+            raise ValueError(
+                f"the picture's middle (at {at[0]:g},{at[1]:g}) must leave room for all "
+                f"of it: {share:g} must be from {least:.3f} to {most:.3f}"
+            )
+        corner.append(min(max(first, 0), side - part))
+    return Window(inversion.top - corner[0], inversion.left - corner[1], height, width)
+
+
+def inbetween(
+    bundle: Bundle,
+    inversions: Sequence[Inversion],
+    height: int,
+    width: int,
+    **options: Any,
+) -> tuple[World, Window]:
+    """Pictures from left to right, and a passage from each to the next.
+
+    The first is at the left edge and the last at the right one, or less than a cell
+    before it; the others lie between, at even gaps. Horizons lie in one row.
+
+    Args:
+      bundle: the model.
+      inversions: of the pictures, at least two.
+      height: of the whole.
+      width: of the whole.
+      **options: ``seed`` and other keyword arguments of ``World``, but no scene and no
+        vertical span, which is the first inversion's.
+
+    Returns:
+      The world, and the window that shows them.
+
+    Raises:
+      ValueError: fewer than two, of another checkpoint, of several vertical spans, or
+        too large for the window.
+    """
+    if len(inversions) < 2:
+        raise ValueError(
+            f"pictures ({len(inversions)}) to pass between must be at least 2; give "
+            "another, or outpaint the one"
+        )
+    for inversion in inversions:
+        inversion.check_model(bundle)
+    spans = {inversion.vertical_span for inversion in inversions}
+    if len(spans) > 1:
+        raise ValueError(
+            f"pictures must be inverted with one vertical span, and have {len(spans)}: "
+            f"{', '.join(map(str, spans))}; invert them with the same --vertical_span"
+        )
+    model = bundle.config.model
+    lefts = _places(inversions, width, model.cell_size)
+    tops = [inversion.top for inversion in inversions]
+    top = min(tops)
+    bottom = max(t + len(i.image) for t, i in zip(tops, inversions, strict=True))
+    if bottom - top > height:
+        raise ValueError(
+            f"height ({height}) must be at least {bottom - top}, what the pictures take "
+            "with their horizons in one row; make it larger"
+        )
+    sites, gap = _sites(inversions, lefts, model.cell_size)
+    edits = tuple(
+        placement_of(
+            *(inversion, model, inversion.top, left), max(gap // 2, 0), styled=False
+        )
+        for inversion, left in zip(inversions, lefts, strict=True)
+    )
+    sources = tuple(inversion.source for inversion in inversions)
+    world = World(
+        model,
+        bundle.generator,
+        scene=Scene(Sites(sites, sources, float(max(gap, 1))), edits=edits),
+        vertical_span=inversions[0].vertical_span,
+        **options,
+    )
+    middle = (top + bottom) // 2
+    return world, Window(middle - height // 2, 0, height, width)
+
+
+def _places(inversions: Sequence[Inversion], width: int, cell: int) -> list[int]:
+    """Columns of pictures, on the cells."""
+    wides = [inversion.image.shape[1] for inversion in inversions]
+    room = width - sum(wides)
+    least = (len(wides) - 1) * cell
+    if room < least:
+        raise ValueError(
+            f"width ({width}) must be at least {sum(wides) + least}, the pictures' and "
+            "a cell between each two; make it larger"
+        )
+    lefts, left = [], 0.0
+    for wide in wides:
+        lefts.append(int(left) // cell * cell)
+        left += wide + room / (len(wides) - 1)
+    return lefts
+
+
+def _sites(
+    inversions: Sequence[Inversion], lefts: Sequence[int], cell: int
+) -> tuple[tuple[Site, ...], int]:
+    """Where the pictures' styles are at home, and the narrowest way between two."""
+    ends = [
+        (left, left + inversion.image.shape[1])
+        for inversion, left in zip(inversions, lefts, strict=True)
+    ]
+    gaps = [after[0] - before[1] for before, after in zip(ends, ends[1:], strict=False)]
+    # All that a picture sees is of its style, where there is room for a change too.
+    margin = min(_SEEN_CELLS * cell, min(gaps) // 3)
+    sites = tuple(
+        Site(None, None, start - margin, stop + margin) for start, stop in ends
+    )
+    return sites, min(gaps) - 2 * margin

@@ -1,0 +1,94 @@
+"""How pictures are inverted: numbers, their defaults, and what they may be."""
+
+import dataclasses
+import math
+from typing import Any
+
+from infinitygan_jax.config import wrong_type
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How pictures are inverted; the published values are those of ``PUBLISHED``.
+
+    The published weights hardly let noise maps learn, without which the bundled model
+    stays near 20 dB (docs/inversion.md). Pixels weigh ten times as much here and
+    autocorrelation a thousandth, and z_local is kept at the root mean square of its
+    draws, so that what is invented around a picture continues it.
+
+    Attributes:
+      steps: of Adam.
+      learning_rate: of styles and noise.
+      structure_rate: that of z_global and z_local, as a share of the above.
+      ramp_up: share of the steps over which the rate rises linearly at the start.
+      ramp_down: share over which it falls as a cosine at the end.
+      pixel_weight: of half the mean squared error of colours of -1 to 1.
+      perceptual_weight: of the perceptual distance; 0 needs no network for it.
+      autocorrelation_weight: of the noise maps' autocorrelation over a pyramid.
+      z_global_weight: of the absolute mean of z_global.
+      z_local_weight: of the distance of z_local's root mean square from ...
+      z_local_rms: ... this.
+      mahalanobis_weight: of the styles' Mahalanobis distance in Gaussianized space.
+      style_perturbation: random steps of the styles at the start, in their spread.
+      structure_perturbation: likewise of z_global and z_local, absolutely.
+      perturbation_end: share of the steps after which there are none.
+      color: strength of the random change of colours of both pictures, 0 to 1.
+      translation: both pictures move by up to this share of their sides, 0 to 1.
+      style_samples: random styles of which the statistics are made.
+    """
+
+    steps: int = 300
+    learning_rate: float = 0.1
+    structure_rate: float = 0.1
+    ramp_up: float = 0.05
+    ramp_down: float = 0.25
+    pixel_weight: float = 100.0
+    perceptual_weight: float = 10.0
+    autocorrelation_weight: float = 1.0
+    z_global_weight: float = 10.0
+    z_local_weight: float = 10.0
+    z_local_rms: float = 1.0
+    mahalanobis_weight: float = 0.01
+    style_perturbation: float = 0.05
+    structure_perturbation: float = 0.2
+    perturbation_end: float = 0.75
+    color: float = 1.0
+    translation: float = 0.125
+    style_samples: int = 10_000
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check_setting(field, getattr(self, field.name))
+
+
+_LEAST = {"steps": 1, "style_samples": 2}  # of whole numbers
+_MOST_SAMPLES = 10**6
+_SHARES = ("ramp_up", "ramp_down", "perturbation_end")  # above 0, up to 1
+_FRACTIONS = ("color", "translation")  # 0 to 1
+
+
+def _check_setting(field: dataclasses.Field, value: Any) -> None:
+    name = field.name
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(wrong_type(name, value, field.type))
+    if field.type is int and not isinstance(value, int):
+        raise ValueError(wrong_type(name, value, int))
+    most = 1 if name in _SHARES + _FRACTIONS else math.inf
+    most = _MOST_SAMPLES if name == "style_samples" else most
+    least = _LEAST.get(name, 0)
+    positive = name in (*_SHARES, "learning_rate")
+    in_range = least <= value <= most and math.isfinite(value)
+    if not in_range or (positive and value == 0):
+        low = "above 0" if positive else f"at least {least}"
+        high = "" if most == math.inf else f" and at most {most}"
+        raise ValueError(
+            f"{name} ({value}) must be {low}{high}; the default is {field.default}"
+        )
+
+
+PUBLISHED = Settings(
+    steps=3000,
+    pixel_weight=10.0,
+    autocorrelation_weight=1000.0,
+    z_local_rms=0.0,
+)

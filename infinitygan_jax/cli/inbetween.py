@@ -1,0 +1,75 @@
+"""``python -m infinitygan_jax.cli.inbetween LEFT RIGHT``: a passage between pictures."""
+
+import argparse
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+
+from infinitygan_jax import machine
+from infinitygan_jax.cli import errors, inverting, outpaint, rendering
+from infinitygan_jax.cli.sample import joined, window_of
+from infinitygan_jax.sampling import writers
+
+_NUMBERS = ("--size", "--seed", "--side", "--horizon", "--steps")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.inbetween",
+        description="Paints a passage from each picture to the next.",
+    )
+    parser.add_argument(
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="two or more from left to right: images, or .npz files of inversions",
+    )
+    outpaint.add_common(parser)
+    inverting.add_to(parser)
+    return parser
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    args = _parser().parse_args(
+        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    )
+    size = window_of(args.size, "0,0")
+    if len(args.images) < 2:
+        raise ValueError(
+            f"pictures ({len(args.images)}) to pass between must be at least 2; give "
+            "another, or use infinitygan_jax.cli.outpaint"
+        )
+    stems = "-".join(pathlib.Path(name).stem for name in args.images)[:80]
+    out = pathlib.Path(args.out or f"{stems}-inbetween.png")
+    with rendering.about(out):
+        writers.check_output(out, size.height, size.width, args.overwrite)
+    images = inverting.check(args, args.images)
+
+    machine.limit_arenas()  # before JAX starts threads
+    from infinitygan_jax import devices
+    from infinitygan_jax.applications import outpainting
+    from infinitygan_jax.sampling import styles
+    from infinitygan_jax.sampling import world as world_lib
+
+    devices.keep_compiled()
+    bundle = world_lib.load_bundle(args.checkpoint)
+    styles.Seed(args.seed)  # refuses what is out of range
+    found = inverting.inversions(args, args.images, images, bundle)
+    start = time.perf_counter()
+    world, window = outpainting.inbetween(
+        *(bundle, found, size.height, size.width), seed=args.seed, tile_size=args.tile
+    )
+    rendering.check_memory(world, window, out)
+    texts = rendering.texts_of(world, window, bundle) | {
+        "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
+        "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),
+    }
+    rendering.paint_into(world, window, out, texts, args.overwrite)
+    print(f"{out}: {time.perf_counter() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

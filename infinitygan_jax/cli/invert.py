@@ -1,0 +1,367 @@
+"""``python -m infinitygan_jax.cli.invert IMAGE --out FILE``: a picture's latents."""
+
+import argparse
+import dataclasses
+import difflib
+import functools
+import io
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tqdm
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from infinitygan_jax.cli import errors, pictures
+from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.applications import perceptual
+    from infinitygan_jax.applications.inverted import Inversion
+    from infinitygan_jax.applications.settings import Settings
+
+_SUFFIX = ".npz"
+_KNOWN = 128  # of 255: a mask's pixels from here on are known
+_NUMBERS = ("--region", "--horizon", "--steps", "--seed", "--side", "--batch")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A picture, what is known of it, and where its latents go."""
+
+    name: str
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: Bool[np.ndarray, "h w"]
+    out: pathlib.Path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.invert",
+        description="Finds the latents with which the model paints given pictures.",
+    )
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG, PNG, ...")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="NAME.npz|FOLDER",
+        help="where to write; for several images a folder, which gets a file of each "
+        "image's name",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default=DEFAULT_MODEL,
+        metavar="DIR|FILE|NAME",
+        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--region",
+        metavar="Y,X,WIDTHxHEIGHT",
+        help="take only this rectangle of each image, from its row Y and column X on",
+    )
+    parser.add_argument(
+        "--side",
+        type=int,
+        metavar="PIXELS",
+        help="then resize it so that its shorter side is this (default: as it is)",
+    )
+    parser.add_argument(
+        "--mask",
+        metavar="MASK.png",
+        help="an image of the same size: white where pixels are known, black where "
+        "they do not matter",
+    )
+    parser.add_argument(
+        "--horizon",
+        type=int,
+        metavar="ROW",
+        help="row of the horizon, in what is left of the image (default: the middle)",
+    )
+    parser.add_argument(
+        "--vertical_span",
+        type=int,
+        metavar="PIXELS",
+        help="as in run_sample.py (default: four times that of training)",
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="of the search (default: 300)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another setting of the search, e.g. --set pixel_weight=50; may be given "
+        "several times",
+    )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="the published settings, 3000 steps, in place of quicker ones",
+    )
+    parser.add_argument(
+        "--lpips",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="weights of LPIPS-VGG, to compare pictures by; may be given twice, where "
+        "VGG16 and LPIPS's heads are two files (default: the model's discriminator)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the search's random numbers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=16,
+        metavar="N",
+        help="how many images of one size are inverted at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="also write NAME.png: the picture, and beside it what the latents paint",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there"
+    )
+    return parser
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    if args.batch < 1:
+        raise ValueError(f"--batch ({args.batch}) must be at least 1; use 1")
+    outs = _outs(args)
+    tasks = _tasks(args, outs)
+
+    from infinitygan_jax import devices
+    from infinitygan_jax.applications import inversion, perceptual
+    from infinitygan_jax.applications.settings import PUBLISHED
+    from infinitygan_jax.sampling import world as world_lib
+
+    settings = settings_of(args.steps, args.set, PUBLISHED if args.published else None)
+    devices.keep_compiled()
+    bundle = world_lib.load_bundle(args.checkpoint)
+    world_lib.check_params(bundle.config.model, bundle.generator)
+    distance = None
+    if settings.perceptual_weight:
+        distance = perceptual.distance_of(bundle, args.lpips, args.checkpoint)
+    inversion.check_seed(args.seed)
+    world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
+    batches = _batches(tasks, args.batch)
+    for batch in batches:  # all, before any work
+        _check(batch, bundle.config.model, distance)
+    if len(args.images) > 1:
+        pathlib.Path(args.out).mkdir(exist_ok=True)
+    search = functools.partial(
+        inversion.invert,
+        bundle,
+        settings=settings,
+        distance=distance,
+        seed=args.seed,
+        horizon=args.horizon,
+        vertical_span=args.vertical_span,
+    )
+    with (
+        errors.stoppable() as stop_if_asked,
+        tqdm.tqdm(
+            total=settings.steps * len(batches),
+            unit="step",
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+        ) as bar,
+    ):
+
+        def on_steps(number: int, report: dict[str, np.ndarray]) -> None:
+            stop_if_asked()
+            loss, psnr = (float(np.mean(report[name])) for name in ("loss", "psnr"))
+            bar.set_postfix_str(f"loss {loss:.3f}, {psnr:.1f} dB", refresh=False)
+            bar.update(number)
+
+        for batch in batches:
+            start = time.perf_counter()
+            images, masks = [t.image for t in batch], [t.mask for t in batch]
+            results = search(images, masks, on_steps=on_steps)
+            seconds = (time.perf_counter() - start) / len(batch)
+            for task, result in zip(batch, results, strict=True):
+                result.save(task.out)
+                if args.preview:
+                    _write_preview(task, result.render(bundle))
+                text = f"{task.out}: {_describe(result, seconds)}"
+                tqdm.tqdm.write(text, file=sys.stdout)
+
+
+def _check(
+    batch: Sequence[_Task], model: ModelConfig, distance: "perceptual.Distance | None"
+) -> None:
+    """Checks that pictures can be inverted at once."""
+    from infinitygan_jax.applications import inversion, memory, perceptual
+
+    images = [task.image for task in batch]
+    try:
+        inversion.check_pictures(model, images)
+    except ValueError as error:
+        raise ValueError(f"{batch[0].name}: {error}") from error
+    size = images[0].shape[:2]
+    perceptual.check_size(distance, *size)
+    memory.check(model, distance, *size, len(batch))
+
+
+def settings_of(
+    steps: int | None, pairs: Sequence[str], base: "Settings | None" = None
+) -> "Settings":
+    """Settings from options.
+
+    Args:
+      steps: of ``--steps``, or None.
+      pairs: of ``--set``, each ``NAME=VALUE``.
+      base: what the others are; by default the default.
+
+    Raises:
+      ValueError: an unknown name, or a value that is no number or out of range.
+    """
+    from infinitygan_jax.applications.settings import Settings
+
+    types = {field.name: field.type for field in dataclasses.fields(Settings)}
+    values = {} if steps is None else {"steps": steps}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--set ({pair}) must be NAME=VALUE; write e.g. pixel_weight=50"
+            )
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=1, cutoff=0.5)
+            remedy = f"the nearest is {near[0]}" if near else ", ".join(types)
+            raise ValueError(f"--set {name}: unknown setting; {remedy}")
+        try:
+            values[name] = types[name](text)
+        except ValueError:
+            kind = "a whole number" if types[name] is int else "a number"
+            raise ValueError(f"--set {name} ({text}) must be {kind}") from None
+    return dataclasses.replace(base or Settings(), **values)
+
+
+def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
+    """A file for each image; checks that they can be written."""
+    out = pathlib.Path(args.out)
+    if len(args.images) == 1:
+        if out.suffix != _SUFFIX:
+            raise ValueError(
+                f"--out ({out}) must end in {_SUFFIX}; use {out.stem}{_SUFFIX}"
+            )
+        outs = [out]
+        folder = out.absolute().parent
+    else:
+        if out.suffix == _SUFFIX or (out.exists() and not out.is_dir()):
+            raise ValueError(
+                f"--out ({out}) must be a folder for several images; use {out.stem}"
+            )
+        outs = [out / f"{pathlib.Path(name).stem}{_SUFFIX}" for name in args.images]
+        folder = out.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"folder ({folder}) does not exist; create it first")
+    twice = {path for path in outs if outs.count(path) > 1}
+    if twice:
+        raise ValueError(
+            f"two images would be written to {min(twice)}; rename one of them"
+        )
+    files = outs + [path.with_suffix(".png") for path in outs if args.preview]
+    for path in files:
+        if path.is_dir():
+            raise ValueError(f"file ({path}) is a folder; choose another name")
+        if path.exists() and not args.overwrite:
+            raise ValueError(
+                f"file ({path}) exists; choose another name, or add --overwrite"
+            )
+    for name in args.images:
+        if pathlib.Path(name).resolve() in {path.resolve() for path in files}:
+            raise ValueError(f"{name} would be overwritten; choose another --out")
+    return outs
+
+
+def _tasks(args: argparse.Namespace, outs: Sequence[pathlib.Path]) -> list[_Task]:
+    """Reads all images, and the mask."""
+    mask = None
+    if args.mask is not None:
+        mask = pictures.read(args.mask).mean(axis=2) >= _KNOWN
+    tasks = []
+    for name, out in zip(args.images, outs, strict=True):
+        image = pictures.read(name)
+        height, width = image.shape[:2]
+        known = np.ones((height, width), bool) if mask is None else mask
+        if known.shape != (height, width):
+            raise ValueError(
+                f"--mask ({known.shape[1]}x{known.shape[0]}) must be of the image's "
+                f"size ({width}x{height}); resize it"
+            )
+        rows, cols = pictures.region_of(args.region, height, width)
+        image, known = pictures.resized(image[rows, cols], known[rows, cols], args.side)
+        if not known.any():
+            raise ValueError(f"--mask ({args.mask}) must be white somewhere; invert it")
+        if args.horizon is not None and not 0 <= args.horizon < len(image):
+            raise ValueError(
+                f"--horizon ({args.horizon}) must be a row of the picture, 0 to "
+                f"{len(image) - 1}; the middle is {len(image) // 2}"
+            )
+        tasks.append(_Task(name, image, known, out))
+    return tasks
+
+
+def _batches(tasks: Sequence[_Task], most: int) -> list[list[_Task]]:
+    """Tasks by size, in order, in groups of up to so many."""
+    by_size: dict[tuple[int, ...], list[_Task]] = {}
+    for task in tasks:
+        by_size.setdefault(task.image.shape, []).append(task)
+    return [
+        group[first : first + most]
+        for group in by_size.values()
+        for first in range(0, len(group), most)
+    ]
+
+
+def _write_preview(task: _Task, painted: UInt8[np.ndarray, "h w 3"]) -> None:
+    from infinitygan_jax import files
+
+    buffer = io.BytesIO()
+    pair = np.concatenate([task.image, painted], axis=1)
+    Image.fromarray(pair).save(buffer, "PNG")
+    files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
+
+
+def _describe(result: "Inversion", seconds: float) -> str:
+    figures = dict(result.figures)
+    names = ("autocorrelation", "z_global", "z_local", "mahalanobis")
+    terms = ", ".join(f"{name} {figures[name]:.4g}" for name in names)
+    return (
+        f"{figures['psnr']:.2f} dB, perceptual {figures['perceptual']:.4f} "
+        f"({result.distance}), priors: {terms}; {figures['steps']:.0f} steps, "
+        f"{seconds:.1f} s"
+    )
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Ties negative numbers to their options: argparse takes -1 for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in _NUMBERS and re.match(r"-\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Inversions for commands that take pictures: read from files, or searched for."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tqdm
+
+from infinitygan_jax.cli import errors, pictures
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.applications.inverted import Inversion
+    from infinitygan_jax.bundle import Bundle
+
+_SUFFIX = ".npz"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a search."""
+    parser.add_argument(
+        "--side",
+        type=int,
+        metavar="PIXELS",
+        help="resize each image so that its shorter side is this (default: as it is)",
+    )
+    parser.add_argument(
+        "--horizon",
+        type=int,
+        metavar="ROW",
+        help="row of the horizon in each image (default: the middle)",
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="of the search (default: 300)"
+    )
+    parser.add_argument(
+        "--save_inversions",
+        metavar="FOLDER",
+        help="keep what was found, as NAME.npz; give that in place of the image to "
+        "paint again without searching",
+    )
+
+
+def check(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Reads the images among some names, before any work.
+
+    Returns:
+      Pixels by name.
+
+    Raises:
+      ValueError: a file cannot be used, or an option does not fit.
+    """
+    images = {}
+    for name in names:
+        if pathlib.Path(name).suffix == _SUFFIX:
+            continue
+        image = pictures.read(name)
+        known = np.ones(image.shape[:2], bool)
+        images[name] = pictures.resized(image, known, args.side)[0]
+        if args.horizon is not None and not 0 <= args.horizon < len(images[name]):
+            raise ValueError(
+                f"--horizon ({args.horizon}) must be a row of {name}, 0 to "
+                f"{len(images[name]) - 1}; the middle is {len(images[name]) // 2}"
+            )
+    if not images:
+        for option in ("side", "horizon", "steps", "save_inversions"):
+            if getattr(args, option) is not None:
+                raise ValueError(
+                    f"--{option} is of the search, and all pictures are inverted "
+                    "already; leave it out"
+                )
+    if args.save_inversions is not None:
+        folder = pathlib.Path(args.save_inversions)
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--save_inversions ({folder}) must be a folder")
+        if not folder.absolute().parent.is_dir():
+            raise ValueError(
+                f"folder ({folder.absolute().parent}) does not exist; create it first"
+            )
+        files = [_saved(args, name) for name in images]
+        twice = {path for path in files if files.count(path) > 1}
+        there = [path for path in files if path.exists()]
+        if twice:
+            raise ValueError(f"two images would be kept as {min(twice)}; rename one")
+        if there and not args.overwrite:
+            raise ValueError(
+                f"file ({there[0]}) exists; give it in place of the image, or add "
+                "--overwrite"
+            )
+    return images
+
+
+def _saved(args: argparse.Namespace, name: str) -> pathlib.Path:
+    return pathlib.Path(args.save_inversions) / f"{pathlib.Path(name).stem}{_SUFFIX}"
+
+
+def inversions(
+    args: argparse.Namespace,
+    names: Sequence[str],
+    images: dict[str, Any],
+    bundle: "Bundle",
+) -> list["Inversion"]:
+    """Inversions of pictures: those of one size are searched for at once.
+
+    Args:
+      args: of the command.
+      names: images, or ``.npz`` files.
+      images: pixels of the former (`check`).
+      bundle: the model.
+
+    Raises:
+      ValueError: a picture or file cannot be used.
+    """
+    from infinitygan_jax.applications import inversion as inversion_lib
+    from infinitygan_jax.applications.inverted import Inversion
+    from infinitygan_jax.applications.settings import Settings
+
+    found = {}
+    for name in names:
+        if name not in images:
+            found[name] = Inversion.load(name, bundle)
+    settings = Settings() if args.steps is None else Settings(steps=args.steps)
+    sizes: dict[tuple[int, ...], list[str]] = {}
+    for name, image in images.items():
+        try:
+            inversion_lib.check_pictures(bundle.config.model, [image])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        sizes.setdefault(image.shape, []).append(name)
+    with (
+        errors.stoppable() as stop_if_asked,
+        tqdm.tqdm(
+            total=settings.steps * len(sizes),
+            unit="step",
+            disable=not sizes,
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+        ) as bar,
+    ):
+
+        def on_steps(number: int, report: Any) -> None:
+            stop_if_asked()
+            psnr = float(np.mean(report["psnr"]))
+            bar.set_postfix_str(f"{psnr:.1f} dB", refresh=False)
+            bar.update(number)
+
+        for group in sizes.values():
+            results = inversion_lib.invert(
+                bundle,
+                [images[name] for name in group],
+                settings=settings,
+                horizon=args.horizon,
+                on_steps=on_steps,
+            )
+            found |= dict(zip(group, results, strict=True))
+    if args.save_inversions is not None and images:
+        pathlib.Path(args.save_inversions).mkdir(exist_ok=True)
+        for name in images:
+            found[name].save(_saved(args, name))
+    for name in images:
+        psnr = found[name].figures["psnr"]
+        print(f"{name}: the model paints it at {psnr:.2f} dB", file=sys.stderr)
+    return [found[name] for name in names]

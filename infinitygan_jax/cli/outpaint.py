@@ -1,0 +1,152 @@
+"""``python -m infinitygan_jax.cli.outpaint IMAGE``: what lies around a picture."""
+
+import argparse
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from infinitygan_jax import machine
+from infinitygan_jax.cli import errors, inverting, rendering
+from infinitygan_jax.cli.sample import joined, window_of
+from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.sampling import writers
+
+MAX_COUNT = 1000
+_NUMBERS = ("--size", "--at", "--seed", "--count", "--side", "--horizon", "--steps")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.outpaint",
+        description="Paints what lies around a picture, which stays as it is.",
+    )
+    parser.add_argument(
+        "image", metavar="IMAGE", help="an image, or the .npz file of an inversion"
+    )
+    add_common(parser)
+    parser.add_argument(
+        "--at",
+        default="0.5,0.5",
+        metavar="Y,X",
+        help="where the image's middle lies, of 0 to 1 of height and width (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many answers, of seeds from --seed on (default: %(default)s)",
+    )
+    inverting.add_to(parser)
+    return parser
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that paint around pictures."""
+    parser.add_argument(
+        "--size",
+        required=True,
+        metavar="WIDTHxHEIGHT",
+        help="pixels of the whole picture, e.g. 2048x512",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default=DEFAULT_MODEL,
+        metavar="DIR|FILE|NAME",
+        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of all that is invented (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help=f"where to write; endings {', '.join(writers.WRITERS)} (default: a .png "
+        "named after the image, in the current folder)",
+    )
+    parser.add_argument(
+        "--tile", type=int, metavar="PIXELS", help="as in run_sample.py"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there"
+    )
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    args = _parser().parse_args(
+        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    )
+    size = window_of(args.size, "0,0")
+    at = _place(args.at)
+    if not 1 <= args.count <= MAX_COUNT:
+        raise ValueError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
+    outs = _outs(args)
+    for out in outs:
+        with rendering.about(out):
+            writers.check_output(out, size.height, size.width, args.overwrite)
+    images = inverting.check(args, [args.image])
+
+    machine.limit_arenas()  # before JAX starts threads
+    from infinitygan_jax import devices
+    from infinitygan_jax.applications import outpainting
+    from infinitygan_jax.sampling import styles
+    from infinitygan_jax.sampling import world as world_lib
+
+    devices.keep_compiled()
+    bundle = world_lib.load_bundle(args.checkpoint)
+    seeds = range(args.seed, args.seed + args.count)
+    for seed in (seeds[0], seeds[-1]):
+        styles.Seed(seed)  # refuses what is out of range
+    (inversion,) = inverting.inversions(args, [args.image], images, bundle)
+    window = outpainting.window_around(inversion, size.height, size.width, at)
+    for seed, out in zip(seeds, outs, strict=True):
+        start = time.perf_counter()
+        world = outpainting.outpainted(
+            bundle, inversion, seed=seed, tile_size=args.tile
+        )
+        rendering.check_memory(world, window, out)
+        texts = rendering.texts_of(world, window, bundle) | {
+            "Picture": pathlib.Path(args.image).name,
+            "Picture's place": f"{inversion.top},{inversion.left}",
+        }
+        rendering.paint_into(world, window, out, texts, args.overwrite)
+        print(f"{out}: {time.perf_counter() - start:.1f} s")
+
+
+def _place(text: str) -> tuple[float, float]:
+    numbers = re.fullmatch(r"\s*([-+]?[\d.]+)\s*,\s*([-+]?[\d.]+)\s*", text)
+    try:
+        y, x = map(float, numbers.groups())
+    except (AttributeError, ValueError):
+        y = x = -1.0
+    if not (0 <= y <= 1 and 0 <= x <= 1):
+        raise ValueError(
+            f"--at ({text}) must be Y,X, both from 0 to 1; the middle is 0.5,0.5"
+        )
+    return y, x
+
+
+def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
+    """A file for each answer."""
+    name = args.out or f"{pathlib.Path(args.image).stem}-outpainted.png"
+    out = pathlib.Path(name)
+    if args.count == 1:
+        return [out]
+    return [
+        out.with_name(f"{out.stem}-{seed}{out.suffix}")
+        for seed in range(args.seed, args.seed + args.count)
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Pictures that commands take: read, cut out, resized."""
+
+import re
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from infinitygan_jax.data import decoding
+
+MOST_SIDE = 2**15  # pixels of the shorter side of a resized picture
+
+
+def read(name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Decodes an image.
+
+    Raises:
+      ValueError: it cannot be used; the message names it and says why.
+      OSError: it cannot be read.
+    """
+    try:
+        return decoding.decode(name)
+    except decoding.ImageError as error:
+        raise ValueError(f"image ({name}) {error}; give another") from error
+
+
+def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a rectangle of an image.
+
+    Args:
+      text: ``Y,X,WIDTHxHEIGHT``, or None for all.
+      height: of the image.
+      width: of the image.
+
+    Raises:
+      ValueError: not of this form, or not within the image.
+    """
+    if text is None:
+        return slice(0, height), slice(0, width)
+    match = re.fullmatch(
+        r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*,\s*(\d+)\s*[xX]\s*(\d+)\s*", text
+    )
+    if not match:
+        raise ValueError(
+            f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels; write e.g. "
+            "--region 0,64,256x128"
+        )
+    top, left, wide, high = map(int, match.groups())
+    inside = 0 <= top < top + high <= height and 0 <= left < left + wide <= width
+    if not inside:
+        raise ValueError(
+            f"--region ({text}) must lie within the image ({width}x{height}); all of "
+            f"it is 0,0,{width}x{height}"
+        )
+    return slice(top, top + high), slice(left, left + wide)
+
+
+def resized(
+    image: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"], side: int | None
+) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Bool[np.ndarray, "h2 w2"]]:
+    """An image and its mask with a shorter side of so many pixels."""
+    if side is None:
+        return image, known
+    height, width = image.shape[:2]
+    shorter = min(height, width)
+    if not 1 <= side <= MOST_SIDE:
+        raise ValueError(
+            f"--side ({side}) must be from 1 to {MOST_SIDE}; use {shorter}"
+        )
+    size = (round(width * side / shorter), round(height * side / shorter))
+    if max(size) > 2 * MOST_SIDE:
+        raise ValueError(f"--side ({side}) makes {size[0]}x{size[1]}; use a smaller")
+    picture = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    share = Image.fromarray(known.astype(np.float32))
+    share = np.asarray(share.resize(size, Image.Resampling.BOX))
+    # A pixel is known where all that it was made of is, or nearly.
+    return np.asarray(picture), share > 0.99

@@ -1,0 +1,225 @@
+"""Painting of a world into a file: what commands that make pictures share."""
+
+import contextlib
+import importlib.metadata
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import tqdm
+
+from infinitygan_jax import machine
+from infinitygan_jax.cli import errors
+from infinitygan_jax.messages import one_line
+from infinitygan_jax.sampling import parts, writers
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
+from infinitygan_jax.sampling.writers import job, layout, pyramid
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax.sampling.world import World
+
+
+def check_memory(world: "World", window: Window, out: pathlib.Path) -> None:
+    """Checks that painting a window into a file fits into this machine's memory.
+
+    Raises:
+      ValueError: it does not; the message says what would.
+    """
+    plan, writer_type = world.plan(window), writers.writer_of(out)
+    planning.check_memory(
+        parts.plan_of_part(plan, writer_type),
+        world.painted_config,
+        paints_on_host(world),
+        machine.memory_bytes(),
+        writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
+        parts.narrower(plan, writer_type),
+    )
+
+
+def paint_into(
+    world: "World",
+    window: Window,
+    out: pathlib.Path,
+    texts: Mapping[str, str],
+    overwrite: bool,
+    shard: tuple[int, int] | None = None,
+    finish: bool = False,
+) -> int:
+    """Paints a window into a file, with a progress bar.
+
+    Args:
+      world: what is painted.
+      window: of it.
+      out: the file; its ending says the format.
+      texts: what the file says of itself.
+      overwrite: replace a file that is there.
+      shard: which part, of how many; None for all.
+      finish: paint nothing, and put all parts together.
+
+    Returns:
+      The number of pixels that were painted; fewer where a former run left some.
+
+    Raises:
+      ValueError: it cannot be written; the message says what to do.
+    """
+    plan, writer_type = world.plan(window), writers.writer_of(out)
+    options = {}
+    if writer_type.resumable:
+        width = parts.part_width(plan, writer_type)
+        options = {"shard": shard, "finish": finish, "part_width": width}
+    with errors.stoppable() as stop_if_asked, about(out):
+        writer = writer_type(
+            *(out, window.height, window.width, texts, overwrite), **options
+        )
+        return _paint(world, writer, window, stop_if_asked)
+
+
+@contextlib.contextmanager
+def about(out: pathlib.Path) -> Iterator[None]:
+    """Says of a system's error what it kept from being written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = one_line(error)
+        words = reason.lower()
+        remedy = "choose another with --out, or see to it"
+        if "no space left" in words or "quota" in words:
+            remedy = "free some space"
+        elif "denied" in words or "not permitted" in words:
+            remedy = "choose another with --out, or ask whom it belongs to"
+        kept = False
+        with contextlib.suppress(OSError):  # of a job that may not even be looked at
+            kept = job.is_open(out)
+        then = "the same command goes on" if kept else "try again"
+        raise ValueError(
+            f"{out} cannot be written ({reason}); {remedy}, and {then}"
+        ) from error
+
+
+def paints_on_host(world: "World") -> bool:
+    """Whether the devices paint in the host's memory."""
+    return world.devices[0].platform == "cpu"
+
+
+def describe(
+    plan: Plan,
+    world: "World",
+    bundle: "bundle_lib.Bundle",
+    out: pathlib.Path,
+) -> list[str]:
+    """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
+    window, size, model = plan.window, plan.tile_pixels, world.painted_config
+    device = world.devices[0]
+    tiled = planning.tile_operations(plan, model)
+    more = tiled / planning.window_operations(plan, model) - 1
+    shared = paints_on_host(world)
+    writer = writers.writer_of(out)
+    extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
+    part = parts.plan_of_part(plan, writer)
+    total = planning.total_bytes(part, model, shared, extra)
+    memory = f"about {readable_bytes(total)}"
+    if not shared:
+        memory += f", and {readable_bytes(planning.device_bytes(plan, model))} a device"
+    return [
+        f"picture     {window.width}x{window.height} px, rows {window.top} to "
+        f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
+        f"model       {bundle.config.name}, seed {world.seed}, digest "
+        f"{bundle.digest[:12]}",
+        f"tiles       {len(plan.tile_rows)} rows x {len(plan.tile_cols)} columns of "
+        f"{size}x{size} px: {plan.num_tiles} tiles",
+        f"devices     {plan.num_devices} x {device.device_kind}, {plan.batch_size} "
+        f"{'tile' if plan.batch_size == 1 else 'tiles'} each at once: "
+        f"{plan.num_steps} steps",
+        f"memory      {memory}",
+        f"operations  {tiled / 1e12:.3g} TFLOP in convolutions, {100 * more:.0f}% more "
+        "than in one shot",
+        f"output      {out}, at most "
+        f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
+    ]
+
+
+def _paint(
+    world: "World",
+    writer: writers.Writer,
+    window: Window,
+    stop_if_asked: Callable[[], None],
+) -> int:
+    """Paints what a writer does not have yet, and says how many pixels that was."""
+    try:
+        with writer:
+            return _paint_parts(world, writer, window, stop_if_asked)
+    except (KeyboardInterrupt, SystemExit):
+        if writer.resumable:
+            kept = job.is_open(writer.path)
+            text = "what is finished is kept, and the same command goes on"
+            print(text if kept else "nothing was finished yet", file=sys.stderr)
+        raise
+
+
+def _paint_parts(
+    world: "World",
+    writer: writers.Writer,
+    window: Window,
+    stop_if_asked: Callable[[], None],
+) -> int:
+    missing = parts.moved(window, writer.parts)
+    pixels = layout.num_pixels(missing)
+    copies = 0  # smaller ones, which are only looked for where all else is done
+    total = parts.num_tiles(world, missing)
+    if not missing and isinstance(writer, pyramid.PyramidWriter):
+        copies = 0 if writer.is_shard else writer.num_copies
+    elif pixels < writer.num_pixels:
+        print(f"going on: {total} tiles are left to paint", file=sys.stderr)
+    with tqdm.tqdm(
+        total=copies or total,
+        unit="tile",
+        # A log file needs no line every tenth of a second.
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+    ) as bar:
+
+        def on_tiles(number: int) -> None:
+            stop_if_asked()
+            bar.update(number)
+
+        def on_copies(number: int) -> None:
+            stop_if_asked()
+            bar.update(number if copies else 0)
+
+        if isinstance(writer, pyramid.PyramidWriter):
+            writer.on_copies = on_copies
+        for strip in world.strips(missing, on_tiles):
+            writer.write(strip)
+        writer.close()  # while the bar is there
+    return pixels
+
+
+def texts_of(
+    world: "World", window: Window, bundle: "bundle_lib.Bundle"
+) -> dict[str, str]:
+    """What a picture of a world says of itself, but for styles and edits."""
+    axes = [axis for axis, each in zip("yx", world.period, strict=True) if each]
+    quick = world.painted_config != world.config
+    return {
+        "Software": software(),
+        "Checkpoint": bundle.config.name,
+        "Checkpoint digest": bundle.digest,
+        "Seed": str(world.seed),
+        "Origin": f"{window.top},{window.left}",
+        "Size": f"{window.width}x{window.height}",
+        "Tile": str(world.tile_size),
+        "Horizon": str(world.horizon),
+        "Vertical span": str(world.vertical_span or "none"),
+        "Wrap": "".join(sorted(axes)) or "none",
+        "Level": f"{world.level}, quick" if quick else str(world.level),
+    }
+
+
+def software() -> str:
+    """Name and version of this package, for what files say of themselves."""
+    try:
+        return f"infinitygan_jax {importlib.metadata.version('infinitygan_jax')}"
+    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
+        return "infinitygan_jax"

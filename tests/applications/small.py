@@ -1,0 +1,96 @@
+"""Parts of a tiny model's inversion that several tests take."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import fields
+from infinitygan_jax.applications.inverted import Inversion
+from infinitygan_jax.applications.place import Latents, Place, default_span
+from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.world import World
+from tests.sampling import tiny
+
+SIDE = 24  # six cells of 4 px
+SEED = 5
+
+
+@functools.lru_cache
+def discriminator():
+    """Random parameters; drawn by NumPy, as compiling initializers takes seconds."""
+    shapes = jax.eval_shape(
+        lambda key: init_discriminator(tiny.MODEL, key), jax.random.key(0)
+    )
+    rng = np.random.default_rng(3)
+    return jax.tree.map(
+        lambda x: jnp.asarray(rng.standard_normal(x.shape, np.float32)), shapes
+    )
+
+
+@functools.lru_cache
+def params():
+    """The tiny model with faint colours, of which none are clipped."""
+    tree = jax.tree.map(np.asarray, tiny.params())
+    for name, layer in tree["texture_synthesizer"].items():
+        if name.startswith("rgb"):
+            for part in ("kernel", "bias"):
+                layer[part] = np.float32(0.1) * layer[part]
+    return tree
+
+
+@functools.lru_cache
+def bundle():
+    return bundle_lib.Bundle(tiny.CONFIG, params(), discriminator())
+
+
+@functools.lru_cache
+def world():
+    return World(tiny.MODEL, params(), seed=SEED, tile_size=8)
+
+
+@functools.lru_cache
+def sample(left=0):
+    """A square of the world around its horizon."""
+    return world()[-SIDE // 2 : SIDE // 2, left : left + SIDE]
+
+
+def true_latents(place):
+    """A world's latents at a place, one sample, drawn as tiles draw them."""
+    look = tiles.make_look(tiny.MODEL, params(), SEED)
+    draw = jax.jit(fields.normal_field, static_argnums=3)
+
+    def field(key, rows, cols, channels):
+        words = (jnp.asarray(fields.words(s.start, s.size)) for s in (rows, cols))
+        return draw(jnp.asarray(key), *words, channels)[None]
+
+    rows, cols = place.rows, place.cols
+    noise = [
+        field(key, row, col, 1)[..., 0]
+        for key, row, col in zip(look.noise_keys, rows.noise, cols.noise, strict=True)
+    ]
+    styles = jnp.repeat(look.style[None], tiny.MODEL.num_slots, axis=0)
+    local = field(look.latent_key, rows.latent, cols.latent, tiny.MODEL.z_local_size)
+    return Latents(look.z_global[None], styles[None], local, tuple(noise))
+
+
+@functools.lru_cache
+def true_inversion(top=-12, left=0, height=SIDE, width=SIDE):
+    """What inverting a window of the world would find at best."""
+    place = Place(top, left, height, width, tiny.MODEL.num_stages)
+    parts = jax.tree.map(lambda x: np.asarray(x[0]), true_latents(place))
+    image = world()[top : top + height, left : left + width]
+    return Inversion(
+        **parts._asdict(),
+        image=image,
+        mask=np.ones(image.shape[:2], bool),
+        top=top,
+        left=left,
+        vertical_span=default_span(tiny.MODEL),
+        digest=bundle().digest,
+        model_name="tiny",
+        figures={"psnr": 40.0},
+    )
