@@ -192,7 +192,7 @@ def _place(option: str, text: str) -> tuple[int, int]:
 
 
 def _check_memory(world: "World", flight: "Flight") -> None:
-    from infinitygan_jax.applications import flights
+    from infinitygan_jax.applications.overlaps import KEPT_BYTES
 
     window = Window(*flight.places[0], flight.height, flight.width)
     frames = 40 * flight.height * flight.width  # shifted in float32
@@ -201,7 +201,7 @@ def _check_memory(world: "World", flight: "Flight") -> None:
         world.config,
         world.devices[0].platform == "cpu",
         machine.memory_bytes(),
-        flights.KEPT_BYTES + frames,
+        KEPT_BYTES + frames,
         "use a smaller --size",
     )
 

@@ -170,16 +170,24 @@ class World:
         return cls(bundle.config.model, bundle.generator, **options)
 
     def varied(self, seed: int, scene: Scene) -> "World":
-        """Another picture of the same model: as large, as far and on the same devices.
+        """Another world of the same model, in all else but seed and scene like this.
 
-        Nothing is checked, compiled or read again.
+        Parameters are not checked again, and nothing is compiled again.
+
+        Args:
+          seed: which picture.
+          scene: styles, octaves and edits.
 
         Raises:
-          ValueError: the seed is out of range.
+          ValueError: a value is out of range.
         """
         fields.stream_key(seed, fields.Z_LOCAL)
+        for edit in scene.edits:
+            _check_fits(edit, self.period)
         other = copy.copy(self)
-        other.__dict__.pop("_painter", None)
+        for name, value in vars(World).items():
+            if isinstance(value, functools.cached_property):  # of seed or scene
+                other.__dict__.pop(name, None)
         other.seed, other.scene = seed, scene
         return other
 

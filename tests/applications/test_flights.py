@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from infinitygan_jax.applications import flights
+from infinitygan_jax.applications import flights, overlaps
 from infinitygan_jax.applications.flights import Flight
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile, Window
@@ -136,12 +136,12 @@ def test_kept_tiles_are_bounded_and_change_nothing(monkeypatch):
     whole = world[-10:10, 0:128]
     del painted[:]
     for kept_bytes in (0, 3 * 32 * 32 * 5):
-        read = flights.read_windows(world, windows, kept_bytes)
+        read = overlaps.read_windows(world, windows, kept_bytes)
         for window, picture in zip(windows, read, strict=True):
             inside = slice(window.left, window.right)
             np.testing.assert_array_equal(picture, whole[:, inside])
     assert 16 < len(painted) < 30 * 4 * 2
-    kept = flights._Kept(5)
+    kept = overlaps._Kept(5)
     for start in range(20):
         kept.missing([Tile(0, start), Tile(0, start + 1)])
         assert len(kept._tiles) <= 5
