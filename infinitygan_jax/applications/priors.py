@@ -123,7 +123,7 @@ def renormalized(
       noise: the maps.
       inside: 1 where that is meant and 0 where values stay; None for all.
     """
-    share = jnp.ones(noise.shape[1:]) if inside is None else inside
+    share = (jnp.ones(noise.shape[1:]) if inside is None else inside)[None]
     count = jnp.sum(share)
     centered = noise - jnp.sum(noise * share, axis=(1, 2), keepdims=True) / count
     squares = centered * centered * share

@@ -157,7 +157,9 @@ def _step(model: ModelConfig, problem: Problem, state: State) -> Any:
         return jnp.sum(each), {"loss": each, "psnr": _psnr(2 * terms["pixel"])}
 
     gradient, report = jax.grad(loss, has_aux=True)(state.latents)
-    kept = map(operator.mul, gradient.noise, problem.inside)
+    kept = [
+        g * share[None] for g, share in zip(gradient.noise, problem.inside, strict=True)
+    ]
     gradient = gradient._replace(noise=tuple(kept))
     with jax.numpy_dtype_promotion("standard"):  # Optax: float**int
         update, moments = _ADAM.update(gradient, state.moments)
