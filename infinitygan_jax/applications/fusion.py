@@ -252,6 +252,9 @@ def _blurred(
 
     for axis, (size, mode) in enumerate(zip(sizes, modes, strict=True)):
         taps = min(round(size), shares.shape[axis])
-        for _ in range(2 if taps > 1 else 0):
-            shares = ndimage.uniform_filter1d(shares, taps, axis=axis, mode=mode)
+        # An even window lies to one side: once to either, so that nothing moves.
+        for origin in (0, taps % 2 - 1) if taps > 1 else ():
+            shares = ndimage.uniform_filter1d(
+                shares, taps, axis=axis, mode=mode, origin=origin
+            )
     return shares / shares.sum(axis=-1, keepdims=True)
