@@ -12,6 +12,7 @@ from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.applications.place import Latents, Place, default_span
 from infinitygan_jax.models.discriminator import init_discriminator
 from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.styles import Looks, Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
 
@@ -60,7 +61,8 @@ def sample(left=0):
 
 def true_latents(place):
     """A world's latents at a place, one sample, drawn as tiles draw them."""
-    look = tiles.make_look(tiny.MODEL, params(), SEED)
+    look = Looks(tiny.MODEL, params())[Seed(SEED)]
+    keys = tiles.make_keys(tiny.MODEL, SEED)
     draw = jax.jit(fields.normal_field, static_argnums=3)
 
     def field(key, rows, cols, channels):
@@ -70,11 +72,10 @@ def true_latents(place):
     rows, cols = place.rows, place.cols
     noise = [
         field(key, row, col, 1)[..., 0]
-        for key, row, col in zip(look.noise_keys, rows.noise, cols.noise, strict=True)
+        for key, row, col in zip(keys.noise, rows.noise, cols.noise, strict=True)
     ]
-    styles = jnp.repeat(look.style[None], tiny.MODEL.num_slots, axis=0)
-    local = field(look.latent_key, rows.latent, cols.latent, tiny.MODEL.z_local_size)
-    return Latents(look.z_global[None], styles[None], local, tuple(noise))
+    local = field(keys.latent, rows.latent, cols.latent, tiny.MODEL.z_local_size)
+    return Latents(look.z_global[None], look.styles[None], local, tuple(noise))
 
 
 @functools.lru_cache
