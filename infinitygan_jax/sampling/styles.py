@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -108,6 +108,20 @@ class Weights(NamedTuple):
 
     sources: tuple[Source, ...]
     weights: Float[np.ndarray, "h w s"]
+
+
+class Layer(NamedTuple):
+    """A style on top of others.
+
+    Attributes:
+      source: the style.
+      where: rows and columns of a lattice, for ``array[...]``.
+      share: how much of it shows there.
+    """
+
+    source: Source
+    where: tuple[np.ndarray, np.ndarray]
+    share: Float[np.ndarray, "h w"]
 
 
 @runtime_checkable
@@ -358,6 +372,24 @@ def nearest(
     shares = np.maximum(1 - farther / blend, 0) ** 2
     shares /= shares.sum(axis=-1, keepdims=True)
     return without_unseen(Weights(tuple(sources), shares))
+
+
+def with_layers(below: Weights, layers: Iterable[Layer]) -> Weights:
+    """Styles with others on top of them, each over those before it."""
+    known = {
+        source: below.weights[..., index].astype(np.float32)
+        for index, source in enumerate(below.sources)
+    }
+    for source, where, share in layers:
+        share = share.astype(np.float32)
+        if not share.any():
+            continue
+        for weights in known.values():
+            weights[where] *= 1 - share
+        if source not in known:
+            known[source] = np.zeros(below.weights.shape[:2], np.float32)
+        known[source][where] += share
+    return without_unseen(Weights(tuple(known), np.stack([*known.values()], axis=-1)))
 
 
 def without_unseen(weights: Weights) -> Weights:

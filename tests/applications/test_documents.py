@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import json
 import os
+import pathlib
 import random
+import re
 
 import numpy as np
 import PIL.Image
@@ -17,10 +19,11 @@ from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Chain, Constant, Seed, Site, Sites
-from infinitygan_jax.sampling.world import World
+from infinitygan_jax.sampling.world import World, load_bundle
 from tests.applications import small
 from tests.sampling import tiny
 
+ROOT = pathlib.Path(__file__).parents[2]
 SEED = 11
 WINDOW = (slice(-32, 32), slice(0, 96))
 RESAMPLE = {"edit": "resample", "rectangle": [0, 40, 12, 12], "seed": 5}
@@ -479,3 +482,30 @@ def _paths(value):
         yield (key,)
         if isinstance(each, dict | list):
             yield from ((key, *rest) for rest in _paths(each))
+
+
+def test_the_example_of_the_documentation_is_painted(tmp_path):
+    """As it stands there, with the bundled model."""
+    text = (ROOT / "docs" / "world_file.md").read_text("utf-8")
+    example = re.search(r"```json\n(.*?)```", text, re.DOTALL)[1]
+    (tmp_path / "valley.json").write_text(example)
+    document = documents.load(tmp_path / "valley.json")
+    bundle = load_bundle(document.name)
+    assert document.digest == bundle.digest  # else write the new one there
+    world = document.world(bundle, tile_size=64)
+    assert len(world.scene.edits) == 2
+    picture = world[0:16, 256:288]
+    document = dataclasses.replace(document, values={"seed": 3})
+    plain = document.world(bundle, tile_size=64)
+    assert np.abs(picture.astype(int) - plain[0:16, 256:288]).max() > 20
+
+
+def test_every_key_is_documented():
+    text = (ROOT / "docs" / "world_file.md").read_text("utf-8")
+    source = (ROOT / "infinitygan_jax/applications/entries.py").read_text("utf-8")
+    keys = {"format", "checkpoint", "name", "digest"}
+    for call in re.findall(r"(?:names = |known_keys)\((.*?)\)\n", source, re.DOTALL):
+        keys |= set(re.findall(r'"(\w+)"', call))
+    assert len(keys) > 20
+    for key in keys:
+        assert f"`{key}`" in text, key
