@@ -9,12 +9,13 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import files
-from infinitygan_jax.applications.entries import Reader, inside
+from infinitygan_jax.applications.checked import inside, known_keys, shown
+from infinitygan_jax.applications.entries import Reader
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling.world import World
 
@@ -53,6 +54,29 @@ class Document:
             total.update(hashlib.sha256(path.read_bytes()).digest())
         return total.hexdigest()
 
+    def moved_to(self, path: str | os.PathLike) -> "Document":
+        """The same document as it is at a path: files are named from its folder.
+
+        Raises:
+          ValueError: it names a file that does not lie there.
+        """
+        folder = pathlib.Path(path).absolute().parent
+        values = _renamed(self.values, lambda name: self._name_from(folder, name))
+        return dataclasses.replace(self, values=values, folder=folder)
+
+    def _name_from(self, folder: pathlib.Path, name: str) -> str:
+        """How a document in a folder names a file that this one names."""
+        there = os.path.abspath(inside(self.folder, name))
+        relative = os.path.relpath(there, folder)
+        inside(folder, relative)
+        return pathlib.PurePath(relative).as_posix()
+
+    def to_bytes(self) -> bytes:
+        """What its file holds."""
+        checkpoint = {"name": self.name, "digest": self.digest}
+        whole = {"format": FORMAT, "checkpoint": checkpoint, **self.values}
+        return (json.dumps(whole, indent=1) + "\n").encode()
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file; aside first, then renamed.
 
@@ -60,12 +84,7 @@ class Document:
           ValueError: it names a file that does not lie in the file's folder.
           OSError: it cannot be written.
         """
-        path = pathlib.Path(path)
-        for name in _file_names(self.values):
-            inside(path.absolute().parent, name)
-        checkpoint = {"name": self.name, "digest": self.digest}
-        whole = {"format": FORMAT, "checkpoint": checkpoint, **self.values}
-        files.write_whole(path, (json.dumps(whole, indent=1) + "\n").encode())
+        files.write_whole(pathlib.Path(path), self.moved_to(path).to_bytes())
 
     def world(self, bundle: bundle_lib.Bundle, **options: Any) -> World:
         """The world that it describes.
@@ -113,8 +132,8 @@ def load(path: str | os.PathLike) -> Document:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         found = values.get("format") if isinstance(values, dict) else None
         raise ValueError(
-            f"world file ({path}) must say format {FORMAT!r}, and says {found!r}; use "
-            "the version of infinitygan_jax that wrote it"
+            f"world file ({path}) must say format {FORMAT!r}, and says {shown(found)}; "
+            "use the version of infinitygan_jax that wrote it"
         )
     checkpoint = values.pop("checkpoint", None)
     del values["format"]
@@ -126,17 +145,36 @@ def load(path: str | os.PathLike) -> Document:
             f'world file ({path}) must name its checkpoint: {{"name": ..., "digest": '
             "...}; see docs/world_file.md"
         )
+    known_keys(checkpoint, "checkpoint", "name", "digest")
     return Document(
         checkpoint["name"], checkpoint["digest"], values, path.absolute().parent
     )
 
 
+_FILES = ("file", "mask", "inversion")  # keys whose values name files
+
+
+def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
+    """A document's values with other names of files: of maps, masks and inversions."""
+    if isinstance(value, Mapping):
+        return {
+            key: rename(each)
+            if key in _FILES and isinstance(each, str)
+            else _renamed(each, rename)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(each, rename) for each in value]
+    return value
+
+
 def _file_names(values: Any) -> list[str]:
-    """Names of files in a document: of maps, masks and inversions."""
-    if isinstance(values, Mapping):
-        own = [values[key] for key in ("file", "mask", "inversion") if key in values]
-        named = [name for name in own if isinstance(name, str)]
-        return named + [n for value in values.values() for n in _file_names(value)]
-    if isinstance(values, Sequence) and not isinstance(values, str):
-        return [name for value in values for name in _file_names(value)]
-    return []
+    """Names of files in a document."""
+    names: list[str] = []
+
+    def note(name: str) -> str:
+        names.append(name)
+        return name
+
+    _renamed(values, note)
+    return names

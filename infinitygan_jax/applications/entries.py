@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.applications import fusion
+from infinitygan_jax.applications import checked, fusion
 from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.data import decoding
 from infinitygan_jax.messages import one_line
+from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
@@ -27,10 +28,14 @@ from infinitygan_jax.sampling.styles import (
     Source,
     StyleField,
 )
-from infinitygan_jax.sampling.world import World
+from infinitygan_jax.sampling.world import World, check_fits
 
 MAX_EDITS = 100_000
+MAX_STYLES = 10_000  # of sites, of a chain or of a map
+_MAX_MASK = 2**26  # pixels of a masked region, its feather included
 _INSIDE = 128  # of 255: a mask's pixels from here on belong to the region
+
+_Edit = Resample | Pin | Placement
 
 
 class Reader:
@@ -50,97 +55,122 @@ class Reader:
 
     def world(self, options: Mapping[str, Any]) -> World:
         """All of it."""
-        self._keys(
-            self._values,
-            "",
-            *("seed", "horizon", "vertical_span", "period", "octaves", "styles"),
-            "edits",
-        )
-        self._seed = self._whole(self._values, "seed", "", 0)
-        period = self._values.get("period") or [None, None]
-        if not (
-            isinstance(period, list)
-            and len(period) == 2
-            and all(each is None or _is_whole(each) for each in period)
-        ):
-            raise ValueError(
-                f"period ({period}) must be rows and columns, each a whole number or "
-                "null; leave it out for a world that does not repeat"
-            )
-        span = self._values.get("vertical_span")
+        names = ("seed", "horizon", "vertical_span", "period", "octaves", "styles")
+        checked.known_keys(self._values, "", *names, "edits")
+        self._seed = checked.whole(self._values, "seed", "", 0)
+        Seed(self._seed)  # its limits
+        span = None
+        if self._values.get("vertical_span") is not None:
+            span = checked.positive(self._values, "vertical_span", "")
+        period = self._period()
         common = {
             "seed": self._seed,
-            "horizon": self._whole(self._values, "horizon", "", 0),
-            "vertical_span": None if span is None else span,
-            "period": tuple(period),
+            "horizon": checked.whole(self._values, "horizon", "", 0),
+            "vertical_span": span,
+            "period": period,
             **options,
         }
-        octaves = self._whole(self._values, "octaves", "", 1)
-        scene = Scene(self._styles(tuple(period)), octaves)
+        octaves = checked.whole(self._values, "octaves", "", 1)
+        scene = Scene(self._styles(period), octaves)
         edits = self._values.get("edits", [])
-        if not isinstance(edits, list) or len(edits) > MAX_EDITS:
-            raise ValueError(f"edits must be a list of at most {MAX_EDITS}")
-        done: list[Resample | Pin | Placement] = []
+        if not isinstance(edits, list):
+            raise ValueError(
+                f"edits ({checked.shown(edits)}) must be a list; write [] for none"
+            )
+        if len(edits) > MAX_EDITS:
+            raise ValueError(
+                f"edits must be at most {MAX_EDITS}, and they are {len(edits)}; remove "
+                "some"
+            )
+        done: list[_Edit] = []
         for index, entry in enumerate(edits):
-            so_far = dataclasses.replace(scene, edits=tuple(done))
-            done.append(self._edit(entry, f"edits[{index}]", so_far, common))
+            where = f"edits[{index}]"
+            try:
+                edit = self._edit(entry, where, scene, done, common)
+                check_fits(edit, period)
+                done.append(edit)
+            except ValueError as error:
+                if str(error).startswith(where):
+                    raise
+                raise ValueError(f"{where}: {error}") from error
         scene = dataclasses.replace(scene, edits=tuple(done))
         model = self._bundle.config.model
         return World(model, self._bundle.generator, scene=scene, **common)
+
+    def _period(self) -> tuple[int | None, int | None]:
+        period = self._values.get("period")
+        if period is None:
+            return None, None
+        if not (
+            isinstance(period, list)
+            and len(period) == 2
+            and all(each is None or checked.is_whole(each) for each in period)
+        ):
+            raise ValueError(
+                f"period ({checked.shown(period)}) must be rows and columns, each a "
+                "whole number or null; leave it out for a world that does not repeat"
+            )
+        cell = self._bundle.config.model.cell_size
+        for name, each in zip(("height", "width"), period, strict=True):
+            if each is not None:
+                planning.check_period(f"period's {name}", each, cell)
+        return tuple(period)
 
     def _styles(self, period: tuple[int | None, int | None]) -> StyleField | None:
         entry, where = self._values.get("styles"), "styles"
         if entry is None:
             return None
-        kind = self._kind(entry, where, "kind", fusion.KINDS)
+        kind = checked.kind(entry, where, "kind", fusion.KINDS)
         if kind == "one":
-            self._keys(entry, where, "kind", "style")
+            checked.known_keys(entry, where, "kind", "style")
             return Constant(self._source(entry.get("style"), f"{where}.style"))
         if kind == "sites":
             return self._sites(entry, where)
         if kind == "chain":
             names = ("styles", "every", "start", "blend", "cyclic")
-            self._keys(entry, where, "kind", *names)
-            every = self._positive(entry, "every", where)
+            checked.known_keys(entry, where, "kind", *names)
+            every = checked.positive(entry, "every", where)
             sources = self._sources(entry, where)
-            cyclic = entry.get("cyclic", False)
-            if not isinstance(cyclic, bool):
-                raise ValueError(f"{where}.cyclic ({cyclic!r}) must be true or false")
-            fusion.check_chain(len(sources), every, cyclic, period[1])
-            start = self._whole(entry, "start", where, 0)
-            blend = self._positive(entry, "blend", where, every)
+            cyclic = checked.truth(entry, "cyclic", where, False)
+            start = checked.whole(entry, "start", where, 0)
+            blend = checked.positive(entry, "blend", where, every)
+            fusion.check_chain(len(sources), every, cyclic, period[1], blend)
             return Chain(sources, every, float(blend), start, cyclic)
         if kind == "biomes":
-            self._keys(entry, where, "kind", "every", "blend")
-            every = self._positive(entry, "every", where)
-            blend = self._positive(entry, "blend", where, max(every // 2, 1))
+            checked.known_keys(entry, where, "kind", "every", "blend")
+            every = checked.positive(entry, "every", where)
+            blend = checked.positive(entry, "blend", where, max(every // 2, 1))
             return fusion.biomes(self._seed, every, blend, period)
-        self._keys(entry, where, "kind", "file", "styles", "rectangle", "blend")
+        names = ("file", "styles", "rectangle", "blend")
+        checked.known_keys(entry, where, "kind", *names)
         sources = self._sources(entry, where)
+        rectangle = checked.rectangle(entry, where)
+        blend = checked.positive(entry, "blend", where, fusion.MAP_BLEND)
         levels = self._opened(entry.get("file"), f"{where}.file", fusion.read_map)
-        rectangle = self._rectangle(entry, where)
-        blend = self._positive(entry, "blend", where, fusion.MAP_BLEND)
         return fusion.painted(levels, sources, rectangle, blend, period)
 
-    def _sites(self, entry: Mapping[str, Any], where: str) -> Sites:
-        self._keys(entry, where, "kind", "sites", "blend")
+    def _sites(self, entry: checked.Entry, where: str) -> Sites:
+        checked.known_keys(entry, where, "kind", "sites", "blend")
         sites, sources = [], []
-        given = entry.get("sites")
-        if not isinstance(given, list) or not given:
-            raise ValueError(f"{where}.sites must be a list of at least one site")
+        given = checked.filled_list(entry, "sites", where, MAX_STYLES)
         for index, site in enumerate(given):
             name = f"{where}.sites[{index}]"
             if not isinstance(site, dict):
-                raise ValueError(f"{name} must be an object with a style and a place")
-            self._keys(site, name, "style", "at", "rectangle")
+                raise ValueError(
+                    f"{name} ({checked.shown(site)}) must be an object with a style "
+                    'and a place; write {"style": 7, "at": [0, 0]}'
+                )
             if "rectangle" in site:
-                top, left, height, width = self._rectangle(site, name)
+                checked.known_keys(site, name, "style", "rectangle")
+                top, left, height, width = checked.rectangle(site, name)
                 sites.append(Site(top, top + height, left, left + width))
             else:
-                y, x = self._pair(site, "at", name)
+                checked.known_keys(site, name, "style", "at", "rectangle")
+                y, x = checked.place(site, "at", name)
                 sites.append(Site(y, y, x, x))
             sources.append(self._source(site.get("style"), f"{name}.style"))
-        blend = self._positive(entry, "blend", where, fusion.default_blend(sites))
+        default = None if "blend" in entry else fusion.default_blend(sites)
+        blend = checked.positive(entry, "blend", where, default)
         return Sites(tuple(sites), tuple(sources), float(blend))
 
     def _edit(
@@ -148,67 +178,86 @@ class Reader:
         entry: Any,
         where: str,
         scene: Scene,
+        former: list[_Edit],
         common: Mapping[str, Any],
-    ) -> Resample | Pin | Placement:
-        kind = self._kind(entry, where, "edit", ("resample", "style", "place"))
+    ) -> _Edit:
+        kind = checked.kind(entry, where, "edit", ("resample", "style", "place"))
         if kind == "place":
-            names = ("inversion", "at", "feather", "exact")
-            self._keys(entry, where, "edit", *names)
-            inversion = self._inversion(entry.get("inversion"), f"{where}.inversion")
-            exact = entry.get("exact", True)
-            if not isinstance(exact, bool):
-                raise ValueError(f"{where}.exact ({exact!r}) must be true or false")
-            top, left = inversion.top, inversion.left
-            if "at" in entry:
-                top, left = self._pair(entry, "at", where)
-            feather = self._whole(entry, "feather", where, fusion.FEATHER)
-            return placement_of(
-                inversion, self._bundle.config.model, top, left, feather, exact
-            )
+            return self._placed(entry, where)
         names = ("rectangle", "mask")
         if kind == "style":
-            self._keys(entry, where, "edit", "style", "feather", *names)
+            checked.known_keys(entry, where, "edit", "style", "feather", *names)
             source = self._source(entry.get("style"), f"{where}.style")
-            feather = self._whole(entry, "feather", where, fusion.FEATHER)
-            return Pin(self._region(entry, where), source, feather)
-        self._keys(entry, where, "edit", "seed", "what", "statistics_of", *names)
+            feather = checked.whole(entry, "feather", where, fusion.FEATHER)
+            return Pin(self._region(entry, where, feather), source, feather)
+        checked.known_keys(
+            entry, where, "edit", "seed", "what", "statistics_of", *names
+        )
         what = entry.get("what", ["structure", "texture"])
-        if not isinstance(what, list) or not set(map(str, what)) <= {
-            "structure",
-            "texture",
-        }:
+        if not isinstance(what, list) or not all(
+            each in ("structure", "texture") for each in what
+        ):
             raise ValueError(
-                f'{where}.what ({what!r}) must be a list of "structure" and "texture"'
+                f"{where}.what ({checked.shown(what)}) must be a list of "
+                '"structure" and "texture"; write one of them or both'
             )
-        statistics = None
-        if "statistics_of" in entry:
-            rectangle = self._rectangle(entry, where, "statistics_of")
-            model, generator = self._bundle.config.model, self._bundle.generator
-            plain = {k: v for k, v in common.items() if k not in ("level", "quick")}
-            world = World(model, generator, scene=scene, **plain)
-            statistics = Statistics(*world.latent_statistics(*rectangle))
-        return Resample(
+        edit = Resample(
             self._region(entry, where),
-            self._whole(entry, "seed", where, None),
+            checked.whole(entry, "seed", where),
             structure="structure" in what,
             texture="texture" in what,
-            statistics=statistics,
         )
+        if "statistics_of" not in entry:
+            return edit
+        if not edit.structure:
+            raise ValueError(
+                f"{where}.statistics_of is of local latents, and texture alone is "
+                'resampled; add "structure" to what, or leave it out'
+            )
+        rectangle = checked.rectangle(entry, where, "statistics_of")
+        so_far = dataclasses.replace(scene, edits=tuple(former))
+        world = self._level_0(so_far, common)
+        statistics = Statistics(*world.latent_statistics(*rectangle))
+        return dataclasses.replace(edit, statistics=statistics)
 
-    def _region(self, entry: Mapping[str, Any], where: str) -> Region:
-        top, left, height, width = self._rectangle(entry, where)
+    def _level_0(self, scene: Scene, common: Mapping[str, Any]) -> World:
+        """A world at its full size, whatever size is asked for."""
+        model, generator = self._bundle.config.model, self._bundle.generator
+        plain = {k: v for k, v in common.items() if k not in ("level", "quick")}
+        return World(model, generator, scene=scene, **plain)
+
+    def _placed(self, entry: checked.Entry, where: str) -> Placement:
+        names = ("inversion", "at", "feather", "exact")
+        checked.known_keys(entry, where, "edit", *names)
+        inversion = self._inversion(entry.get("inversion"), f"{where}.inversion")
+        exact = checked.truth(entry, "exact", where, True)
+        top, left = inversion.top, inversion.left
+        if "at" in entry:
+            top, left = checked.place(entry, "at", where)
+        feather = checked.whole(entry, "feather", where, fusion.FEATHER)
+        model = self._bundle.config.model
+        return placement_of(inversion, model, top, left, feather, exact)
+
+    def _region(self, entry: checked.Entry, where: str, feather: int = 0) -> Region:
+        top, left, height, width = checked.rectangle(entry, where)
         mask = None
         if "mask" in entry:
+            # Before it is laid out.
+            pixels = (height + 2 * feather) * (width + 2 * feather)
+            if pixels > _MAX_MASK:
+                raise ValueError(
+                    f"{where}: a rectangle with a mask must be of at most {_MAX_MASK} "
+                    f"pixels, its feather included, and it has {pixels}; divide it "
+                    "into several edits"
+                )
             image = self._opened(entry["mask"], f"{where}.mask", _decoded)
             mask = _mask(image, height, width)
-        try:
-            return Region(top, left, height, width, mask)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        return Region(top, left, height, width, mask)
 
     def _source(self, value: Any, where: str) -> Source:
         """A style: a seed, or the inversion whose it is."""
-        if _is_whole(value):
+        if checked.is_whole(value):
+            checked.whole({"": value}, "", where)
             try:
                 return Seed(value)
             except ValueError as error:
@@ -216,13 +265,12 @@ class Reader:
         if isinstance(value, dict) and set(value) == {"inversion"}:
             return self._inversion(value["inversion"], where).source
         raise ValueError(
-            f'{where} ({value!r}) must be a seed or {{"inversion": FILE}}; write e.g. 7'
+            f"{where} ({checked.shown(value)}) must be a seed or "
+            '{"inversion": FILE}; write e.g. 7'
         )
 
-    def _sources(self, entry: Mapping[str, Any], where: str) -> tuple[Source, ...]:
-        given = entry.get("styles")
-        if not isinstance(given, list) or not given:
-            raise ValueError(f"{where}.styles must be a list of at least one style")
+    def _sources(self, entry: checked.Entry, where: str) -> tuple[Source, ...]:
+        given = checked.filled_list(entry, "styles", where, MAX_STYLES)
         return tuple(
             self._source(each, f"{where}.styles[{index}]")
             for index, each in enumerate(given)
@@ -230,9 +278,12 @@ class Reader:
 
     def _inversion(self, name: Any, where: str) -> Inversion:
         if not isinstance(name, str):
-            raise ValueError(f"{where} ({name!r}) must be the name of a .npz file")
+            raise ValueError(
+                f"{where} ({checked.shown(name)}) must be the name of a .npz file; "
+                "write one"
+            )
         if name not in self._inversions:
-            path = inside(self._folder, name)
+            path = checked.inside(self._folder, name)
             self._inversions[name] = Inversion.load(path, self._bundle)
         return self._inversions[name]
 
@@ -241,84 +292,24 @@ class Reader:
     ) -> np.ndarray:
         """An image that the document names."""
         if not isinstance(name, str):
-            raise ValueError(f"{where} ({name!r}) must be the name of an image")
-        path = inside(self._folder, name)
+            raise ValueError(
+                f"{where} ({checked.shown(name)}) must be the name of an image; write "
+                "one"
+            )
+        path = checked.inside(self._folder, name)
         try:
             return read(path)
         except OSError as error:
             raise ValueError(
-                f"{where} ({name}) cannot be read ({one_line(error)}); give another"
+                f"{where} ({checked.shown(name)}) cannot be read ({one_line(error)}); give another"
             ) from error
-
-    def _rectangle(
-        self, entry: Mapping[str, Any], where: str, key: str = "rectangle"
-    ) -> tuple[int, int, int, int]:
-        value = entry.get(key)
-        if isinstance(value, list) and len(value) == 4 and all(map(_is_whole, value)):
-            return tuple(value)
-        raise ValueError(
-            f"{where}.{key} ({value!r}) must be four whole numbers: first row, first "
-            "column, height, width"
-        )
-
-    def _pair(self, entry: Mapping[str, Any], key: str, where: str) -> tuple[int, int]:
-        value = entry.get(key)
-        if isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value)):
-            return tuple(value)
-        raise ValueError(
-            f"{where}.{key} ({value!r}) must be two whole numbers: row, column"
-        )
-
-    def _whole(
-        self, entry: Mapping[str, Any], key: str, where: str, default: int | None
-    ) -> int:
-        value = entry.get(key, default)
-        if not _is_whole(value):
-            name = f"{where}.{key}" if where else key
-            raise ValueError(f"{name} ({value!r}) must be a whole number; write one")
-        return value
-
-    def _positive(
-        self,
-        entry: Mapping[str, Any],
-        key: str,
-        where: str,
-        default: int | None = None,
-    ) -> int:
-        value = self._whole(entry, key, where, default)
-        if not 1 <= value < 2**31:
-            raise ValueError(
-                f"{where}.{key} ({value}) must be from 1 to 2**31 - 1 pixels; use 1"
-            )
-        return value
-
-    def _kind(self, entry: Any, where: str, key: str, kinds: Sequence[str]) -> str:
-        kind = entry.get(key) if isinstance(entry, dict) else None
-        if kind not in kinds:
-            raise ValueError(
-                f"{where}.{key} ({kind!r}) must be one of {', '.join(kinds)}"
-            )
-        return kind
-
-    def _keys(self, entry: Mapping[str, Any], where: str, *known: str) -> None:
-        """Refuses entries that nobody would read."""
-        unknown = sorted(set(entry) - set(known))
-        if unknown:
-            name = f"{where}.{unknown[0]}" if where else unknown[0]
-            raise ValueError(
-                f"{name} is not known; what can stand there is {', '.join(known)}"
-            )
 
 
 def _decoded(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:
     try:
-        return decoding.decode(path)
+        return decoding.decode(str(path))
     except decoding.ImageError as error:
         raise ValueError(f"image ({path.name}) {error}; give another") from error
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _mask(
@@ -329,22 +320,3 @@ def _mask(
     if grey.size != (width, height):
         grey = grey.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(grey) >= _INSIDE
-
-
-def inside(folder: pathlib.Path | None, name: str) -> pathlib.Path:
-    """The path of a file that a document names."""
-    if folder is None:
-        return pathlib.Path(name)
-    path = pathlib.PurePath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(
-            f"file ({name}) must lie in the world file's folder; copy it there, and "
-            "name it without a path to elsewhere"
-        )
-    whole = folder / path
-    if folder.resolve() not in whole.resolve().parents:  # through a link
-        raise ValueError(
-            f"file ({name}) must lie in the world file's folder, not behind a link; "
-            "copy it there"
-        )
-    return whole

@@ -14,7 +14,7 @@ from jaxtyping import Integer
 from PIL import Image
 
 from infinitygan_jax.data import decoding
-from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
 from infinitygan_jax.sampling.styles import Biomes, Painted, Site, Source
 
 KINDS = ("one", "sites", "chain", "biomes", "map")
@@ -123,22 +123,32 @@ def _share(text: str, part: str) -> float:
 
 def default_blend(sites: Sequence[Site]) -> int:
     """Pixels between the two nearest sites: styles change all the way between them."""
-    gaps = []
-    for index, one in enumerate(sites):
-        for other in sites[:index]:
-            down = max(one.top - other.bottom, other.top - one.bottom, 0)
-            right = max(one.left - other.right, other.left - one.right, 0)
-            gaps.append(float(np.hypot(down, right)))
-    gaps = [gap for gap in gaps if gap > 0]
-    return max(round(min(gaps)), 1) if gaps else 1
+    ends = np.array(sites, float)  # top, bottom, left, right
+    least = np.inf
+    for index, one in enumerate(ends):
+        down, right = (
+            np.maximum(one[axis] - ends[:index, axis + 1], 0)
+            + np.maximum(ends[:index, axis] - one[axis + 1], 0)
+            for axis in (0, 2)
+        )
+        gaps = np.hypot(down, right)
+        least = gaps.min(initial=least, where=gaps > 0)
+    return int(np.clip(np.rint(least), 1, SIDE_LIMIT)) if np.isfinite(least) else 1
 
 
-def check_chain(number: int, every: int, cyclic: bool, period: int | None) -> None:
-    """Checks that a chain of styles fits into a world that repeats.
+def check_chain(
+    number: int, every: int, cyclic: bool, period: int | None, blend: int
+) -> None:
+    """Checks that a chain of styles fits into a world that repeats, and its blend.
 
     Raises:
       ValueError: it does not; the message names the nearest gap or width.
     """
+    if blend > every:
+        raise ValueError(
+            f"blend ({blend}) must be at most the styles' distance ({every}); use "
+            f"{every}"
+        )
     if period is None:
         return
     if not cyclic:
@@ -183,7 +193,7 @@ def read_map(path: pathlib.Path) -> Integer[np.ndarray, "h w"]:
       OSError: it cannot be read.
     """
     try:
-        grey = decoding.decode(path)  # checks it, whatever it is
+        grey = decoding.decode(str(path))  # checks it, whatever it is
     except decoding.ImageError as error:
         raise ValueError(f"map ({path.name}) {error}; give another") from error
     with Image.open(path) as image:
@@ -252,6 +262,9 @@ def _blurred(
 
     for axis, (size, mode) in enumerate(zip(sizes, modes, strict=True)):
         taps = min(round(size), shares.shape[axis])
-        for _ in range(2 if taps > 1 else 0):
-            shares = ndimage.uniform_filter1d(shares, taps, axis=axis, mode=mode)
+        # An even window lies to one side: once to either, so that nothing moves.
+        for origin in (0, taps % 2 - 1) if taps > 1 else ():
+            shares = ndimage.uniform_filter1d(
+                shares, taps, axis=axis, mode=mode, origin=origin
+            )
     return shares / shares.sum(axis=-1, keepdims=True)

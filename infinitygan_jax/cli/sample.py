@@ -170,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     world = document.world(
         bundle, tile_size=args.tile, level=args.level, quick=args.quick
     )
+    world_options.check_saved(args, document)
     plan = world.plan(window)
     texts = {
         **rendering.texts_of(world, window, bundle),
@@ -362,7 +363,10 @@ def _default_out(args: argparse.Namespace, window: Window) -> str:
             place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
     place += "-quick" if args.quick else ""
     place += world_options.name_part(args)
-    return f"{name}-seed{args.seed or 0}-{window.width}x{window.height}{place}.png"
+    size = f"{window.width}x{window.height}"
+    if args.world is not None:  # which says checkpoint and seed
+        return f"{pathlib.Path(args.world).stem}-{size}{place}.png"
+    return f"{name}-seed{args.seed or 0}-{size}{place}.png"
 
 
 def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:

@@ -112,10 +112,32 @@ def _check(args: argparse.Namespace) -> None:
                 f"--save_world's folder ({path.absolute().parent}) does not exist; "
                 "create it first"
             )
-        if path.exists() and not args.overwrite:
+        if args.out is not None and path.absolute() == (
+            pathlib.Path(args.out).absolute()
+        ):
             raise ValueError(
-                f"--save_world ({path}) exists; choose another name, or add --overwrite"
+                f"--save_world ({path}) must be another file than --out; write e.g. "
+                f"{path.stem}.json"
             )
+
+
+def check_saved(args: argparse.Namespace, document: "documents.Document") -> None:
+    """Checks, before anything is painted, that ``--save_world`` can be written.
+
+    Raises:
+      ValueError: it names files that are not beside it, or another file is there.
+    """
+    if args.save_world is None:
+        return
+    path = pathlib.Path(args.save_world)
+    content = document.moved_to(path).to_bytes()
+    if path.is_dir() or path.is_symlink():
+        raise ValueError(f"--save_world ({path}) must be a file; choose another name")
+    # Shards and resumed jobs save it again.
+    if path.exists() and not args.overwrite and path.read_bytes() != content:
+        raise ValueError(
+            f"--save_world ({path}) exists; choose another name, or add --overwrite"
+        )
 
 
 def document_of(
@@ -197,8 +219,6 @@ def words(args: argparse.Namespace) -> list[str]:
 def name_part(args: argparse.Namespace) -> str:
     """What the options add to the name of a picture that has none."""
     part = ""
-    if args.world is not None:
-        part += f"-{pathlib.Path(args.world).stem}"
     if args.styles is not None:
         seeds = (pathlib.Path(text.partition("@")[0]).stem for text in args.styles)
         part += f"-styles{'_'.join(seeds)}"[:80]

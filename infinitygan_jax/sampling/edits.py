@@ -7,14 +7,14 @@ styles, coordinates - and so the pixels that see that region, and no others.
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from infinitygan_jax import fields
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.styles import Axis, Source, Weights, without_unseen
+from infinitygan_jax.sampling.styles import Axis, Source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,12 +43,15 @@ class Region:
 
     def squares(
         self, rows: Axis, cols: Axis
-    ) -> tuple[tuple[np.ndarray, np.ndarray], Bool[np.ndarray, "h w"]]:
+    ) -> tuple[tuple[Any, Any], Bool[np.ndarray, "h w"]]:
         """Which of the squares that start at the crossings have their middle in it.
 
         Returns:
-          Indices of rows and columns of squares, for ``array[...]``, and which of them.
+          Rows and columns of squares, for ``array[...]``, and which of them.
         """
+        if self.mask is None and rows.period is None and cols.period is None:
+            runs = _run(rows, self.top, self.height), _run(cols, self.left, self.width)
+            return runs, np.ones([run.stop - run.start for run in runs], bool)
         # Of squares, the middle; cells span whole ones.
         row, inside_rows = _places(rows, self.top, self.height, rows.step / 2)
         col, inside_cols = _places(cols, self.left, self.width, cols.step / 2)
@@ -59,22 +62,31 @@ class Region:
 
     def share(self, rows: Axis, cols: Axis, feather: int) -> Float[np.ndarray, "h w"]:
         """1 in the region, falling smoothly to 0 over ``feather`` pixels around it."""
+        share = np.zeros((rows.size, cols.size))
+        where, part = self.share_near(rows, cols, feather)
+        share[where] = part
+        return share
+
+    def share_near(
+        self, rows: Axis, cols: Axis, feather: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
+        """``share`` without what is 0.
+
+        Returns:
+          Indices of rows and columns, for ``array[...]``, and the shares there.
+        """
         if self.mask is None:
+            width = max(feather, 1)
             down = rows.distances(self.top, self.top + self.height)
             right = cols.distances(self.left, self.left + self.width)
-            distance = np.hypot(down[:, None], right[None, :])
-            return 1 - smoothstep(distance / max(feather, 1))
+            where = np.ix_(np.flatnonzero(down < width), np.flatnonzero(right < width))
+            distance = np.hypot(down[where[0]], right[where[1]])
+            return where, 1 - smoothstep(distance / width)
         soft = self._soft(feather)
-        around = Region(
-            self.top - feather,
-            self.left - feather,
-            self.height + 2 * feather,
-            self.width + 2 * feather,
-        )
-        row, inside_rows = _places(rows, around.top, around.height)
-        col, inside_cols = _places(cols, around.left, around.width)
-        inside = inside_rows[:, None] & inside_cols[None, :]
-        return np.where(inside, soft[np.ix_(row, col)], 0)
+        row, inside_rows = _places(rows, self.top - feather, self.height + 2 * feather)
+        col, inside_cols = _places(cols, self.left - feather, self.width + 2 * feather)
+        where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
+        return where, soft[np.ix_(row[inside_rows], col[inside_cols])]
 
     def _soft(self, feather: int) -> Float[np.ndarray, "H W"]:
         """The mask, feathered outwards: of the rectangle and ``feather`` around it."""
@@ -110,6 +122,16 @@ def _places(
     place = axis.offsets(Fraction(2 * start + size, 2)) + size / 2 + offset
     inside = (place >= 0) & (place < size)
     return np.where(inside, np.floor(place), 0).astype(int), inside
+
+
+def _run(axis: Axis, start: int, size: int) -> slice:
+    """Which positions of an axis without a period have half a step more in a run."""
+    ends = (
+        -((axis.step - 2 * (place - axis.start)) // (2 * axis.step))
+        for place in (start, start + size)
+    )
+    first, stop = (min(max(end, 0), axis.size) for end in ends)
+    return slice(first, stop)
 
 
 class Statistics(NamedTuple):
@@ -175,12 +197,6 @@ class Pin:
     def reach(self) -> int:
         """Pixels around the region that it changes, beside what sees it."""
         return self.feather
-
-    def over(self, below: Weights, rows: Axis, cols: Axis) -> Weights:
-        """Styles with this one on top."""
-        share = self.region.share(rows, cols, self.feather)[..., None]
-        weights = np.concatenate([below.weights * (1 - share), share], axis=-1)
-        return without_unseen(Weights((*below.sources, self.source), weights))
 
 
 Edit = Resample | Pin

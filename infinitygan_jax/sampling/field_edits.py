@@ -85,11 +85,11 @@ class FieldEditor:
             )
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
-        here = given.coords
+        here, index = given.coords, 0
         for edit in edits:
             if isinstance(edit, Resample):
                 # A stream of its own for each: seeds may be equal, statistics not.
-                index = 1 + next(i for i, e in enumerate(resamples) if e is edit)
+                index += 1
                 self._resample(edit, index, spans, streams, masks)
             elif isinstance(edit, Placement):
                 edit.put(given, masks, spans, self.periods)

@@ -214,10 +214,14 @@ class Painter:
         """Styles of a tile's cells, margins included."""
         rows, cols = self._editor.cell_axes(tile)
         weights = self._styles.at(rows, cols)
-        for edit in seen:
-            if isinstance(edit, Pin | Placement):
-                weights = edit.over(weights, rows, cols)
-        return weights
+        layers = [
+            style_lib.Layer(
+                edit.source, *edit.region.share_near(rows, cols, edit.feather)
+            )
+            for edit in seen
+            if isinstance(edit, Pin | Placement)
+        ]
+        return style_lib.with_layers(weights, layers) if layers else weights
 
     def _edits_of(self, tile: Tile) -> _Edits:
         if not self._scene.edits:

@@ -15,7 +15,7 @@ from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.compositing import Known, meetings
 from infinitygan_jax.sampling.edits import Region
-from infinitygan_jax.sampling.styles import Axis, Given, Weights, without_unseen
+from infinitygan_jax.sampling.styles import Axis, Given
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,14 +99,6 @@ class Placement:
     def reach(self) -> int:
         """Pixels around the region that it changes, beside what sees it."""
         return self.feather
-
-    def over(self, below: Weights, rows: Axis, cols: Axis) -> Weights:
-        """Styles with its own on top."""
-        if self.source is None:
-            return below
-        share = self.region.share(rows, cols, self.feather)[..., None]
-        weights = np.concatenate([below.weights * (1 - share), share], axis=-1)
-        return without_unseen(Weights((*below.sources, self.source), weights))
 
     def put(
         self,

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -26,6 +26,7 @@ from infinitygan_jax.sampling.tiles import Look
 
 MAX_STYLES = 64  # that one tile can see
 _FAR = 2**60  # farther than any blend reaches; sums of such stay in 64 bits
+_MOST_NEAR = 16 * MAX_STYLES  # places whose distances are worked out for one tile
 _JITTER = 0.7  # of a lattice's square, around its middle, in which its point may lie
 _KEPT_LOOKS = 4096
 
@@ -127,6 +128,20 @@ class Weights(NamedTuple):
     weights: Float[np.ndarray, "h w s"]
 
 
+class Layer(NamedTuple):
+    """A style on top of others.
+
+    Attributes:
+      source: the style.
+      where: rows and columns of a lattice, for ``array[...]``.
+      share: how much of it shows there.
+    """
+
+    source: Source
+    where: tuple[np.ndarray, np.ndarray]
+    share: Float[np.ndarray, "h w"]
+
+
 @runtime_checkable
 class StyleField(Protocol):
     """A style, or a blend of styles, at every place of the plane."""
@@ -188,6 +203,7 @@ class Sites:
     def at(self, rows: Axis, cols: Axis) -> Weights:
         """See ``StyleField``."""
         near = self._near(rows, cols)
+        _check_number(len(near))
         distances = np.stack(
             [self.sites[index].distances(rows, cols) for index in near], axis=-1
         )
@@ -233,6 +249,7 @@ class Chain:
             first, last = (min(max(end, 0), number - 1) for end in (first, last))
         # A world that repeats is painted from one period, and the chain repeats too.
         straight = cols._replace(period=None)
+        _check_number(last + 1 - first)
         along = [
             np.abs(straight.offsets(self.start + index * self.every))
             for index in range(first, last + 1)
@@ -261,7 +278,9 @@ class Biomes:
     def at(self, rows: Axis, cols: Axis) -> Weights:
         """See ``StyleField``."""
         axes = list(zip((rows, cols), self.pitch, strict=True))
-        points = list(itertools.product(*(self._around(*each) for each in axes)))
+        around = [self._around(*each) for each in axes]
+        _check_number(math.prod(each.stop - each.start for each in around))
+        points = list(itertools.product(*around))
         own = [tuple(map(_in_period, axes, point)) for point in points]
         distances = []
         for point, parts in zip(points, self._places(own), strict=True):
@@ -293,6 +312,19 @@ class Biomes:
         bits = fields.threefry2x32(row_key, (words[:, 1, 0], words[:, 1, 1]))
         uniform = np.stack(bits, axis=-1).astype(float) / 2**32
         return 0.5 + _JITTER * (uniform - 0.5)
+
+
+def _check_number(number: int) -> None:
+    """Checks how many places of styles are near a tile, before there is an array."""
+    if number > _MOST_NEAR:
+        _refuse(number)
+
+
+def _refuse(number: int) -> None:
+    raise ValueError(
+        f"styles near one tile ({number}) must be at most {MAX_STYLES}; place them "
+        "farther apart, or use a smaller --tile"
+    )
 
 
 def _in_period(axis: tuple[Axis, Fraction], index: int) -> int:
@@ -358,6 +390,24 @@ def nearest(
     shares = np.maximum(1 - farther / blend, 0) ** 2
     shares /= shares.sum(axis=-1, keepdims=True)
     return without_unseen(Weights(tuple(sources), shares))
+
+
+def with_layers(below: Weights, layers: Iterable[Layer]) -> Weights:
+    """Styles with others on top of them, each over those before it."""
+    known = {
+        source: below.weights[..., index].astype(np.float32)
+        for index, source in enumerate(below.sources)
+    }
+    for source, where, share in layers:
+        share = share.astype(np.float32)
+        if not share.any():
+            continue
+        for weights in known.values():
+            weights[where] *= 1 - share
+        if source not in known:
+            known[source] = np.zeros(below.weights.shape[:2], np.float32)
+        known[source][where] += share
+    return without_unseen(Weights(tuple(known), np.stack([*known.values()], axis=-1)))
 
 
 def without_unseen(weights: Weights) -> Weights:
@@ -435,10 +485,7 @@ def padded(
     """
     most = max(len(each.sources) for each in weights)
     if most > MAX_STYLES:
-        raise ValueError(
-            f"styles seen by one tile ({most}) must be at most {MAX_STYLES}; place "
-            "them farther apart, or use a smaller --tile"
-        )
+        _refuse(most)
     number = max(2, 1 << (most - 1).bit_length())  # few shapes, so little to compile
     batch = []
     for shares, each in ((w.weights, [looks[s] for s in w.sources]) for w in weights):

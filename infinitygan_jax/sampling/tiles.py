@@ -9,7 +9,9 @@ that does not see it: what paints is the same compiled code with and without edi
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import jax
@@ -228,20 +230,27 @@ def _words(num_cells: int | None, span: geometry.Span) -> UInt32[np.ndarray, "n 
 def _octaves(
     span: geometry.Span, num_cells: int | None, octaves: int
 ) -> tuple[Octave, ...]:
-    """Coarser fields under a run of cells; octave o has a value every 2**o cells."""
+    """Coarser fields under a run of cells; octave o has a value every 2**o cells.
+
+    In a world that repeats, as many as fit into it best, so that they repeat too.
+    """
     axes = []
     for index in range(1, octaves):
-        pitch = 2**index
+        pitch, period = Fraction(2**index), None
+        if num_cells is not None:
+            period = max(1, round(num_cells / pitch))
+            pitch = num_cells / Fraction(period)
         first = span.start // pitch
         # As many for every tile, wherever it lies.
-        size = (span.size - 1) // pitch + 3
-        period = None if num_cells is None else num_cells // pitch
+        size = math.floor((span.size - 1) / pitch) + 3
         # Exact: the offset of the first cell is small, however far away it is.
-        place = (np.arange(span.size) + (span.start - first * pitch)) / pitch
-        below = np.floor(place).astype(int)
-        part = place - below
-        # Independent values, so that this keeps the variance.
-        part = np.stack([1 - part, part]) / np.hypot(1 - part, part)
+        place = (np.arange(span.size) + float(span.start - first * pitch)) / float(
+            pitch
+        )
+        below = np.minimum(np.floor(place).astype(int), size - 2)
+        part = np.stack([1 - (place - below), place - below])
+        if period != 1:  # independent values, so that this keeps the variance
+            part = part / np.hypot(*part)
         weights = np.zeros((span.size, size), np.float32)
         weights[np.arange(span.size), below] = part[0]
         weights[np.arange(span.size), below + 1] = part[1]

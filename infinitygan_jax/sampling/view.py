@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,6 +11,7 @@ from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling.plan import Plan, Window
 
 
+@runtime_checkable
 class Paintable(Protocol):
     """What a view needs of a world."""
 

@@ -119,7 +119,7 @@ class World:
             if each is not None:
                 planning.check_period(name, each, config.cell_size)
         for edit in scene.edits:
-            _check_fits(edit, period)
+            check_fits(edit, period)
         self.config = config
         self.seed = seed
         self.horizon = horizon
@@ -460,8 +460,12 @@ def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:
     ]
 
 
-def _check_fits(edit: Edit | Placement, period: tuple[int | None, int | None]) -> None:
-    """Checks that an edit does not meet itself where the world repeats."""
+def check_fits(edit: Edit | Placement, period: tuple[int | None, int | None]) -> None:
+    """Checks that an edit does not meet itself where the world repeats.
+
+    Raises:
+      ValueError: it does, or lies beyond the world's end.
+    """
     region, reach = edit.region, 2 * edit.reach
     sides = (("height", region.height), ("width", region.width))
     for each, (name, side) in zip(period, sides, strict=True):

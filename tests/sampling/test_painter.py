@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import geometry
+from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.styles import (
@@ -202,6 +203,25 @@ def _tiles():
     from infinitygan_jax.sampling.plan import Tile
 
     return [Tile(row * 9, col * 9) for row in range(6) for col in range(6)]
+
+
+@pytest.mark.parametrize("cells", [1, 3, 10, 24, 25])
+def test_octaves_fit_into_a_world_that_repeats(cells):
+    """Beyond a period the same; neighbours across its seam are as alike as others."""
+    period = cells * CELL
+    world = _world(Scene(octaves=4), period=(period, period))
+    picture = world[-period // 2 : period + period // 2, 0 : 2 * period]
+    np.testing.assert_array_equal(picture[:period], picture[period : 2 * period])
+    np.testing.assert_array_equal(picture[:, :period], picture[:, period:])
+    span = geometry.Span(-13, cells + 30, 0)
+    for octave in tiles._octaves(span, cells, 4):
+        values = np.random.default_rng(0).standard_normal(2**12).astype(np.float32)
+        known = octave.weights @ values[octave.words[:, 1]]
+        np.testing.assert_allclose(known[:30], known[cells:][:30], atol=1e-5)
+        if len(set(octave.words[:, 1].tolist())) > 1:  # of unit variance
+            np.testing.assert_allclose((octave.weights**2).sum(axis=1), 1, atol=1e-6)
+        else:
+            np.testing.assert_allclose(octave.weights.sum(axis=1), 1, atol=1e-6)
 
 
 def test_octaves_are_alike_nearby():
