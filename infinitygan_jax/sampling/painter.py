@@ -219,7 +219,7 @@ class Painter:
                 edit.source, *edit.region.share_near(rows, cols, edit.feather)
             )
             for edit in seen
-            if isinstance(edit, Pin | Placement)
+            if isinstance(edit, Pin | Placement) and edit.source is not None
         ]
         return style_lib.with_layers(weights, layers) if layers else weights
 
