@@ -10,7 +10,7 @@ SIZE ?= 4096x4096
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: install sample test test-slow lint format bundle
+.PHONY: install sample test test-slow lint format bundle gallery
 
 install: $(STAMP)
 
@@ -40,6 +40,11 @@ WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
 	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)
 	$(BIN)/python -m infinitygan_jax.cli.card $(WEIGHTS) docs/model_card.md --seed $(SEED)
+
+# Paints the pictures of docs/gallery.md with the commands that it shows.
+gallery: install
+	sed -n 's/^    python /python /p' docs/gallery.md | while read -r line; do \
+	    echo "$$line"; PATH="$(abspath $(BIN)):$$PATH" sh -c "$$line" </dev/null || exit; done
 
 lint: install
 	$(BIN)/python -m ruff format --check .

@@ -43,10 +43,13 @@ setuptools.setup(
         "cuda13": [f"jax[cuda13]>={JAX}"],
         "tpu": [f"jax[tpu]>={JAX}"],
         "convert": ["torch>=2.4"],
+        # Its wheels hold the program ffmpeg, under the GPL; see applications/films.py.
+        "video": ["imageio-ffmpeg>=0.6,<1"],
         # ruff is held to one minor version, as its format changes between them.
         "test": [
             "beartype>=0.20",
             "dask[array]>=2025.1",
+            "imageio-ffmpeg>=0.6,<1",
             "pytest>=9.0",
             "pyvips[binary]>=3.0",
             "ruff>=0.17.6,<0.18",

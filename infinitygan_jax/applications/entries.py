@@ -301,8 +301,8 @@ class Reader:
             return read(path)
         except OSError as error:
             raise ValueError(
-                f"{where} ({checked.shown(name)}) cannot be read "
-                f"({one_line(error)}); give another"
+                f"{where} ({checked.shown(name)}) cannot be read ({one_line(error)}); "
+                "give another"
             ) from error
 
 

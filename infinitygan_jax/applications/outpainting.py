@@ -4,6 +4,7 @@ Both place inversions in a world and render it: any size, any position, any numb
 answers, without inverting again.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,8 +75,8 @@ def window_around(
         if not -1 <= first <= side - part + 1:
             least, most = part / 2 / side, 1 - part / 2 / side
             raise ValueError(
-                f"the picture's middle (at {at[0]:g},{at[1]:g}) must leave room for all "
-                f"of it: {share:g} must be from {least:.3f} to {most:.3f}"
+                f"the picture's middle (at {at[0]:g},{at[1]:g}) must leave room for "
+                f"all of it: {share:g} must be from {least:.3f} to {most:.3f}"
             )
         corner.append(min(max(first, 0), side - part))
     return Window(inversion.top - corner[0], inversion.left - corner[1], height, width)
@@ -128,8 +129,8 @@ def inbetween(
     bottom = max(t + len(i.image) for t, i in zip(tops, inversions, strict=True))
     if bottom - top > height:
         raise ValueError(
-            f"height ({height}) must be at least {bottom - top}, what the pictures take "
-            "with their horizons in one row; make it larger"
+            f"height ({height}) must be at least {bottom - top}, what the pictures "
+            "take with their horizons in one row; make it larger"
         )
     sites, gap = _sites(inversions, lefts, model.cell_size)
     edits = tuple(
@@ -175,10 +176,8 @@ def _sites(
         (left, left + inversion.image.shape[1])
         for inversion, left in zip(inversions, lefts, strict=True)
     ]
-    gaps = [after[0] - before[1] for before, after in zip(ends, ends[1:], strict=False)]
+    gaps = [after[0] - before[1] for before, after in itertools.pairwise(ends)]
     # All that a picture sees is of its style, where there is room for a change too.
     margin = min(_SEEN_CELLS * cell, min(gaps) // 3)
-    sites = tuple(
-        Site(None, None, start - margin, stop + margin) for start, stop in ends
-    )
+    sites = tuple(Site(None, None, a - margin, b + margin) for a, b in ends)
     return sites, min(gaps) - 2 * margin

@@ -69,6 +69,19 @@ class Place:
         """Likewise for its columns."""
         return _axis(self.left, self.width, self.num_stages)
 
+    def noise_inside(self) -> tuple[Float[np.ndarray, "_ _"], ...]:
+        """For each noise map, 1 where its values lie under the picture, else 0."""
+        sides = ((self.rows, self.top, self.height), (self.cols, self.left, self.width))
+        maps = []
+        for pair in zip(self.rows.noise, self.cols.noise, strict=True):
+            axes = []
+            for span, (_, start, size) in zip(pair, sides, strict=True):
+                step = 2 ** (self.num_stages - span.level)
+                place = step * (span.start + np.arange(span.size)) - start
+                axes.append((place >= 0) & (place < size))
+            maps.append(np.outer(*axes).astype(np.float32))
+        return tuple(maps)
+
     def shapes(self, z_local_size: int) -> Latents:
         """Shapes of its z_local and noise, without an axis of samples."""
         rows, cols = self.rows, self.cols

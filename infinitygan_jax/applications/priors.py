@@ -114,11 +114,22 @@ def autocorrelation(noise: Float[Array, "b h w"]) -> Float[Array, " b"]:
         noise = noise.reshape(-1, height, 2, width, 2).mean(axis=(2, 4)) * 2
 
 
-def renormalized(noise: Float[Array, "b h w"]) -> Float[Array, "b h w"]:
-    """Noise maps with a mean of 0 and a variance of 1."""
-    noise = noise - jnp.mean(noise, axis=(1, 2), keepdims=True)
-    variance = jnp.mean(noise * noise, axis=(1, 2), keepdims=True)
-    return noise * jax.lax.rsqrt(variance + 1e-12)
+def renormalized(
+    noise: Float[Array, "b h w"], inside: Float[Array, "h w"] | None = None
+) -> Float[Array, "b h w"]:
+    """Noise maps with a mean of 0 and a variance of 1.
+
+    Args:
+      noise: the maps.
+      inside: 1 where that is meant and 0 where values stay; None for all.
+    """
+    share = (jnp.ones(noise.shape[1:]) if inside is None else inside)[None]
+    count = jnp.sum(share)
+    centered = noise - jnp.sum(noise * share, axis=(1, 2), keepdims=True) / count
+    squares = centered * centered * share
+    variance = jnp.sum(squares, axis=(1, 2), keepdims=True) / count
+    normal = centered * jax.lax.rsqrt(variance + 1e-12)
+    return jnp.where(share > 0, normal, noise)
 
 
 def _root(x: Float[Array, "*b"]) -> Float[Array, "*b"]:

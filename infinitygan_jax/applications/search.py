@@ -31,6 +31,9 @@ class Problem(NamedTuple):
       pictures: what to find, -1 to 1, and 0 where unknown.
       known: 1 where a pixel counts, else 0.
       here: coordinates of the pictures' cells.
+      inside: for each noise map, 1 where it lies under the pictures. Around them it
+        stays as drawn: nothing there is seen but by a few pixels at the rim, which
+        would make it as wild as they like, and what is painted beyond shows that.
       key: of all random numbers.
     """
 
@@ -41,6 +44,7 @@ class Problem(NamedTuple):
     pictures: Float[Array, "b h w 3"]
     known: Float[Array, "b h w 1"]
     here: Float[Array, "H W c"]
+    inside: tuple[Float[Array, "_ _"], ...]
     key: PRNGKeyArray
 
 
@@ -153,13 +157,17 @@ def _step(model: ModelConfig, problem: Problem, state: State) -> Any:
         return jnp.sum(each), {"loss": each, "psnr": _psnr(2 * terms["pixel"])}
 
     gradient, report = jax.grad(loss, has_aux=True)(state.latents)
+    kept = [
+        g * share[None] for g, share in zip(gradient.noise, problem.inside, strict=True)
+    ]
+    gradient = gradient._replace(noise=tuple(kept))
     with jax.numpy_dtype_promotion("standard"):  # Optax: float**int
         update, moments = _ADAM.update(gradient, state.moments)
     rate = learning_rate(settings, state.step)
     slow = rate * settings["structure_rate"]
     rates = Latents(slow, rate, slow, (rate,) * len(update.noise))
     latents = jax.tree.map(lambda x, u, r: x - r * u, state.latents, update, rates)
-    noise = tuple(map(priors.renormalized, latents.noise))
+    noise = tuple(map(priors.renormalized, latents.noise, problem.inside))
     return State(state.step + 1, latents._replace(noise=noise), moments), report
 
 
@@ -215,7 +223,8 @@ def first_latents(
         draws["z_global"], styles, draws["z_local"], tuple(draws[i] for i in noise)
     )
     many = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (count, *x.shape)), one)
-    return many._replace(noise=tuple(map(priors.renormalized, many.noise)))
+    noise = tuple(map(priors.renormalized, many.noise, problem.inside))
+    return many._replace(noise=noise)
 
 
 def judge(

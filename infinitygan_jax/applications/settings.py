@@ -16,6 +16,8 @@ class Settings:
     autocorrelation a thousandth, and z_local is kept at the root mean square of its
     draws, so that what is invented around a picture continues it.
 
+    ``CONTINUED`` holds styles closer to those of the model, for outpainting.
+
     Attributes:
       steps: of Adam.
       learning_rate: of styles and noise.
@@ -86,6 +88,14 @@ def _check_setting(field: dataclasses.Field, value: Any) -> None:
         )
 
 
+# For pictures that are continued: styles stay among those that the model draws, and
+# noise keeps out of the picture, so that both do for what is invented around it.
+CONTINUED = Settings(
+    structure_rate=1.0,
+    pixel_weight=30.0,
+    autocorrelation_weight=100.0,
+    mahalanobis_weight=1.0,
+)
 PUBLISHED = Settings(
     steps=3000,
     pixel_weight=10.0,

@@ -58,9 +58,11 @@ def stoppable() -> Iterator[Callable[[], None]]:
                 raise KeyboardInterrupt
             raise SystemExit(128 + asked[0])
 
-    def handle(number: int, unused_frame: Any) -> None:
+    def handle(number: int, frame: Any) -> None:
         asked.append(number)
-        stop_if_asked()
+        # There it would be lost, and shown with a traceback.
+        if frame is None or frame.f_code.co_name != "_xla_gc_callback":
+            stop_if_asked()
 
     former = {}
     with contextlib.suppress(ValueError):  # not in the main thread: as it was

@@ -1,4 +1,4 @@
-"""``python -m infinitygan_jax.cli.inbetween LEFT RIGHT``: a passage between pictures."""
+"""``python -m infinitygan_jax.cli.inbetween LEFT RIGHT``: what lies between."""
 
 import argparse
 import pathlib

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
+_AT_ONCE = 16 * 128 * 128 * 3  # steps times colour values between two reports
 _NUMBERS = ("--region", "--horizon", "--steps", "--seed", "--side", "--batch")
 
 
@@ -101,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         "several times",
     )
     parser.add_argument(
+        "--continued",
+        action="store_true",
+        help="settings for pictures that are to be outpainted: less exact, and of "
+        "styles that do for what is invented around them",
+    )
+    parser.add_argument(
         "--published",
         action="store_true",
         help="the published settings, 3000 steps, in place of quicker ones",
@@ -149,10 +156,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices
     from infinitygan_jax.applications import inversion, perceptual
-    from infinitygan_jax.applications.settings import PUBLISHED
+    from infinitygan_jax.applications.settings import CONTINUED, PUBLISHED
     from infinitygan_jax.sampling import world as world_lib
 
-    settings = settings_of(args.steps, args.set, PUBLISHED if args.published else None)
+    if args.published and args.continued:
+        raise ValueError(
+            "--published and --continued exclude each other; give one of them"
+        )
+    base = PUBLISHED if args.published else CONTINUED if args.continued else None
+    settings = settings_of(args.steps, args.set, base)
     devices.keep_compiled()
     bundle = world_lib.load_bundle(args.checkpoint)
     world_lib.check_params(bundle.config.model, bundle.generator)
@@ -193,7 +205,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for batch in batches:
             start = time.perf_counter()
             images, masks = [t.image for t in batch], [t.mask for t in batch]
-            results = search(images, masks, on_steps=on_steps)
+            # Some two seconds a report, so that an interrupt need not wait long.
+            at_once = max(1, _AT_ONCE // sum(image.size for image in images))
+            results = search(images, masks, on_steps=on_steps, steps_at_once=at_once)
             seconds = (time.perf_counter() - start) / len(batch)
             for task, result in zip(batch, results, strict=True):
                 result.save(task.out)

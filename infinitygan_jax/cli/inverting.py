@@ -1,6 +1,7 @@
 """Inversions for commands that take pictures: read from files, or searched for."""
 
 import argparse
+import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -115,13 +116,15 @@ def inversions(
     """
     from infinitygan_jax.applications import inversion as inversion_lib
     from infinitygan_jax.applications.inverted import Inversion
-    from infinitygan_jax.applications.settings import Settings
+    from infinitygan_jax.applications.settings import CONTINUED
 
     found = {}
     for name in names:
         if name not in images:
             found[name] = Inversion.load(name, bundle)
-    settings = Settings() if args.steps is None else Settings(steps=args.steps)
+    settings = CONTINUED
+    if args.steps is not None:
+        settings = dataclasses.replace(settings, steps=args.steps)
     sizes: dict[tuple[int, ...], list[str]] = {}
     for name, image in images.items():
         try:

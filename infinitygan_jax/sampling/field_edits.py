@@ -65,10 +65,10 @@ class FieldEditor:
         rows, cols = self._spans(tile)
         return self._axes(rows.latent, cols.latent)
 
-    def plain(self) -> tuple[tiles.Keys, tiles.Streams]:
-        """Keys and streams of a tile without edits."""
+    def plain(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
+        """Keys and streams of a tile without edits, of a seed."""
         streams = tiles.own_stream(self._model, self._tile_size)
-        return self._keys_of([self._seed]), streams
+        return self._keys_of([seed]), streams
 
     def edited(self, tile: Tile, edits: Sequence[Edit | Placement]) -> EditedFields:
         """Fields of a tile with the edits that it sees, in order.

@@ -18,6 +18,7 @@ from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
 from infinitygan_jax.sampling.field_edits import FieldEditor
+from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Constant, StyleField
@@ -39,11 +40,13 @@ class Scene:
       octaves: fields of local latents that are summed, each twice as coarse as the one
         before; 1 is as in training.
       edits: in order; a later one is over an earlier one.
+      mix: fields between those of two seeds, in place of the seed's own.
     """
 
     styles: StyleField | None = None
     octaves: int = 1
     edits: tuple[Edit | Placement, ...] = ()
+    mix: Mix | None = None
 
     def __post_init__(self):
         if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
@@ -154,7 +157,16 @@ class Painter:
     @functools.cached_property
     def _own(self) -> tuple[tiles.Keys, tiles.Streams]:
         """Keys and streams of tiles without edits, on the devices."""
-        own = tiles.stack([self._editor.plain()] * self.tiles_per_step)
+        return self._streams_of(self._seed)
+
+    @functools.cached_property
+    def _ends(self) -> list[tuple[tiles.Keys, tiles.Streams]]:
+        """The same of the seeds that are mixed."""
+        mix = self._scene.mix
+        return [self._streams_of(seed) for seed in (mix.first, mix.second)]
+
+    def _streams_of(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
+        own = tiles.stack([self._editor.plain(seed)] * self.tiles_per_step)
         return device_lib.split(own, self._mesh)
 
     @functools.cached_property
@@ -175,16 +187,28 @@ class Painter:
         on_devices = device_lib.split(inputs, self._mesh)
         edits = [edit for tile_edits in seen for edit in tile_edits]
         if not any(isinstance(edit, Resample | Placement) for edit in edits):
-            return self._functions.draw(*self._own, on_devices)
+            drawn = self._functions.draw(*self._own, on_devices)
+            return self._mixed(drawn, self._own[1], on_devices)
         edited = tiles.stack(list(map(self._editor.edited, wanted, seen)))
         keys, streams, affine = device_lib.split(edited[:3], self._mesh)
         drawn = self._functions.draw(keys, streams, on_devices)
+        drawn = self._mixed(drawn, streams, on_devices)
         if any(isinstance(e, Resample) and e.statistics is not None for e in edits):
             drawn = self._functions.adapt(drawn, streams, affine)
         if any(isinstance(edit, Placement) for edit in edits):
             given, masks = device_lib.split(edited[3:], self._mesh)
             drawn = self._functions.replace(drawn, given, masks)
         return drawn
+
+    def _mixed(
+        self, drawn: tiles.Fields, streams: tiles.Streams, inputs: tiles.TileInputs
+    ) -> tiles.Fields:
+        """Fields with the world's own ones mixed, where the scene mixes them."""
+        if self._scene.mix is None:
+            return drawn
+        ends = [self._functions.draw(*end, inputs) for end in self._ends]
+        shares = device_lib.replicate(self._scene.mix.shares, self._mesh)
+        return self._functions.mix(drawn, *ends, streams, shares)
 
     def _weights(self, tile: Tile, seen: _Edits) -> style_lib.Weights:
         """Styles of a tile's cells, margins included."""

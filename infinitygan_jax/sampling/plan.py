@@ -7,6 +7,7 @@ from the top and from the left, and one row of tiles makes one strip of the pict
 
 import dataclasses
 import operator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from infinitygan_jax import geometry
@@ -18,6 +19,7 @@ SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
 MAX_TILE = 4096
 MAX_BATCH = 16  # tiles; more only wait longer for the first
 _BEST_TILE = 512  # fastest on a CPU; larger ones leave its caches, smaller repeat more
+_LEAST_STEP = 64  # pixels between tile sizes that are tried
 _TILE_BYTES = 600_000_000  # what a tile may take where nobody asked for its size
 # Copies of a tile's largest layer that are alive at once, and of the kernels (measured
 # on a CPU: 2.1 to 2.5, and 2).
@@ -269,6 +271,22 @@ def default_tile_size(model: ModelConfig) -> int:
     while size // 2 >= least and _tile_bytes(model, size) > _TILE_BYTES:
         size //= 2
     return size
+
+
+def cheapest_tile_size(model: ModelConfig, windows: Sequence[Window]) -> int:
+    """Pixels a side of the tiles that paint some windows, each alone, with least work.
+
+    For windows that share no tiles, as those of different seeds. One of a few sizes up
+    to the default one, by operations.
+    """
+    most = default_tile_size(model)
+    step = max(_LEAST_STEP, model.cell_size)
+    return min(
+        range(step, most + 1, step),
+        key=lambda size: sum(
+            tile_operations(Plan(window, size), model) for window in windows
+        ),
+    )
 
 
 def tile_axes(

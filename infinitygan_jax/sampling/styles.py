@@ -21,6 +21,7 @@ from jaxtyping import Float
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.sampling import mixing
 from infinitygan_jax.sampling.tiles import Look
 
 MAX_STYLES = 64  # that one tile can see
@@ -49,6 +50,23 @@ class LatticePoint:
     col: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """A style between those of two seeds: its global latent lies on an arc.
+
+    Attributes:
+      first, second: seeds.
+      amount: 0 is the first, 1 the second.
+    """
+
+    first: int
+    second: int
+    amount: float
+
+    def __post_init__(self):
+        mixing.Mix(self.first, self.second, self.amount)  # refuses what is out of range
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given:
     """A style that is known, as from an inversion; equal to itself alone."""
@@ -56,7 +74,7 @@ class Given:
     look: Look
 
 
-Source = Seed | LatticePoint | Given
+Source = Seed | LatticePoint | Between | Given
 
 
 class Axis(NamedTuple):
@@ -425,10 +443,16 @@ class Looks:
             self._known.popitem(last=False)
         return look
 
-    def _make(self, source: Seed | LatticePoint) -> Look:
+    def _make(self, source: Seed | LatticePoint | Between) -> Look:
         size = self._model.z_global_size
         if isinstance(source, Seed):
             z_global = fields.global_latent(source.seed, size)
+        elif isinstance(source, Between):
+            ends = (
+                np.asarray(fields.global_latent(seed, size))
+                for seed in (source.first, source.second)
+            )
+            z_global = mixing.along_arc(*ends, source.amount)
         else:
             z_global = fields.latent_at(
                 fields.stream_key(source.seed, fields.BIOME_Z_GLOBAL),

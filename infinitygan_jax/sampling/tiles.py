@@ -311,6 +311,40 @@ def adapt_latents(drawn: Fields, streams: Streams, affine: Affine) -> Fields:
     return drawn._replace(z_local=z_local)
 
 
+def mix_fields(
+    drawn: Fields,
+    first: Fields,
+    second: Fields,
+    streams: Streams,
+    shares: Float[Array, "2 3"],
+) -> Fields:
+    """Sums of fields where a tile is drawn from the world's own stream; traceable.
+
+    Args:
+      drawn: what there is; kept where it is drawn from other streams.
+      first: drawn for one seed.
+      second: drawn for another.
+      streams: that ``drawn`` is drawn from.
+      shares: of first, second and drawn, for latents and for noise; see ``Mix``.
+    """
+
+    def mixed(stream, shares, own, *ends):
+        # A share of 0 adds nothing, to the last bit.
+        total = sum(s * f for s, f in zip(shares, (*ends, own), strict=True))
+        return jnp.where((stream == 0)[..., None], total, own)
+
+    noise = (
+        mixed(stream, shares[1], *maps)
+        for stream, *maps in zip(
+            *(streams.noise, drawn.noise, first.noise, second.noise), strict=True
+        )
+    )
+    latents = (drawn.z_local, first.z_local, second.z_local)
+    return Fields(
+        mixed(streams.latent, shares[0], *latents), drawn.coords, tuple(noise)
+    )
+
+
 def replace_fields(drawn: Fields, given: Fields, masks: FieldMasks) -> Fields:
     """Puts given values in the place of drawn ones; traceable."""
     return jax.tree.map(
@@ -359,11 +393,12 @@ def paint_tiles(
 class TileFunctions(NamedTuple):
     """Compiled functions of one model and tile size, mapped over all devices.
 
-    Parameters and ``Look`` lie on every device (`devices.replicate`), all else is split
-    over them (`devices.split`).
+    Parameters, ``Look`` and shares lie on every device (`devices.replicate`), all else
+    is split over them (`devices.split`).
 
     Attributes:
       draw: (keys, streams, inputs) -> fields.
+      mix: (fields, fields, fields, streams, shares) -> fields.
       adapt: (fields, streams, affine) -> fields.
       replace: (fields, fields, masks) -> fields.
       paint: (parameters, look, fields) -> pixels.
@@ -371,6 +406,7 @@ class TileFunctions(NamedTuple):
     """
 
     draw: Callable[[Keys, Streams, TileInputs], Fields]
+    mix: Callable[..., Fields]
     adapt: Callable[[Fields, Streams, Affine], Fields]
     replace: Callable[[Fields, Fields, FieldMasks], Fields]
     paint: Callable[..., UInt8[Array, "b t t 3"]]
@@ -393,6 +429,7 @@ def tile_functions(
     split, copies = P(AXIS), P()
     return TileFunctions(
         draw=mapped(functools.partial(draw_fields, model), split, split, split),
+        mix=mapped(mix_fields, split, split, split, split, copies),
         adapt=mapped(adapt_latents, split, split, split),
         replace=mapped(replace_fields, split, split, split),
         paint=mapped(paint, copies, copies, split),

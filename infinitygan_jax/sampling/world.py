@@ -1,6 +1,7 @@
 """An infinite picture as an array: any window of it can be read."""
 
 import collections
+import copy
 import dataclasses
 import fractions
 import functools
@@ -167,6 +168,28 @@ class World:
         """
         bundle = load_bundle(path_or_name)
         return cls(bundle.config.model, bundle.generator, **options)
+
+    def varied(self, seed: int, scene: Scene) -> "World":
+        """Another world of the same model, in all else but seed and scene like this.
+
+        Parameters are not checked again, and nothing is compiled again.
+
+        Args:
+          seed: which picture.
+          scene: styles, octaves and edits.
+
+        Raises:
+          ValueError: a value is out of range.
+        """
+        fields.stream_key(seed, fields.Z_LOCAL)
+        for edit in scene.edits:
+            _check_fits(edit, self.period)
+        other = copy.copy(self)
+        for name, value in vars(World).items():
+            if isinstance(value, functools.cached_property):  # of seed or scene
+                other.__dict__.pop(name, None)
+        other.seed, other.scene = seed, scene
+        return other
 
     def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."]:
         """A part of the picture: ``world[rows, columns]``, as of a NumPy array.

@@ -75,7 +75,8 @@ def true_latents(place):
         for key, row, col in zip(keys.noise, rows.noise, cols.noise, strict=True)
     ]
     local = field(keys.latent, rows.latent, cols.latent, tiny.MODEL.z_local_size)
-    return Latents(look.z_global[None], look.styles[None], local, tuple(noise))
+    style = (jnp.asarray(each)[None] for each in look)
+    return Latents(*style, local, tuple(noise))
 
 
 @functools.lru_cache

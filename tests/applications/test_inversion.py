@@ -56,7 +56,10 @@ def assert_same_latents(first, second, **tolerance):
 
 def test_true_latents_are_left_alone():
     true = small.true_inversion()
-    noise = [np.asarray(priors.renormalized(jnp.asarray(n[None]))) for n in true.noise]
+    noise = [
+        np.asarray(priors.renormalized(jnp.asarray(n[None]), jnp.asarray(inside)))
+        for n, inside in zip(true.noise, true.place.noise_inside(), strict=True)
+    ]
     true = dataclasses.replace(true, noise=tuple(each[0] for each in noise))
     image = true.render(small.bundle())
     settings = dataclasses.replace(PLAIN, learning_rate=1e-4)
@@ -97,11 +100,20 @@ def test_what_is_stored_paints_what_was_reported():
         assert found.figures["loss"] == pytest.approx(total, rel=1e-4)
 
 
-def test_noise_stays_normalized():
-    for found in three():
-        for each in found.noise:
-            assert each.mean() == pytest.approx(0, abs=1e-5)
-            assert each.var() == pytest.approx(1, rel=1e-4)
+def test_noise_stays_normalized_and_ends_with_the_picture():
+    """Under the picture; around it, it is the same whatever was searched for."""
+    first, *others = three()
+    for index, inside in enumerate(first.place.noise_inside()):
+        for found in (first, *others):
+            under = found.noise[index][inside > 0]
+            assert under.mean() == pytest.approx(0, abs=1e-5)
+            assert under.var() == pytest.approx(1, rel=1e-4)
+        for found in others:
+            around = inside == 0
+            np.testing.assert_array_equal(
+                found.noise[index][around], first.noise[index][around]
+            )
+            assert (found.noise[index] != first.noise[index])[~around].any()
 
 
 def test_alone_is_as_among_others():
@@ -151,7 +163,7 @@ def test_perturbations_fade():
         statistics = search.priors.StyleStatistics(None, jnp.float32(2.0), None, None)
         settings = dataclasses.asdict(Settings(steps=100, perturbation_end=0.75))
         problem = search.Problem(
-            None, None, statistics, settings, None, None, None, None
+            None, None, statistics, settings, None, None, None, None, None
         )
         moved = search.perturbation(problem, state, jax.random.key(0))
         return np.std(moved.z_local), np.std(moved.styles)

@@ -129,3 +129,15 @@ def test_an_ignored_interrupt_stays_ignored():
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+def test_an_interrupt_in_a_callback_of_jax_is_raised_when_asked():
+    """There, Python would show it with a traceback and forget it."""
+
+    def _xla_gc_callback():
+        signal.raise_signal(signal.SIGINT)
+
+    with errors.stoppable() as stop_if_asked:
+        _xla_gc_callback()
+        with pytest.raises(KeyboardInterrupt):
+            stop_if_asked()

@@ -35,6 +35,7 @@ TINY = {
     "train": {
         "batch_size": 8,
         "num_steps": 12,
+        "in_a_hurry": True,
         "r1_every": 3,
         "path_every": 2,
         "log_every": 1,

@@ -27,7 +27,9 @@ def config_of(**train):
         discriminator_widths=(8, 6, 4),
         stddev_group=4,
     )
-    settings = {"batch_size": 16, "path_every": 2, "r1_every": 3} | train
+    # Nearly all of the time here is compiling.
+    settings = {"batch_size": 16, "path_every": 2, "r1_every": 3, "in_a_hurry": True}
+    settings |= train
     return Config(model=model, data=tiny.CONFIG.data, train=TrainConfig(**settings))
 
 
@@ -207,7 +209,12 @@ def test_a_batch_that_the_devices_do_not_divide():
 
 
 def test_options_train_too():
-    settings = {"augment": "color", "coords_weight": 0.0, "path_mean_gradient": False}
+    settings = {
+        "in_a_hurry": False,
+        "augment": "color",
+        "coords_weight": 0.0,
+        "path_mean_gradient": False,
+    }
     config = config_of(batch_size=4, diversity_form="angular_distance", **settings)
     one = make_steps(config, make_mesh(jax.devices()[:1]))
     state = one.replicate(init_state(config))

@@ -1,0 +1,301 @@
+"""Frames to a video or to a folder of pictures, whole when they have their name."""
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from infinitygan_jax import files
+from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling.writers import png
+
+VIDEO = ".mp4"
+MAX_SIDE = 16384  # of a video: H.264's limit is about that
+MAX_FPS = 240
+# As players expect them, and said so; ffmpeg's own are those of old television.
+_COLOURS = (
+    "scale=out_color_matrix=bt709:out_range=tv,setparams=range=tv:colorspace=bt709"
+    ":color_primaries=bt709:color_trc=bt709"
+)
+_FRAME = re.compile(r"\d{6,}\.png")
+
+
+@runtime_checkable
+class Film(Protocol):
+    """Takes frames; a context that discards what it has when it ends by an error."""
+
+    def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Takes the next frame."""
+
+    def __enter__(self) -> "Film": ...
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None: ...
+
+
+def is_video(path: str) -> bool:
+    """Whether frames become a video; otherwise a folder.
+
+    Raises:
+      ValueError: the name has another ending.
+    """
+    ending = pathlib.Path(path).suffix
+    if ending.lower() == VIDEO:
+        return True
+    if ending and not path.endswith(("/", os.sep)):
+        raise ValueError(
+            f"no film can have the ending {ending!r} of {path}; give a name that ends "
+            f"in {VIDEO}, or a folder's, with / at its end"
+        )
+    return False
+
+
+def check_film(path: str, height: int, width: int, fps: float, overwrite: bool) -> None:
+    """Checks, before anything is computed, that a film can be written.
+
+    Args:
+      path: ends in ``.mp4``, or is a folder's.
+      height: of the frames.
+      width: of the frames.
+      fps: frames a second.
+      overwrite: whether what is there may be replaced.
+
+    Raises:
+      ValueError: another ending, a size or rate that videos cannot have, no encoder, a
+        folder that does not exist or cannot be written, or something in the way.
+    """
+    video = is_video(path)
+    if not 0 < fps <= MAX_FPS:
+        raise ValueError(
+            f"fps ({fps:g}) must be above 0 and at most {MAX_FPS}; use e.g. 30"
+        )
+    target = pathlib.Path(path)
+    if video:
+        _check_video(height, width)
+    _check_name(target)
+    if not os.path.lexists(target):
+        return
+    if video == target.is_dir():
+        kind = "folder" if target.is_dir() else "file"
+        raise ValueError(f"output ({target}) is a {kind}; give another name")
+    if not video and not _is_ours(target):
+        raise ValueError(
+            f"output folder ({target}) holds other things than frames; give the name "
+            "of a new one"
+        )
+    if not overwrite:
+        raise ValueError(
+            f"output ({target}) is there already; give --overwrite to replace it, or "
+            "another name"
+        )
+
+
+def _check_video(height: int, width: int) -> None:
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"size ({width}x{height}) must be even for a video, whose colours have "
+            f"half the resolution; the nearest is {width + width % 2}x"
+            f"{height + height % 2}"
+        )
+    if max(height, width) > MAX_SIDE:
+        raise ValueError(
+            f"size ({width}x{height}) must be at most {MAX_SIDE} a side for a video; "
+            "write frames into a folder"
+        )
+    encoder()
+
+
+def _check_name(target: pathlib.Path) -> None:
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(
+            f"output folder ({folder}) does not exist; create it or choose another"
+        )
+    name = target.name
+    if not (name and name.isprintable() and len(os.fsencode(name)) <= writers.MAX_NAME):
+        raise ValueError(
+            f"output's name ({name[:20]!a}) must be of 1 to {writers.MAX_NAME} "
+            "printable characters; choose another"
+        )
+    if not os.access(folder, os.W_OK):
+        raise ValueError(
+            f"output folder ({folder}) cannot be written; choose another with --out"
+        )
+
+
+def _is_ours(folder: pathlib.Path) -> bool:
+    """Whether a folder holds frames and nothing else."""
+    return all(_FRAME.fullmatch(name) for name in os.listdir(folder))
+
+
+def encoder() -> str:
+    """The program ffmpeg that comes with the package imageio-ffmpeg.
+
+    Raises:
+      ValueError: the package is not installed, or has none for this machine.
+    """
+    # The package is BSD-licensed. The program in its wheels is built under the GPL (as
+    # it holds x264); it is run as a process of its own, neither linked nor distributed
+    # with this project. IMAGEIO_FFMPEG_EXE names another.
+    remedy = (
+        "install it (pip install imageio-ffmpeg, or make install EXTRAS=test,video) or "
+        "write frames into a folder (--out frames/)"
+    )
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ValueError(f"videos need the package imageio-ffmpeg; {remedy}")
+    import imageio_ffmpeg
+
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise ValueError(
+            f"videos need the program ffmpeg ({error}); {remedy}"
+        ) from None
+
+
+def open_film(
+    path: str, height: int, width: int, fps: float, comment: str = ""
+) -> Film:
+    """A film to be written; what had its name is replaced when it is whole.
+
+    Args:
+      path: ends in ``.mp4``, or is a folder's.
+      height: of the frames.
+      width: of the frames.
+      fps: frames a second, of a video.
+      comment: what a video says of itself.
+    """
+    if is_video(path):
+        return Video(pathlib.Path(path), height, width, fps, comment)
+    return Frames(pathlib.Path(path))
+
+
+class Frames:
+    """A folder of PNG files, ``000000.png`` and so on; made as ``NAME.*.part``."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        self._part = _part(path)
+        self._part.mkdir()
+        self._count = 0
+
+    def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """See ``Film``."""
+        name = f"{self._count:06d}.png"
+        files.write_whole(self._part / name, png.encode(np.ascontiguousarray(frame)))
+        self._count += 1
+
+    def __enter__(self) -> "Frames":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        former = _part(self._path)
+        try:
+            if kind is None:
+                if self._path.exists():
+                    self._path.rename(former)
+                try:
+                    self._part.rename(self._path)
+                except OSError:  # what was there comes back
+                    if former.exists():
+                        former.rename(self._path)
+                    raise
+        finally:
+            shutil.rmtree(self._part, ignore_errors=True)
+            shutil.rmtree(former, ignore_errors=True)
+
+
+class Video:
+    """An MP4 file of H.264, which everything plays; made as ``NAME.*.part``."""
+
+    def __init__(
+        self, path: pathlib.Path, height: int, width: int, fps: float, comment: str
+    ):
+        self._path = path
+        self._part = _part(path)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        command = [
+            *(encoder(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
+            *("-r", f"{fps:.12g}", "-i", "-", "-an"),
+            *("-vf", _COLOURS, "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
+            # A player may start before it has the whole.
+            *("-movflags", "+faststart", "-metadata", f"comment={comment}"),
+            *("-f", "mp4", str(self._part.absolute())),
+        ]
+        # In a group of its own: an interrupt at the keyboard is this program's alone.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """See ``Film``.
+
+        Raises:
+          OSError: the encoder stopped; the message says why.
+        """
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except BrokenPipeError:
+            self._process.wait()
+            raise self._failure() from None
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            self._part.unlink(missing_ok=True)
+            self._log.close()
+
+    def _finish(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        if self._process.wait():
+            raise self._failure()
+        with self._part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(self._part, self._path)
+
+    def _failure(self) -> OSError:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        reason = said[-1] if said else "it gave no reason"
+        return OSError(
+            f"ffmpeg could not write {self._path} ({reason}); see that the disk has "
+            "room, or write frames into a folder"
+        )
+
+
+def _part(path: pathlib.Path) -> pathlib.Path:
+    return path.parent / f"{path.name}.{secrets.token_hex(4)}.part"

@@ -1,0 +1,227 @@
+"""``python -m infinitygan_jax.cli.fly``: a film of a way through worlds."""
+
+import argparse
+import pathlib
+import re
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import tqdm
+
+from infinitygan_jax import machine
+from infinitygan_jax.applications import films
+from infinitygan_jax.cli import errors, sample
+from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.plan import Window
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.applications.flights import Flight
+    from infinitygan_jax.sampling.world import World
+
+_NUMBERS = ("--size", "--from", "--to", "--via", "--frames", "--fps", "--tile")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.fly",
+        description="Paints the frames of a flight: from place to place, from style to "
+        "style, from seed to seed, or all at once. Keys of each kind are spread evenly "
+        "over the flight.",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="Y,X",
+        help="world row and column of the first frame's top left pixel (default: row 0 "
+        "in the middle, column 0)",
+    )
+    parser.add_argument("--to", metavar="Y,X", help="of the last frame")
+    parser.add_argument(
+        "--via",
+        action="append",
+        default=[],
+        metavar="Y,X",
+        help="a place between; may be given several times",
+    )
+    parser.add_argument(
+        "--styles",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="SEED",
+        help="seeds of styles (default: the style of the first of --seeds)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="SEED",
+        help="seeds of local latents and noise (default: 0)",
+    )
+    parser.add_argument(
+        "--keep_noise",
+        action="store_true",
+        help="noise stays that of the first of --seeds; only local latents change",
+    )
+    parser.add_argument(
+        "--loop",
+        action="store_true",
+        help="go back to where the flight began, so that the film can be repeated",
+    )
+    parser.add_argument(
+        "--ease",
+        action="store_true",
+        help="slow down before each key, and speed up behind it",
+    )
+    parser.add_argument(
+        "--frames", type=int, required=True, metavar="N", help="how many, at least 2"
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=30,
+        metavar="F",
+        help="frames a second of a video (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size", required=True, metavar="WIDTHxHEIGHT", help="pixels of a frame"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default=DEFAULT_MODEL,
+        metavar="DIR|FILE|NAME",
+        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE.mp4|FOLDER/",
+        help="a video, or a folder that gets a PNG file for each frame",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a film that is there"
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="pixels a side that are painted at once (default: what takes little work)",
+    )
+    return parser
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    start = time.perf_counter()
+    words = sample.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    args = _parser().parse_args(words)
+    window = sample.window_of(args.size, None)
+    places = _places(args, window)
+    films.check_film(args.out, window.height, window.width, args.fps, args.overwrite)
+
+    from infinitygan_jax import devices
+    from infinitygan_jax.applications import flights
+    from infinitygan_jax.sampling import world as world_lib
+
+    flight = flights.Flight(
+        height=window.height,
+        width=window.width,
+        num_frames=args.frames,
+        places=places,
+        seeds=tuple(args.seeds),
+        styles=tuple(args.styles),
+        loop=args.loop,
+        ease=args.ease,
+        keep_noise=args.keep_noise,
+    )
+    devices.keep_compiled()
+    bundle = world_lib.load_bundle(args.checkpoint)
+    model = bundle.config.model
+    tile_size = args.tile
+    if tile_size is None:
+        tile_size = flights.tile_size_for(model, flight)
+    world = world_lib.World(model, bundle.generator, tile_size=tile_size)
+    _check_memory(world, flight)
+    with (
+        errors.stoppable() as stop_if_asked,
+        films.open_film(
+            args.out,
+            *(window.height, window.width, args.fps),
+            comment=_command(args, world),
+        ) as film,
+    ):
+        for frame in tqdm.tqdm(
+            flights.fly(world, flight),
+            total=args.frames,
+            unit="frame",
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+        ):
+            stop_if_asked()
+            film.write(frame)
+    seconds = time.perf_counter() - start
+    shown = f", {args.frames / args.fps:.1f} s of film" * films.is_video(args.out)
+    print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
+
+
+def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], ...]:
+    """Keys of position."""
+    first = (window.top, window.left)
+    if args.start is not None:
+        first = _place("--from", args.start)
+    places = [first, *(_place("--via", text) for text in args.via)]
+    if args.to is not None:
+        places.append(_place("--to", args.to))
+    return tuple(places)
+
+
+def _place(option: str, text: str) -> tuple[int, int]:
+    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*", text)
+    if not numbers:
+        raise ValueError(
+            f"{option} ({text}) must be Y,X in whole pixels; write e.g. {option}=-128,0"
+        )
+    top, left = map(int, numbers.groups())
+    return top, left
+
+
+def _check_memory(world: "World", flight: "Flight") -> None:
+    from infinitygan_jax.applications.overlaps import KEPT_BYTES
+
+    window = Window(*flight.places[0], flight.height, flight.width)
+    frames = 40 * flight.height * flight.width  # shifted in float32
+    planning.check_memory(
+        world.plan(window),
+        world.config,
+        world.devices[0].platform == "cpu",
+        machine.memory_bytes(),
+        KEPT_BYTES + frames,
+        "use a smaller --size",
+    )
+
+
+def _command(args: argparse.Namespace, world: "World") -> str:
+    """What makes this film again; without folders, which are nobody's business."""
+    words = ["python", "-m", "infinitygan_jax.cli.fly", "--size", args.size]
+    for option, value in (("from", args.start), ("to", args.to)):
+        words += [f"--{option}={value}"] * (value is not None)
+    words += [f"--via={text}" for text in args.via]
+    for name in ("seeds", "styles"):
+        if getattr(args, name):
+            words += [f"--{name}", *map(str, getattr(args, name))]
+    for name in ("keep_noise", "loop", "ease"):
+        words += [f"--{name}"] * getattr(args, name)
+    if args.checkpoint != DEFAULT_MODEL:
+        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+    words += [f"--frames={args.frames}", f"--fps={args.fps:g}"]
+    return shlex.join([*words, f"--tile={world.tile_size}"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Films: what was written is read back, and nothing half written looks whole."""
+
+import importlib.util
+import os
+import stat
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from infinitygan_jax.applications import films
+
+imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+
+HEIGHT, WIDTH = 32, 48
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _frames(number):
+    """Flat colours, which lose nothing in half the resolution."""
+    colours = np.random.default_rng(0).integers(256, size=(number, 1, 1, 3))
+    return np.broadcast_to(colours, (number, HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
+def _write(path, frames, fps=24):
+    films.check_film(path, HEIGHT, WIDTH, fps, overwrite=True)
+    with films.open_film(path, HEIGHT, WIDTH, fps, "words") as film:
+        assert isinstance(film, films.Film)
+        for frame in frames:
+            film.write(frame)
+
+
+@pytest.mark.parametrize("fps", [24, 12.5])
+def test_a_video_has_the_frames_size_and_rate_that_were_asked_for(folder, fps):
+    frames = _frames(9)
+    _write("a.mp4", frames, fps)
+    assert os.listdir() == ["a.mp4"]
+    assert imageio_ffmpeg.count_frames_and_secs("a.mp4")[0] == 9
+    read = imageio_ffmpeg.read_frames("a.mp4")
+    about = next(read)
+    assert (about["size"], about["fps"]) == ((WIDTH, HEIGHT), fps)
+    assert about["codec"] == "h264"
+    for frame, data in zip(frames, read, strict=True):
+        got = np.frombuffer(data, np.uint8).reshape(frame.shape)
+        # Colours of 8 bits, and a lossy codec.
+        assert np.abs(got.astype(int) - frame).mean() < 6
+
+
+def test_a_folder_has_a_file_for_each_frame(folder):
+    frames = np.random.default_rng(1).integers(256, size=(3, HEIGHT, WIDTH, 3))
+    frames = frames.astype(np.uint8)
+    for number in (3, 2):  # the second replaces the first
+        _write("frames/", frames[:number])
+        assert os.listdir() == ["frames"]
+        names = [f"{index:06d}.png" for index in range(number)]
+        assert sorted(os.listdir("frames")) == names
+        for name, frame in zip(names, frames, strict=False):
+            with PIL.Image.open(f"frames/{name}") as file:
+                np.testing.assert_array_equal(np.asarray(file), frame)
+
+
+@pytest.mark.parametrize("path", ["a.mp4", "frames/"])
+@pytest.mark.parametrize("there", [False, True])
+def test_an_error_leaves_what_was_there(folder, path, there):
+    if there:
+        _write(path, _frames(2))
+    before = sorted(os.listdir())
+    with pytest.raises(KeyboardInterrupt):  # noqa: SIM117
+        with films.open_film(path, HEIGHT, WIDTH, 24) as film:
+            film.write(_frames(1)[0])
+            raise KeyboardInterrupt
+    assert sorted(os.listdir()) == before
+    if there and path == "frames/":
+        assert len(os.listdir("frames")) == 2
+
+
+def test_an_encoder_that_fails_is_one_line(folder, monkeypatch):
+    script = folder / "ffmpeg"
+    script.write_text("#!/bin/sh\necho one >&2\necho 'No space left' >&2\nexit 1\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(films, "encoder", lambda: str(script))
+    for number in (0, 400):  # at the end, and while frames are written
+        with pytest.raises(OSError, match=r"a\.mp4 \(No space left\); see that"):
+            _write("a.mp4", _frames(number))
+        assert os.listdir() == ["ffmpeg"]
+
+
+def test_a_missing_encoder_is_named(folder, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"imageio-ffmpeg; .*EXTRAS.*--out frames/"):
+        films.check_film("a.mp4", HEIGHT, WIDTH, 24, False)
+    films.check_film("frames", HEIGHT, WIDTH, 24, False)  # needs none
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "words"),
+    [
+        ("a.gif", {}, "ending '.gif'.*in .mp4"),
+        ("a.mp4", dict(width=33), "33x32.*nearest is 34x32"),
+        ("a.mp4", dict(height=31), "48x31.*nearest is 48x32"),
+        ("a.mp4", dict(width=20000), "at most 16384"),
+        ("a.mp4", dict(fps=0), r"fps \(0\).*use e\.g\. 30"),
+        ("a.mp4", dict(fps=float("nan")), "fps"),
+        ("a.mp4", dict(fps=1e9), "at most 240"),
+        ("no/a.mp4", {}, "does not exist"),
+        ("no/frames/", {}, "does not exist"),
+        ("", {}, "name"),
+        ("x" * 240 + ".mp4", {}, "name"),
+        ("file.mp4", {}, "there already; give --overwrite"),
+        ("done/", {}, "there already; give --overwrite"),
+        ("other/", dict(overwrite=True), "other things than frames"),
+        ("file", dict(overwrite=True), "is a file"),
+        ("folder.mp4", dict(overwrite=True), "is a folder"),
+    ],
+)
+def test_films_that_cannot_be_are_refused(folder, path, options, words):
+    for name in ("file.mp4", "file"):
+        (folder / name).write_text("dear")
+    for name in ("done", "other", "folder.mp4"):
+        (folder / name).mkdir()
+    (folder / "done" / "000000.png").write_text("")
+    (folder / "other" / "letter.txt").write_text("dear")
+    usual = dict(height=HEIGHT, width=WIDTH, fps=24, overwrite=False)
+    with pytest.raises(ValueError, match=words):
+        films.check_film(path, **(usual | options))

@@ -1,0 +1,209 @@
+"""cli.fly: a film as asked for; or one line and status 2; nothing that looks whole."""
+
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import machine
+from infinitygan_jax.applications import films, flights
+from infinitygan_jax.cli import fly
+from infinitygan_jax.sampling.world import World
+from tests.sampling import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+USUAL = ["--size", "24x18", "--tile", "32", "--frames", "5"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _expected(**options):
+    world = World(tiny.MODEL, tiny.params(), tile_size=32)
+    usual = dict(height=18, width=24, num_frames=5, places=((-9, 0),), seeds=(0,))
+    return list(flights.fly(world, flights.Flight(**(usual | options))))
+
+
+def _read(name):
+    frames = []
+    for path in sorted(pathlib.Path(name).iterdir()):
+        with PIL.Image.open(path) as file:
+            frames.append(np.asarray(file))
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("options", "flight"),
+    [
+        ("--to -9,8", dict(places=((-9, 0), (-9, 8)))),
+        (
+            "--from -30,5 --via 1,2 --via=-3,4 --to 5,6 --loop --ease",
+            dict(places=((-30, 5), (1, 2), (-3, 4), (5, 6)), loop=True, ease=True),
+        ),
+        (
+            "--styles 1 2 --seeds 3 4 5 --keep_noise",
+            dict(styles=(1, 2), seeds=(3, 4, 5), keep_noise=True),
+        ),
+    ],
+)
+def test_frames_are_the_flights(folder, model, capsys, options, flight):
+    fly.main([*USUAL, *options.split(), "--checkpoint", model, "--out", "film"])
+    np.testing.assert_array_equal(_read("film"), _expected(**flight))
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"film: 5 frames, [\d.]+ s\n", out)
+    assert "5/5" in err  # the progress bar
+    assert os.listdir() == ["film"]
+
+
+def test_a_video_says_how_it_was_made(folder, model, capsys):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    options = [*USUAL, "--styles", "1", "2", "--fps", "12.5", "--checkpoint", model]
+    fly.main([*options, "--out", "a.mp4"])
+    assert "5 frames, 0.4 s of film" in capsys.readouterr().out
+    read = ffmpeg.read_frames("a.mp4")
+    about = next(read)
+    assert (about["size"], about["fps"]) == ((24, 18), 12.5)
+    frames = [np.frombuffer(data, np.uint8).reshape(18, 24, 3) for data in read]
+    for got, wanted in zip(frames, _expected(styles=(1, 2)), strict=True):
+        # Random parameters make wild colours, of which a video keeps few; but light.
+        light = [(frame @ [0.2126, 0.7152, 0.0722]).ravel() for frame in (got, wanted)]
+        assert np.corrcoef(*light)[0, 1] > 0.95
+    command = re.search(
+        rb"python -m infinitygan_jax\.cli\.fly [^\x00]*tile=32",
+        pathlib.Path("a.mp4").read_bytes(),
+    )[0]
+    words = shlex.split(command.decode())[3:]
+    assert "tiny.safetensors" in words and model not in words
+    words[words.index("--checkpoint") + 1] = model
+    fly.main([*words, "--out", "b.mp4"])
+    assert pathlib.Path("a.mp4").read_bytes() == pathlib.Path("b.mp4").read_bytes()
+
+
+def _refused(capsys, options, *words):
+    before = sorted(os.listdir())
+    with pytest.raises(SystemExit) as end:
+        fly.main(options)
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"error: [^\n]+\n", err), err
+    for word in words:
+        assert word in err
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], ["must lead somewhere"]),
+        (["--to", "-9,0"], ["must lead somewhere"]),
+        (["--to", "1"], ["--to (1)", "Y,X", "--to=-128,0"]),
+        (["--from", "a,b", "--to", "1,1"], ["--from (a,b)", "Y,X"]),
+        (["--to", "1,1", "--via", "-1,"], ["--via (-1,)", "Y,X"]),
+        (["--to", f"{2**62},0"], ["2**62"]),
+        (["--to", "1,1", "--frames", "1"], ["frames (1)", "use 2"]),
+        (["--to", "1,1", "--frames", "-4"], ["frames (-4)", "use 2"]),
+        (["--to", "1,1", "--frames", "x"], ["--frames", "'x'"]),
+        (["--to", "1,1", "--fps", "0"], ["fps (0)", "30"]),
+        (["--to", "1,1", "--fps", "-3"], ["fps (-3)", "30"]),
+        (["--to", "1,1", "--size", "0x2"], ["0x2", "at least 1x1"]),
+        (["--to", "1,1", "--size", "2"], ["--size (2)", "WIDTHxHEIGHT"]),
+        (["--to", "1,1", "--tile", "30"], ["tile (30)", "nearest is 32"]),
+        (["--styles", "1", "-2"], ["seed (-2)", "2**64"]),
+        (["--seeds", "1", str(2**64)], ["seed", "2**64"]),
+        (["--seeds"], ["--seeds", "at least one"]),
+        (["--to", "1,1", "--out", "a.gif"], ["'.gif'", ".mp4", "/"]),
+        (["--to", "1,1", "--out", "no/film"], ["no", "does not exist"]),
+        (["--to", "1,1", "--out", "there"], ["there", "--overwrite"]),
+        (["--to", "1,1", "--out", "mine"], ["mine", "other things than frames"]),
+        (["--to", "1,1", "--out", "a.mp4", "--size", "25x18"], ["nearest is 26x18"]),
+        (["--seed", "1"], ["--seed", "--seeds"]),
+        (["--to", "1,1", "--checkpoint", "no"], ["no", "does not exist"]),
+    ],
+)
+def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words):
+    for name in ("there", "mine"):
+        pathlib.Path(name).mkdir()
+    pathlib.Path("there/000000.png").write_text("")
+    pathlib.Path("mine/letter.txt").write_text("dear")
+    usual = ["--checkpoint", model, *USUAL, "--out", "film"]
+    _refused(capsys, [*usual, *options], *words)
+
+
+def test_a_missing_encoder_is_one_line(folder, model, capsys, monkeypatch):
+    monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
+    usual = ["--checkpoint", model, *USUAL, "--to", "1,1", "--out", "a.mp4"]
+    _refused(capsys, usual, "imageio-ffmpeg", "EXTRAS", "--out frames/")
+
+
+def test_too_little_memory_is_one_line(folder, model, capsys, monkeypatch):
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 10**6)
+    usual = ["--checkpoint", model, *USUAL, "--to", "1,1", "--out", "film"]
+    _refused(capsys, usual, "memory", "--size")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "film/"])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+)
+def test_a_killed_flight_leaves_nothing_whole(folder, model, name, number, status):
+    if name.endswith(".mp4"):
+        pytest.importorskip("imageio_ffmpeg")
+    command = [sys.executable, "-m", "infinitygan_jax.cli.fly", "--checkpoint", model]
+    command += [
+        "--size",
+        "64x64",
+        "--tile",
+        "32",
+        "--styles",
+        "1",
+        "2",
+        "--frames",
+        "100000",
+    ]
+    paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    process = subprocess.Popen(
+        [*command, "--out", name],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stderr=subprocess.PIPE,
+        text=True,
+        # As in the foreground, wherever the tests run.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+    def begun():
+        parts = list(folder.glob("*.part"))
+        return parts and (name == "a.mp4" or len(os.listdir(parts[0])) > 3)
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None and not begun():
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert "Traceback" not in err
+    left = os.listdir()
+    if number == signal.SIGKILL:
+        assert all(part.endswith(".part") for part in left)
+    else:
+        assert not left

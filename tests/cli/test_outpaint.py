@@ -1,0 +1,113 @@
+"""The outpaint and inbetween commands: whole pictures, or one line and none."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.cli import inbetween, outpaint
+from tests.applications import small
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    bundle_lib.save(path, small.bundle())
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        image = rng.integers(0, 256, (24, 32, 3), np.uint8)
+        Image.fromarray(image).save(f"{name}.png")
+    Image.fromarray(image[:4, :4]).save("tiny.png")
+    pathlib.Path("text.png").write_text("no picture")
+    return tmp_path
+
+
+def _pixels(name):
+    with Image.open(name) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _common(model):
+    return ["--checkpoint", str(model), "--tile", "64"]
+
+
+def test_pictures_are_outpainted_and_passed_between(folder, model, capsys):
+    """A search is kept, and used again for other sizes and for a passage."""
+    search = ["--steps", "2", "--save_inversions", "kept"]
+    options = [*_common(model), "--at", "0.4,0.25"]
+    outpaint.main(["a.png", "--size", "128x64", "--count", "2", *search, *options])
+    answers = [_pixels(f"a-outpainted-{seed}.png") for seed in (0, 1)]
+    for answer in answers:
+        assert answer.shape == (64, 128, 3)
+        # The middle at 0.4 x 64 = 25.6 and 0.25 x 128 = 32: from 14 and from 16 on.
+        np.testing.assert_array_equal(answer[14:38, 16:48], _pixels("a.png"))
+    assert (answers[0] != answers[1]).mean() > 0.3
+    assert "the model paints it at" in capsys.readouterr().err
+    outpaint.main(["kept/a.npz", "--size", "64x48", *_common(model)])
+    again = _pixels("a-outpainted.png")
+    np.testing.assert_array_equal(again[12:36, 16:48], _pixels("a.png"))
+    arguments = ["kept/a.npz", "b.png", "--size", "256x40", "--steps", "2"]
+    inbetween.main([*arguments, *_common(model), "--out", "passage.png"])
+    passage = _pixels("passage.png")
+    assert passage.shape == (40, 256, 3)
+    np.testing.assert_array_equal(passage[8:32, :32], _pixels("a.png"))
+    np.testing.assert_array_equal(passage[8:32, 224:], _pixels("b.png"))
+    with Image.open("passage.png") as image:
+        assert image.text["Pictures"] == "a.npz, b.png"
+        assert image.text["Columns"] == "0, 224"
+
+
+def _refused(main, arguments, capsys, *words):
+    before = sorted(pathlib.Path().rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip()
+    assert len(message.splitlines()) == 1, message
+    for word in words:
+        assert re.search(word, message), message
+    assert sorted(pathlib.Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.png", "--size", "128"], ["--size", "WIDTHxHEIGHT"]),
+        (["a.png", "--size", "128x64", "--at", "2,0"], ["--at", "0.5,0.5"]),
+        (["a.png", "--size", "128x64", "--at", "x"], ["--at", "0.5,0.5"]),
+        (["a.png", "--size", "128x64", "--count", "0"], ["--count", "1"]),
+        (["a.png", "--size", "128x64", "--out", "a.bmp"], ["a.bmp", ".png"]),
+        (["a.png", "--size", "128x64", "--out", "no/a.png"], ["no", "create"]),
+        (["a.png", "--size", "128x64", "--out", "a.png"], ["a.png", "--overwrite"]),
+        (["c.png", "--size", "128x64"], ["c.png"]),
+        (["text.png", "--size", "128x64"], ["text.png"]),
+        (["c.npz", "--size", "128x64"], ["c.npz", "does not exist"]),
+        (["c.npz", "--size", "128x64", "--steps", "3"], ["--steps", "leave it out"]),
+        (["a.png", "--size", "128x64", "--horizon", "24"], ["--horizon", "0 to 23"]),
+        (["a.png", "--size", "128x64", "--seed=-1"], ["seed", "2\\*\\*64"]),
+        (["a.png", "--size", "128x64", "--save_inversions", "x/y"], ["create"]),
+    ],
+)
+def test_bad_outpainting_is_one_line(folder, model, capsys, arguments, words):
+    _refused(outpaint.main, [*arguments, *_common(model)], capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.png", "--size", "128x64"], ["pictures \\(1\\)", "outpaint"]),
+        (["a.png", "c.png", "--size", "128x64"], ["c.png"]),
+        (["tiny.png", "a.png", "--size", "128x64"], ["tiny.png", "24"]),
+    ],
+)
+def test_bad_passages_are_one_line(folder, model, capsys, arguments, words):
+    _refused(inbetween.main, [*arguments, *_common(model)], capsys, *words)
