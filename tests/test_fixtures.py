@@ -286,7 +286,11 @@ def test_path_length(case):
 
 
 def test_path_length_without_fusion(case):
-    """Where no compiler reorders sums over the kink, lengths agree as outputs do."""
+    """Where no compiler reorders sums over the kink, lengths agree as outputs do.
+
+    But for p197, whose own lengths are rounded across it: in float64 all through, ours
+    are 1.9e-4 from them, while p101's then agree to 3e-7.
+    """
     _, (lengths, _, penalty) = path_loss(case, case.g_params)
     tolerance = {101: 1e-5, 197: 3e-5}[case.config.patch_size]
     assert_close(lengths, case("loss/path_lengths"), tolerance)
