@@ -1,6 +1,7 @@
 """The reference's own outputs, losses and gradients, met by our modules."""
 
 import ast
+import functools
 import os
 import pathlib
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax import conversion, coords, losses
+from infinitygan_jax import conversion, coords, devices, losses
 from infinitygan_jax.models.discriminator import Discriminator
 from infinitygan_jax.models.generator import make_generator, slot_styles
 
@@ -54,9 +55,21 @@ class Case:
         params = self.g_params if params is None else params
         return self.generator.apply({"params": params}, *inputs, method=method)
 
+    def run(self, method, *inputs):
+        """What ``apply`` gives, compiled: one by one, operations compile for longer."""
+        return self._compiled(method)(self.g_params, *inputs)
+
+    @functools.cache  # noqa: B019  # as long as the module's fixture
+    def _compiled(self, method):
+        return devices.jit_in_a_hurry(
+            lambda params, *inputs: self.apply(method, *inputs, params=params)
+        )
+
     def styles(self, params, z, mix, index):
-        mapped = self.apply("mapping", z, params=params)
-        mixed = self.apply("mapping", mix, params=params)
+        apply = self.run if params is None else self.apply
+        more = {} if params is None else {"params": params}
+        mapped = apply("mapping", z, **more)
+        mixed = apply("mapping", mix, **more)
         return slot_styles(mapped, self.config.num_slots, mixed, index)
 
     def judge(self, params, image):
@@ -113,21 +126,19 @@ def test_coordinates(case):
 def test_generator(case):
     z_global, z_local = case("gen/z_global"), case("gen/z_local")
     where = case("gen/coords")
-    assert_close(case.apply("mapping", z_global), case("gen/w"))
-    assert_close(
-        case.apply("structure", z_local, where, z_global), case("gen/structure")
-    )
-    plain = case.apply(None, z_global, z_local, where, case.noise())
+    assert_close(case.run("mapping", z_global), case("gen/w"))
+    assert_close(case.run("structure", z_local, where, z_global), case("gen/structure"))
+    plain = case.run(None, z_global, z_local, where, case.noise())
     assert_close(plain, case("gen/image"))
     styles = case.styles(
         None, z_global, case("gen/z_global_mix"), int(case.arrays["gen/inject_index"])
     )
-    mixed = case.apply("texture", case("gen/structure"), styles, case.noise())
+    mixed = case.run("texture", case("gen/structure"), styles, case.noise())
     assert_close(mixed, case("gen/image_mixed"))
 
 
 def test_a_window_that_is_not_square(case):
-    image = case.apply(
+    image = case.run(
         None,
         case("gen/z_global")[:1],
         case("large/z_local"),
@@ -147,24 +158,25 @@ def ramp(first, second, height, width):
 def test_fusion(case):
     z_global, z_local = case("gen/z_global"), case("large/z_local")
     z_map = ramp(z_global[0], z_global[1], *z_local.shape[1:3])
-    structure = case.apply("structure", z_local, case("large/coords"), z_map)
+    structure = case.run("structure", z_local, case("large/coords"), z_map)
     assert_close(structure, case("fusion/structure"))
-    mapped = case.apply("mapping", z_global)
+    mapped = case.run("mapping", z_global)
     noise = case.noise("large")
     sizes = [structure.shape[1:3], *(n.shape[1:3] for n in noise[:-1])]
     maps = tuple(ramp(mapped[0], mapped[1], *size) for size in sizes)
-    image = case.apply("texture", structure, maps, noise)
+    image = case.run("texture", structure, maps, noise)
     assert_close(image, case("fusion/image"))
     constant = tuple(ramp(mapped[0], mapped[0], *size) for size in sizes)
     vectors = slot_styles(mapped[:1], case.config.num_slots)
     assert_close(
-        case.apply("texture", structure, constant, noise),
-        case.apply("texture", structure, vectors, noise),
+        case.run("texture", structure, constant, noise),
+        case.run("texture", structure, vectors, noise),
     )
 
 
 def test_discriminator(case):
-    logits, prediction = case.judge(case.d_params, case("disc/real"))
+    judge = devices.jit_in_a_hurry(case.judge)
+    logits, prediction = judge(case.d_params, case("disc/real"))
     assert_close(logits[:, None], case("disc/logits"))
     assert_close(prediction, case("disc/ac_pred"))
 
@@ -285,6 +297,7 @@ def test_path_length(case):
     assert_gradients(case, grads, "grad_g_path/", "g/")
 
 
+@pytest.mark.slow
 def test_path_length_without_fusion(case):
     """Where no compiler reorders sums over the kink, lengths agree as outputs do.
 
