@@ -33,6 +33,7 @@ from infinitygan_jax.sampling.world import World, check_fits
 MAX_EDITS = 100_000
 MAX_STYLES = 10_000  # of sites, of a chain or of a map
 _MAX_MASK = 2**26  # pixels of a masked region, its feather included
+_OF_SIZE = ("level", "quick", "tile_size")  # options of how it is looked at
 _INSIDE = 128  # of 255: a mask's pixels from here on belong to the region
 
 _Edit = Resample | Pin | Placement
@@ -223,7 +224,7 @@ class Reader:
     def _level_0(self, scene: Scene, common: Mapping[str, Any]) -> World:
         """A world at its full size, whatever size is asked for."""
         model, generator = self._bundle.config.model, self._bundle.generator
-        plain = {k: v for k, v in common.items() if k not in ("level", "quick")}
+        plain = {k: v for k, v in common.items() if k not in _OF_SIZE}
         return World(model, generator, scene=scene, **plain)
 
     def _placed(self, entry: checked.Entry, where: str) -> Placement:

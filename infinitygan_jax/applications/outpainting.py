@@ -62,14 +62,32 @@ def window_around(
     Raises:
       ValueError: the picture does not fit there; the message says where it does.
     """
-    high, wide = inversion.image.shape[:2]
+    down, right = room_around(inversion.image.shape[:2], (height, width), at)
+    return Window(inversion.top - down, inversion.left - right, height, width)
+
+
+def room_around(
+    picture: tuple[int, int], size: tuple[int, int], at: tuple[float, float]
+) -> tuple[int, int]:
+    """Row and column of a picture's first pixel in a window.
+
+    Args:
+      picture: its height and width.
+      size: those of the window.
+      at: where the picture's middle lies, as shares of height and width.
+
+    Raises:
+      ValueError: the picture does not fit there; the message says where it does.
+    """
+    high, wide = picture
+    height, width = size
     if high > height or wide > width:
         raise ValueError(
             f"size ({width}x{height}) must be at least the picture's, {wide}x{high}; "
             "make it larger, or reduce the picture with --side"
         )
     corner = []
-    for share, side, part in zip(at, (height, width), (high, wide), strict=True):
+    for share, side, part in zip(at, size, picture, strict=True):
         first = round(share * side - part / 2)
         # A place that is off by rounding fits.
         if not -1 <= first <= side - part + 1:
@@ -79,7 +97,7 @@ def window_around(
                 f"all of it: {share:g} must be from {least:.3f} to {most:.3f}"
             )
         corner.append(min(max(first, 0), side - part))
-    return Window(inversion.top - corner[0], inversion.left - corner[1], height, width)
+    return corner[0], corner[1]
 
 
 def inbetween(
@@ -123,15 +141,9 @@ def inbetween(
             f"{', '.join(map(str, spans))}; invert them with the same --vertical_span"
         )
     model = bundle.config.model
-    lefts = _places(inversions, width, model.cell_size)
+    sizes = [inversion.image.shape[:2] for inversion in inversions]
     tops = [inversion.top for inversion in inversions]
-    top = min(tops)
-    bottom = max(t + len(i.image) for t, i in zip(tops, inversions, strict=True))
-    if bottom - top > height:
-        raise ValueError(
-            f"height ({height}) must be at least {bottom - top}, what the pictures "
-            "take with their horizons in one row; make it larger"
-        )
+    lefts, top, bottom = passage(sizes, tops, height, width, model.cell_size)
     sites, gap = _sites(inversions, lefts, model.cell_size)
     edits = tuple(
         placement_of(
@@ -151,9 +163,37 @@ def inbetween(
     return world, Window(middle - height // 2, 0, height, width)
 
 
-def _places(inversions: Sequence[Inversion], width: int, cell: int) -> list[int]:
-    """Columns of pictures, on the cells."""
-    wides = [inversion.image.shape[1] for inversion in inversions]
+def passage(
+    sizes: Sequence[tuple[int, int]],
+    tops: Sequence[int],
+    height: int,
+    width: int,
+    cell: int,
+) -> tuple[list[int], int, int]:
+    """Where pictures lie in a passage.
+
+    Args:
+      sizes: their heights and widths.
+      tops: world rows of their first pixels.
+      height: of the window.
+      width: of the window.
+      cell: pixels of the model's cell.
+
+    Returns:
+      Columns of the pictures, on the cells; the first row that any takes, and the one
+      after the last.
+
+    Raises:
+      ValueError: they do not fit.
+    """
+    top = min(tops)
+    bottom = max(first + size[0] for first, size in zip(tops, sizes, strict=True))
+    if bottom - top > height:
+        raise ValueError(
+            f"height ({height}) must be at least {bottom - top}, what the pictures "
+            "take with their horizons in one row; make it larger"
+        )
+    wides = [wide for _, wide in sizes]
     room = width - sum(wides)
     least = (len(wides) - 1) * cell
     if room < least:
@@ -165,7 +205,7 @@ def _places(inversions: Sequence[Inversion], width: int, cell: int) -> list[int]
     for wide in wides:
         lefts.append(int(left) // cell * cell)
         left += wide + room / (len(wides) - 1)
-    return lefts
+    return lefts, top, bottom
 
 
 def _sites(

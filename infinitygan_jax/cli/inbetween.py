@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors, inverting, outpaint, rendering
 from infinitygan_jax.cli.sample import joined, window_of
+from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 
 _NUMBERS = ("--size", "--seed", "--side", "--horizon", "--steps")
@@ -50,13 +51,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     machine.limit_arenas()  # before JAX starts threads
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import outpainting
+    from infinitygan_jax.applications import outpainting, place
     from infinitygan_jax.sampling import styles
     from infinitygan_jax.sampling import world as world_lib
 
     devices.keep_compiled()
     bundle = world_lib.load_bundle(args.checkpoint)
     styles.Seed(args.seed)  # refuses what is out of range
+    model = bundle.config.model
+    if args.tile is not None:
+        planning.check_tile_size(args.tile, model)
+    if len(images) == len(args.images):  # before the search
+        sizes = [images[name].shape[:2] for name in args.images]
+        tops = [
+            place.default_top(high, args.horizon, model.num_stages) for high, _ in sizes
+        ]
+        outpainting.passage(sizes, tops, size.height, size.width, model.cell_size)
     found = inverting.inversions(args, args.images, images, bundle)
     start = time.perf_counter()
     world, window = outpainting.inbetween(

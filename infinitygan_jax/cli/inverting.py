@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
 
 _SUFFIX = ".npz"
+_AT_ONCE = 8  # pictures of one size; more only take more memory
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +76,9 @@ def check(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     if args.save_inversions is not None:
         folder = pathlib.Path(args.save_inversions)
         if folder.exists() and not folder.is_dir():
-            raise ValueError(f"--save_inversions ({folder}) must be a folder")
+            raise ValueError(
+                f"--save_inversions ({folder}) must be a folder; choose another name"
+            )
         if not folder.absolute().parent.is_dir():
             raise ValueError(
                 f"folder ({folder.absolute().parent}) does not exist; create it first"
@@ -132,12 +135,19 @@ def inversions(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         sizes.setdefault(image.shape, []).append(name)
+    groups = [
+        group[first : first + _AT_ONCE]
+        for group in sizes.values()
+        for first in range(0, len(group), _AT_ONCE)
+    ]
+    if args.save_inversions is not None and images:
+        pathlib.Path(args.save_inversions).mkdir(exist_ok=True)
     with (
         errors.stoppable() as stop_if_asked,
         tqdm.tqdm(
-            total=settings.steps * len(sizes),
+            total=settings.steps * len(groups),
             unit="step",
-            disable=not sizes,
+            disable=not groups,
             mininterval=0.2 if sys.stderr.isatty() else 10,
         ) as bar,
     ):
@@ -148,7 +158,7 @@ def inversions(
             bar.set_postfix_str(f"{psnr:.1f} dB", refresh=False)
             bar.update(number)
 
-        for group in sizes.values():
+        for group in groups:
             results = inversion_lib.invert(
                 bundle,
                 [images[name] for name in group],
@@ -156,11 +166,10 @@ def inversions(
                 horizon=args.horizon,
                 on_steps=on_steps,
             )
-            found |= dict(zip(group, results, strict=True))
-    if args.save_inversions is not None and images:
-        pathlib.Path(args.save_inversions).mkdir(exist_ok=True)
-        for name in images:
-            found[name].save(_saved(args, name))
+            for name, result in zip(group, results, strict=True):
+                found[name] = result
+                if args.save_inversions is not None:  # the next group may fail
+                    result.save(_saved(args, name))
     for name in images:
         psnr = found[name].figures["psnr"]
         print(f"{name}: the model paints it at {psnr:.2f} dB", file=sys.stderr)

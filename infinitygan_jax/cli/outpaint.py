@@ -11,6 +11,7 @@ from infinitygan_jax import machine
 from infinitygan_jax.cli import errors, inverting, rendering
 from infinitygan_jax.cli.sample import joined, window_of
 from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 
 MAX_COUNT = 1000
@@ -107,6 +108,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     seeds = range(args.seed, args.seed + args.count)
     for seed in (seeds[0], seeds[-1]):
         styles.Seed(seed)  # refuses what is out of range
+    if args.tile is not None:
+        planning.check_tile_size(args.tile, bundle.config.model)
+    for image in images.values():  # before the search
+        outpainting.room_around(image.shape[:2], (size.height, size.width), at)
     (inversion,) = inverting.inversions(args, [args.image], images, bundle)
     window = outpainting.window_around(inversion, size.height, size.width, at)
     for seed, out in zip(seeds, outs, strict=True):

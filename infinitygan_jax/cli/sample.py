@@ -192,11 +192,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     rendering.check_memory(world, window, out)
     if args.dry_run:
         return
+    if args.save_world is not None:  # before hours of painting
+        document.save(args.save_world)
     pixels = rendering.paint_into(
         world, window, out, texts, args.overwrite, shard, args.finish
     )
-    if args.save_world is not None:
-        document.save(args.save_world)
     seconds = time.perf_counter() - start
     name = f"{out}, shard {args.shard}" if shard else out
     if shard and not pixels:

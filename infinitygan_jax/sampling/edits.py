@@ -108,6 +108,19 @@ def feathered(mask: Bool[np.ndarray, "h w"], feather: int) -> Float[np.ndarray, 
     return (1 - smoothstep(distance / max(feather, 1))).astype(np.float32)
 
 
+def check_feather(feather: int) -> None:
+    """Checks over how many pixels a style fades.
+
+    Raises:
+      ValueError: out of range.
+    """
+    if not 0 <= feather <= planning.SIDE_LIMIT:
+        raise ValueError(
+            f"feather ({feather}) must be from 0 to {planning.SIDE_LIMIT} pixels; use "
+            "0 for the narrowest"
+        )
+
+
 def smoothstep(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     """0 up to 0, 1 from 1 on, smooth between."""
     x = np.clip(x, 0, 1)
@@ -187,11 +200,7 @@ class Pin:
     feather: int = 0
 
     def __post_init__(self):
-        if not 0 <= self.feather <= planning.SIDE_LIMIT:
-            raise ValueError(
-                f"feather ({self.feather}) must be from 0 to {planning.SIDE_LIMIT} "
-                "pixels; use 0 for the narrowest"
-            )
+        check_feather(self.feather)
 
     @property
     def reach(self) -> int:

@@ -14,7 +14,7 @@ from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.compositing import Known, meetings
-from infinitygan_jax.sampling.edits import Region
+from infinitygan_jax.sampling.edits import Region, check_feather
 from infinitygan_jax.sampling.styles import Axis, Given
 
 
@@ -53,6 +53,7 @@ class Placement:
     known: Known | None = None
 
     def __post_init__(self):
+        check_feather(self.feather)
         cell = self.cell
         down = (self.top - self.own_top) % cell
         right = (self.left - self.own_left) % cell

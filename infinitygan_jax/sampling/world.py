@@ -21,10 +21,11 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import compositing, indexing
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Edit, Region
+from infinitygan_jax.sampling.edits import Boxes, Edit, Region
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.sampling.styles import Axis
 from infinitygan_jax.sampling.view import View
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
@@ -34,6 +35,7 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
+_KEPT_OVERLAYS = 64
 # Of a world, that its known pixels are measured against: all but its level.
 _OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
 
@@ -183,7 +185,7 @@ class World:
         """
         fields.stream_key(seed, fields.Z_LOCAL)
         for edit in scene.edits:
-            _check_fits(edit, self.period)
+            check_fits(edit, self.period)
         other = copy.copy(self)
         for name, value in vars(World).items():
             if isinstance(value, functools.cached_property):  # of seed or scene
@@ -376,41 +378,78 @@ class World:
                         left = right
 
     @functools.cached_property
-    def _overlays(self) -> list[compositing.Overlay]:
-        """Known pixels of the scene, at this level, in the order of its edits."""
-        edits = self.scene.edits
-        placed = [e for e in edits if isinstance(e, Placement) and e.known is not None]
-        if not placed:
-            return []
-        options = {name: getattr(self, name) for name in _OPTIONS}
+    def _known(self) -> tuple[list[int], Boxes]:
+        """Which edits show known pixels, and the areas that they touch."""
+        indices = [
+            index
+            for index, edit in enumerate(self.scene.edits)
+            if isinstance(edit, Placement) and edit.known is not None
+        ]
+        placed = [self.scene.edits[index] for index in indices]
+        areas = [
+            (
+                Region(each.top, each.left, each.height, each.width),
+                compositing.ring_of(each.height, each.width),
+            )
+            for each in placed
+        ]
+        return indices, Boxes(areas)
+
+    @functools.cached_property
+    def _overlays(self) -> dict[int, compositing.Overlay]:
+        """Those that were needed last, by the index of their edit."""
+        return {}
+
+    def _overlay(self, index: int) -> compositing.Overlay:
+        """Known pixels of one edit, at this level.
+
+        Measured against what is painted without later edits, so that none of them
+        reaches any further through it.
+        """
+        if index in self._overlays:
+            return self._overlays[index]
+        edits = self.scene.edits[: index + 1]
         bare = tuple(
-            dataclasses.replace(e, known=None) if isinstance(e, Placement) else e
-            for e in edits
+            dataclasses.replace(edit, known=None)
+            if isinstance(edit, Placement)
+            else edit
+            for edit in edits
         )
+        options = {name: getattr(self, name) for name in _OPTIONS}
         options["scene"] = dataclasses.replace(self.scene, edits=bare)
         painted = World(self.config, self._generator_params, **options)
-        overlays = []
-        for each in placed:
-            ring = compositing.ring_of(each.height, each.width)
-            rows = slice(each.top - ring, each.top + each.height + ring)
-            cols = slice(each.left - ring, each.left + each.width + ring)
-            overlay = compositing.Overlay.around(
-                each.known, each.top, each.left, painted[rows, cols], ring
-            )
-            overlays.append(overlay.reduced(self.level))
-        return overlays
+        each = edits[-1]
+        ring = compositing.ring_of(each.height, each.width)
+        rows = slice(each.top - ring, each.top + each.height + ring)
+        cols = slice(each.left - ring, each.left + each.width + ring)
+        overlay = compositing.Overlay.around(
+            each.known, each.top, each.left, painted[rows, cols], ring
+        ).reduced(self.level)
+        while len(self._overlays) >= _KEPT_OVERLAYS:
+            self._overlays.pop(next(iter(self._overlays)))
+        self._overlays[index] = overlay
+        return overlay
 
     def _laid_over(
         self, place: "_Place", pixels: UInt8[np.ndarray, "t t 3"]
     ) -> UInt8[np.ndarray, "t t 3"]:
-        """A tile with the scene's known pixels."""
-        if not self._overlays:
+        """A tile with the scene's known pixels, which lie over all edits."""
+        indices, boxes = self._known
+        if not indices:
+            return pixels
+        size = place.plan.tile_pixels
+        corner = [index * size for index in place.tile]
+        rows, cols = (
+            Axis(start << self.level, 1, size << self.level, period)
+            for start, period in zip(corner, self.period, strict=True)
+        )
+        seen = boxes.seen(rows, cols)
+        if not seen:
             return pixels
         pixels = pixels.copy()
-        top, left = (index * place.plan.tile_pixels for index in place.tile)
         periods = [p if p is None else p >> self.level for p in self.period]
-        for overlay in self._overlays:
-            overlay.put(pixels, top, left, periods)
+        for each in seen:
+            self._overlay(indices[each]).put(pixels, *corner, periods)
         return pixels
 
     def _painted(

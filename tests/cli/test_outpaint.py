@@ -93,12 +93,15 @@ def _refused(main, arguments, capsys, *words):
         (["c.npz", "--size", "128x64"], ["c.npz", "does not exist"]),
         (["c.npz", "--size", "128x64", "--steps", "3"], ["--steps", "leave it out"]),
         (["a.png", "--size", "128x64", "--horizon", "24"], ["--horizon", "0 to 23"]),
+        (["a.png", "--size", "20x64"], ["at least", "32x24"]),
+        (["a.png", "--size", "128x64", "--at", "0,0"], ["0.188 to 0.812"]),
+        (["a.png", "--size", "128x64", "--tile", "30"], ["tile", "nearest"]),
         (["a.png", "--size", "128x64", "--seed=-1"], ["seed", "2\\*\\*64"]),
         (["a.png", "--size", "128x64", "--save_inversions", "x/y"], ["create"]),
     ],
 )
 def test_bad_outpainting_is_one_line(folder, model, capsys, arguments, words):
-    _refused(outpaint.main, [*arguments, *_common(model)], capsys, *words)
+    _refused(outpaint.main, [*_common(model), *arguments], capsys, *words)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,8 @@ def test_bad_outpainting_is_one_line(folder, model, capsys, arguments, words):
     [
         (["a.png", "--size", "128x64"], ["pictures \\(1\\)", "outpaint"]),
         (["a.png", "c.png", "--size", "128x64"], ["c.png"]),
+        (["a.png", "b.png", "--size", "60x64"], ["at least 68"]),
+        (["a.png", "b.png", "--size", "600x20"], ["at least 24"]),
         (["tiny.png", "a.png", "--size", "128x64"], ["tiny.png", "24"]),
     ],
 )

@@ -206,3 +206,44 @@ def test_a_reduced_overlay_is_the_average(level):
     # Both are rounded, and clipped before or after averaging.
     difference = np.abs(reduced - mean)
     assert np.percentile(difference, 98) <= 1.5
+
+
+def test_a_later_edit_reaches_no_further_through_known_pixels():
+    """Their correction of what is around them does not see it."""
+    exact = dataclasses.replace(_cut(5, 40, 44), known=_known())
+    edit = Resample(Region(28, 40, 4, 4), 3, structure=False)
+    before = _world(11, Scene(edits=(exact,)))[0:100, 0:120]
+    after = _world(11, Scene(edits=(exact, edit)))[0:100, 0:120]
+    rows, cols = np.nonzero((before != after).any(axis=-1))
+    # Noise is seen by two cells around it.
+    assert rows.min() >= 28 - 8
+    assert rows.max() < 32 + 8
+    assert cols.min() >= 40 - 8
+    assert cols.max() < 44 + 8
+
+
+def test_only_what_is_seen_is_measured():
+    """A thousand pictures far away cost nothing."""
+    far = tuple(
+        dataclasses.replace(_cut(5, 4000, 400 * index), known=_known())
+        for index in range(1000)
+    )
+    near = dataclasses.replace(_cut(5, 40, 44), known=_known())
+    world = _world(11, Scene(edits=(*far, near)))
+    shown = _show(world, 40, 44)
+    np.testing.assert_array_equal(shown, _known().image)
+    assert list(world._overlays) == [1000]
+
+
+def test_varied_worlds_take_edits():
+    scene = Scene(edits=(_cut(5, 40, 44),))
+    varied = _world(3).varied(11, scene)
+    np.testing.assert_array_equal(
+        _show(varied, 40, 44), _show(_world(11, scene), 40, 44)
+    )
+
+
+@pytest.mark.parametrize("feather", [-1, 2**64])
+def test_feathers_out_of_range_are_refused(feather):
+    with pytest.raises(ValueError, match=r"feather .* must be from 0"):
+        _cut(5, 40, 44, feather=feather)
