@@ -106,6 +106,17 @@ class ArgumentParser(argparse.ArgumentParser):
         return values
 
 
+def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Ties negative numbers to such options: argparse takes -100,20 for an option."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] in options and re.match(r"-\d", word):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
 def unknown_option(name: str, options: Sequence[str]) -> str:
     """One line for an option or argument that a command does not know."""
     if not name.startswith("-"):

@@ -13,7 +13,7 @@ import tqdm
 
 from infinitygan_jax import machine
 from infinitygan_jax.applications import films
-from infinitygan_jax.cli import errors, sample
+from infinitygan_jax.cli import errors, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    words = sample.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
     window = sample.window_of(args.size, None)
     places = _places(args, window)
@@ -199,7 +199,7 @@ def _check_memory(world: "World", flight: "Flight") -> None:
     planning.check_memory(
         world.plan(window),
         world.config,
-        world.devices[0].platform == "cpu",
+        rendering.paints_on_host(world),
         machine.memory_bytes(),
         KEPT_BYTES + frames,
         "use a smaller --size",

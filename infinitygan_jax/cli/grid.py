@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    words = sample.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
     window = sample.window_of(args.size, args.origin)
     out = pathlib.Path(args.out)
@@ -155,7 +155,7 @@ def _check_memory(world: "World", sheet: "Sheet", out: pathlib.Path) -> None:
     planning.check_memory(
         world.plan(sheet.window),
         world.config,
-        world.devices[0].platform == "cpu",
+        rendering.paints_on_host(world),
         machine.memory_bytes(),
         strip + writers.writer_of(out).host_bytes(width, width),
         "use a smaller --size or fewer --columns",

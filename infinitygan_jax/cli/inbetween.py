@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors, inverting, outpaint, rendering
-from infinitygan_jax.cli.sample import joined, window_of
+from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     args = _parser().parse_args(
-        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     )
     size = window_of(args.size, "0,0")
     if len(args.images) < 2:

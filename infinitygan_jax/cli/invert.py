@@ -6,7 +6,6 @@ import difflib
 import functools
 import io
 import pathlib
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -148,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    args = _parser().parse_args(words)
     if args.batch < 1:
         raise ValueError(f"--batch ({args.batch}) must be at least 1; use 1")
     outs = _outs(args)
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         distance = perceptual.distance_of(bundle, args.lpips, args.checkpoint)
     inversion.check_seed(args.seed)
     world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
-    batches = _batches(tasks, args.batch)
+    batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work
         _check(batch, bundle.config.model, distance)
     if len(args.images) > 1:
@@ -334,18 +334,6 @@ def _tasks(args: argparse.Namespace, outs: Sequence[pathlib.Path]) -> list[_Task
     return tasks
 
 
-def _batches(tasks: Sequence[_Task], most: int) -> list[list[_Task]]:
-    """Tasks by size, in order, in groups of up to so many."""
-    by_size: dict[tuple[int, ...], list[_Task]] = {}
-    for task in tasks:
-        by_size.setdefault(task.image.shape, []).append(task)
-    return [
-        group[first : first + most]
-        for group in by_size.values()
-        for first in range(0, len(group), most)
-    ]
-
-
 def _write_preview(task: _Task, painted: UInt8[np.ndarray, "h w 3"]) -> None:
     from infinitygan_jax import files
 
@@ -364,17 +352,6 @@ def _describe(result: "Inversion", seconds: float) -> str:
         f"({result.distance}), priors: {terms}; {figures['steps']:.0f} steps, "
         f"{seconds:.1f} s"
     )
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-    """Ties negative numbers to their options: argparse takes -1 for an option."""
-    joined: list[str] = []
-    for word in argv:
-        if joined and joined[-1] in _NUMBERS and re.match(r"-\d", word):
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
 
 
 if __name__ == "__main__":

@@ -128,18 +128,13 @@ def inversions(
     settings = CONTINUED
     if args.steps is not None:
         settings = dataclasses.replace(settings, steps=args.steps)
-    sizes: dict[tuple[int, ...], list[str]] = {}
     for name, image in images.items():
         try:
             inversion_lib.check_pictures(bundle.config.model, [image])
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        sizes.setdefault(image.shape, []).append(name)
-    groups = [
-        group[first : first + _AT_ONCE]
-        for group in sizes.values()
-        for first in range(0, len(group), _AT_ONCE)
-    ]
+    shapes = [image.shape for image in images.values()]
+    groups = pictures.batches(list(images), shapes, _AT_ONCE)
     if args.save_inversions is not None and images:
         pathlib.Path(args.save_inversions).mkdir(exist_ok=True)
     with (

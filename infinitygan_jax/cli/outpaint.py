@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors, inverting, rendering
-from infinitygan_jax.cli.sample import joined, window_of
+from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -85,7 +85,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     args = _parser().parse_args(
-        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     )
     size = window_of(args.size, "0,0")
     at = _place(args.at)

@@ -1,6 +1,8 @@
 """Pictures that commands take: read, cut out, resized."""
 
 import re
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -8,6 +10,7 @@ from PIL import Image
 
 from infinitygan_jax.data import decoding
 
+_Item = TypeVar("_Item")
 MOST_SIDE = 2**15  # pixels of the shorter side of a resized picture
 
 
@@ -75,3 +78,17 @@ def resized(
     share = np.asarray(share.resize(size, Image.Resampling.BOX))
     # A pixel is known where all that it was made of is, or nearly.
     return np.asarray(picture), share > 0.99
+
+
+def batches(
+    items: Sequence[_Item], shapes: Sequence[tuple[int, ...]], most: int
+) -> list[list[_Item]]:
+    """Items whose pictures are of one shape, in order, in groups of up to so many."""
+    by_shape: dict[tuple[int, ...], list[_Item]] = {}
+    for item, shape in zip(items, shapes, strict=True):
+        by_shape.setdefault(shape, []).append(item)
+    return [
+        group[first : first + most]
+        for group in by_shape.values()
+        for first in range(0, len(group), most)
+    ]

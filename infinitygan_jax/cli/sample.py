@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
     args = _parser().parse_args(
-        joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     )
     document = world_options.opened(args)
     horizon = args.horizon if document is None else document.horizon
@@ -367,17 +367,6 @@ def _default_out(args: argparse.Namespace, window: Window) -> str:
     if args.world is not None:  # which says checkpoint and seed
         return f"{pathlib.Path(args.world).stem}-{size}{place}.png"
     return f"{name}-seed{args.seed or 0}-{size}{place}.png"
-
-
-def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Ties negative numbers to such options: argparse takes -100,20 for an option."""
-    words: list[str] = []
-    for word in argv:
-        if words and words[-1] in options and re.match(r"-\d", word):
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
 
 
 if __name__ == "__main__":
