@@ -58,6 +58,11 @@ def _put(tree: Any, sharding: NamedSharding) -> Any:
     )
 
 
+def num_compilers() -> int:
+    """Functions to compile side by side: each takes a core, and memory."""
+    return min(4, machine.num_cores())
+
+
 def jit_in_a_hurry(function: Callable[..., Any], **settings) -> Callable[..., Any]:
     """``jax.jit`` of what runs seldom: on a CPU it is compiled without optimizing.
 

@@ -17,6 +17,14 @@ _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
+def num_cores() -> int:
+    """Processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
 def try_lock(file: IO, shared: bool = False) -> bool | None:
     """Locks an open file; the system lets go of it with the process.
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from infinitygan_jax import machine
 from infinitygan_jax.data import decoding, readers
 from infinitygan_jax.data.readers import ImageSource
 
@@ -213,11 +214,7 @@ def fingerprint(source: ImageSource) -> str:
 
 def default_num_threads() -> int:
     """Half of the cores that this process may use, but at least 2."""
-    try:
-        num_cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # Not on macOS and Windows.
-        num_cores = os.cpu_count() or 1
-    return max(2, num_cores // 2)
+    return max(2, machine.num_cores() // 2)
 
 
 def _problem(source: ImageSource, index: int, min_size: int, full: bool) -> str:

@@ -108,7 +108,7 @@ def write_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
 
 def state_bytes(make_state: Callable[[], Any]) -> int:
     """Bytes of the arrays that a function would make; it is only traced."""
-    leaves = jax.eval_shape(lambda: jax.tree.leaves(make_state()))
+    leaves = jax.tree.leaves(jax.eval_shape(make_state))
     return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in leaves)
 
 
@@ -378,16 +378,9 @@ def _name(path: Any) -> str:
 def _fill(
     make_state: Callable[[], Any], arrays: Mapping[str, np.ndarray], place: Any
 ) -> Any:
-    names, structure = [], None
-
-    def leaves():
-        nonlocal names, structure
-        with_paths, structure = jax.tree_util.tree_flatten_with_path(make_state())
-        names = [_name(path) for path, _ in with_paths]
-        return [leaf for _, leaf in with_paths]
-
-    fresh = jax.eval_shape(leaves)
-    shapes = {n: (leaf.shape, leaf.dtype) for n, leaf in zip(names, fresh, strict=True)}
+    fresh = jax.eval_shape(make_state)
+    with_paths, structure = jax.tree_util.tree_flatten_with_path(fresh)
+    shapes = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in with_paths}
     stored = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     if shapes != stored:
         both = sorted(shapes.keys() | stored.keys())
@@ -397,4 +390,4 @@ def _fill(
             f"({', '.join(other[:3])}{', ...' if len(other) > 3 else ''} differ); use "
             "the version of the project that wrote it, or another --workdir"
         )
-    return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in names])
+    return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in shapes])

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -69,7 +70,8 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
         # Settings before checkpoints: a kill in between must leave a usable workdir.
         _together(lambda: _claim(workdir, config, stack))
         checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config, data))
-        steps = make_steps(config)
+        steps = stack.enter_context(contextlib.closing(make_steps(config)))
+        steps.compile(jax.eval_shape(_initializer(config)))
         state, start = _first_state(config, checkpoints)
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
         batches = _batches(config, source, start)
@@ -115,7 +117,7 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
     report = sources.check_source(
         source, config.model.patch_size, num_threads=config.data.num_threads
     )
-    check_workdir(workdir, checkpoint.state_bytes(lambda: init_state(config)))
+    check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
     return report.source
 
 
@@ -358,6 +360,12 @@ def _lock(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
+@functools.cache
+def _initializer(config: Config) -> Callable[[], TrainState]:
+    """``init_state``, traced once, and one function, not some seventy compiled each."""
+    return devices.jit_in_a_hurry(functools.partial(init_state, config))
+
+
 def _first_state(
     config: Config, checkpoints: checkpoint.Checkpoints
 ) -> tuple[TrainState, int]:
@@ -365,10 +373,9 @@ def _first_state(
     step = checkpoints.latest_step
     if step is None:
         logger.info("starting from step 0")
-        # As one function, not some seventy, each compiled by itself.
-        return devices.jit_in_a_hurry(lambda: init_state(config))(), 0
+        return _initializer(config)(), 0
     logger.info("going on from step %d", step)
-    return checkpoints.restore(lambda: init_state(config)), step
+    return checkpoints.restore(_initializer(config)), step
 
 
 def _batches(

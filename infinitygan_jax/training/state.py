@@ -22,20 +22,21 @@ class TrainState:
     """State of training; a pytree of arrays.
 
     Attributes:
-      step: steps done, int32.
+      step: steps done, int32 scalar.
       g_params, d_params: parameters of generator and discriminator.
       ema_params: moving average of g_params, the generator that is kept.
       g_opt_state, d_opt_state: Adam's moments.
-      path_mean: running mean of path lengths.
+      path_mean: running mean of path lengths, float32 scalar.
     """
 
-    step: Int[Array, ""]
+    # Not annotated as arrays: JAX puts shapes and other things in their places.
+    step: Any
     g_params: Mapping[str, Any]
     d_params: Mapping[str, Any]
     ema_params: Mapping[str, Any]
     g_opt_state: optax.OptState
     d_opt_state: optax.OptState
-    path_mean: Float[Array, ""]
+    path_mean: Any
 
 
 def optimizers(

@@ -7,6 +7,7 @@ devices.
 
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -92,6 +93,42 @@ class Steps:
             for name, phase in phases.items()
         }
         self._finish = jit(partial(_finish, config), donate_argnums=0)
+        self._compiling: dict[str, Future] = {}
+        self._compilers = ThreadPoolExecutor(devices.num_compilers())
+
+    def compile(self, state: TrainState) -> None:
+        """Begins to compile the steps that training takes, side by side.
+
+        Compiling is one core's work for each of them. ``iterate`` waits for those that
+        it needs; without this call they are compiled one by one as they are met.
+
+        Args:
+          state: shapes and types of ``iterate``'s state, or such a state.
+        """
+        train, patch = self._config.train, self._config.model.patch_size
+
+        def described(array: Any, spec: P, shape: tuple[int, ...]) -> Any:
+            sharding = jax.sharding.NamedSharding(self.mesh, spec)
+            return jax.ShapeDtypeStruct(shape, array.dtype, sharding=sharding)
+
+        state = jax.tree.map(lambda x: described(x, P(), x.shape), state)
+        size, pixel = train.batch_size, np.empty((), np.float32)
+        batch = {
+            "image": described(pixel, P(AXIS), (size, patch, patch, 3)),
+            "label": described(pixel, P(AXIS), (size,)),
+        }
+        for name in self.phases(0):  # when all that are ever taken are due
+            lowered = self._steps[name].lower(state, batch)
+            self._compiling[name] = self._compilers.submit(lowered.compile)
+
+    def close(self) -> None:
+        """Compiles nothing that has not been begun."""
+        self._compilers.shutdown(wait=False, cancel_futures=True)
+
+    def _step(self, name: str) -> Callable:
+        if name in self._compiling:
+            self._steps[name] = self._compiling.pop(name).result()
+        return self._steps[name]
 
     def _map(self, function: Callable) -> Callable:
         return jax.shard_map(
@@ -137,7 +174,7 @@ class Steps:
         """
         metrics: Metrics = {}
         for name in self.phases(step):
-            state, new = self._steps[name](state, batch)
+            state, new = self._step(name)(state, batch)
             metrics |= new
         return self._finish(state), metrics
 

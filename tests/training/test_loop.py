@@ -25,6 +25,12 @@ class CountingSteps(Steps):
     def __init__(self, hook):
         self.hook, self.batches = hook, []
 
+    def compile(self, state):
+        pass
+
+    def close(self):
+        pass
+
     def replicate(self, tree):
         return tree
 
@@ -59,7 +65,7 @@ def fresh_state(*unused) -> TrainState:
 def run(monkeypatch, tmp_path):
     """Trains in ``tmp_path`` with ``CountingSteps``; returns them and the outcome."""
     image = np.zeros((2, 2, 3), np.uint8)
-    monkeypatch.setattr(loop, "init_state", fresh_state)
+    monkeypatch.setattr(loop, "_initializer", lambda config: fresh_state)
     monkeypatch.setattr(loop, "check_devices", lambda *unused: None)
     monkeypatch.setattr(
         sheets.SheetPainter, "__call__", lambda self, params: {"samples": image}

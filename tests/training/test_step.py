@@ -217,9 +217,13 @@ def test_options_train_too():
     }
     config = config_of(batch_size=4, diversity_form="angular_distance", **settings)
     one = make_steps(config, make_mesh(jax.devices()[:1]))
-    state = one.replicate(init_state(config))
-    state, metrics = one.iterate(state, one.shard_batch(batch_of(config)), 0)
+    state = init_state(config)
+    one.compile(state)
+    batch = one.shard_batch(batch_of(config))
+    state, metrics = one.iterate(one.replicate(state), batch, 0)
     assert isinstance(state, TrainState)
+    # What was compiled side by side is what ran.
+    assert all(isinstance(one._steps[name], jax.stages.Compiled) for name in PHASES)
     assert "d_coords" not in metrics
     assert all(np.isfinite(float(value)) for value in metrics.values())
     # The form concerns G's step alone.

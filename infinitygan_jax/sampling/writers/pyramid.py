@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from infinitygan_jax import machine
 from infinitygan_jax.sampling.plan import readable_bytes
 from infinitygan_jax.sampling.writers.base import Writer
 from infinitygan_jax.sampling.writers.copies import Halves, halved
@@ -99,7 +100,7 @@ class PyramidWriter(Writer):
         self._job = Job(self.path, outputs, arguments, throw_away, index)
         self.is_shard = index is not None
         self._has_tiles = False  # worth going on from
-        self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "tiles")
+        self._pool = concurrent.futures.ThreadPoolExecutor(machine.num_cores(), "tiles")
         self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
         self._pending: concurrent.futures.Future | None = None
         self._halves = Halves(self._sizes)
