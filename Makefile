@@ -27,7 +27,7 @@ sample: install
 	$(BIN)/python run_sample.py --size $(SIZE) --overwrite
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200

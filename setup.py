@@ -51,6 +51,7 @@ setuptools.setup(
             "dask[array]>=2025.1",
             "imageio-ffmpeg>=0.6,<1",
             "pytest>=9.0",
+            "pytest-xdist>=3.6",
             "pyvips[binary]>=3.0",
             "ruff>=0.17.6,<0.18",
             "zarr>=3.0",

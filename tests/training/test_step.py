@@ -210,7 +210,6 @@ def test_a_batch_that_the_devices_do_not_divide():
 
 def test_options_train_too():
     settings = {
-        "in_a_hurry": False,
         "augment": "color",
         "coords_weight": 0.0,
         "path_mean_gradient": False,
@@ -226,9 +225,9 @@ def test_options_train_too():
     assert all(isinstance(one._steps[name], jax.stages.Compiled) for name in PHASES)
     assert "d_coords" not in metrics
     assert all(np.isfinite(float(value)) for value in metrics.values())
-    # The form concerns G's step alone.
+    # The form concerns G's step alone; here it is compiled as for a long training.
     released = dataclasses.replace(
-        config.train, diversity_form="released_angular_similarity"
+        config.train, diversity_form="released_angular_similarity", in_a_hurry=False
     )
     other = make_steps(dataclasses.replace(config, train=released), one.mesh)
     _, metrics = other.gradients["g"](state, one.shard_batch(batch_of(config)))
