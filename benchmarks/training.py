@@ -76,15 +76,36 @@ def phase_seconds(
     return machine.best_seconds(function, state, batch, repeats=repeats, clock=clock)
 
 
-def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
-    """Prints the rates of one configuration on the first device."""
+def config_of(name: str, batch_size: int, dtype: str) -> config_lib.Config:
+    """A file of ``configs`` with another batch and type."""
     module = importlib.import_module(f"configs.{name}")
     config = config_lib.from_mapping(module.get_config())
     model = dataclasses.replace(
         config.model, dtype=dtype, stddev_group=min(4, batch_size)
     )
     train = dataclasses.replace(config.train, batch_size=batch_size)
-    config = dataclasses.replace(config, model=model, train=train)
+    return dataclasses.replace(config, model=model, train=train)
+
+
+def measure_compiling(name: str, batch_size: int, dtype: str) -> None:
+    """Prints how long the steps take to compile, one by one and side by side."""
+    config = config_of(name, batch_size, dtype)
+    state = jax.eval_shape(lambda: init_state(config))
+    seconds = {}
+    for num_compilers in (1, devices.num_compilers()):
+        steps = make_steps(config, devices.make_mesh(jax.devices()[:1]))
+        start = time.perf_counter()
+        steps.compile(state, num_compilers)
+        steps.wait()
+        seconds[num_compilers] = time.perf_counter() - start
+    parts = [f"{took:.1f} s by {number}" for number, took in seconds.items()]
+    share = seconds[devices.num_compilers()] / seconds[1]
+    print(f"{name}: compiling {', '.join(parts)}: {share:.2f}", flush=True)
+
+
+def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
+    """Prints the rates of one configuration on the first device."""
+    config = config_of(name, batch_size, dtype)
     steps = make_steps(config, devices.make_mesh(jax.devices()[:1]))
     state = steps.replicate(init_state(config))
     rng = np.random.default_rng(0)
@@ -129,9 +150,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4, help="samples a step")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--compiling", action="store_true", help="time only how long the steps compile"
+    )
     args = parser.parse_args()
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
     for name in args.model or MODELS:
+        if args.compiling:
+            measure_compiling(name, args.batch, args.dtype)
+            continue
         measure(name, args.batch, args.repeats, args.dtype)
 
 

@@ -94,9 +94,9 @@ class Steps:
         }
         self._finish = jit(partial(_finish, config), donate_argnums=0)
         self._compiling: dict[str, Future] = {}
-        self._compilers = ThreadPoolExecutor(devices.num_compilers())
+        self._compilers: ThreadPoolExecutor | None = None
 
-    def compile(self, state: TrainState) -> None:
+    def compile(self, state: TrainState, num_compilers: int | None = None) -> None:
         """Begins to compile the steps that training takes, side by side.
 
         Compiling is one core's work for each of them. ``iterate`` waits for those that
@@ -104,7 +104,9 @@ class Steps:
 
         Args:
           state: shapes and types of ``iterate``'s state, or such a state.
+          num_compilers: steps at once; by default ``devices.num_compilers()``.
         """
+        self._compilers = ThreadPoolExecutor(num_compilers or devices.num_compilers())
         train, patch = self._config.train, self._config.model.patch_size
 
         def described(array: Any, spec: P, shape: tuple[int, ...]) -> Any:
@@ -122,8 +124,14 @@ class Steps:
             self._compiling[name] = self._compilers.submit(lowered.compile)
 
     def close(self) -> None:
-        """Compiles nothing that has not been begun."""
-        self._compilers.shutdown(wait=False, cancel_futures=True)
+        """Compiles nothing more that has not been begun."""
+        if self._compilers is not None:
+            self._compilers.shutdown(wait=False, cancel_futures=True)
+
+    def wait(self) -> None:
+        """Waits until all is compiled that ``compile`` began."""
+        for name in list(self._compiling):
+            self._step(name)
 
     def _step(self, name: str) -> Callable:
         if name in self._compiling:
