@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import files
-from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.writers import png
 
 VIDEO = ".mp4"
@@ -81,7 +80,8 @@ def check_film(path: str, height: int, width: int, fps: float, overwrite: bool) 
     target = pathlib.Path(path)
     if video:
         _check_video(height, width)
-    _check_name(target)
+    files.check_name(target)
+    files.check_folder(target.absolute().parent)
     if not os.path.lexists(target):
         return
     if video == target.is_dir():
@@ -112,24 +112,6 @@ def _check_video(height: int, width: int) -> None:
             "write frames into a folder"
         )
     encoder()
-
-
-def _check_name(target: pathlib.Path) -> None:
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise ValueError(
-            f"output folder ({folder}) does not exist; create it or choose another"
-        )
-    name = target.name
-    if not (name and name.isprintable() and len(os.fsencode(name)) <= writers.MAX_NAME):
-        raise ValueError(
-            f"output's name ({name[:20]!a}) must be of 1 to {writers.MAX_NAME} "
-            "printable characters; choose another"
-        )
-    if not os.access(folder, os.W_OK):
-        raise ValueError(
-            f"output folder ({folder}) cannot be written; choose another with --out"
-        )
 
 
 def _is_ours(folder: pathlib.Path) -> bool:
