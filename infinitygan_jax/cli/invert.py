@@ -16,8 +16,8 @@ import tqdm
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from infinitygan_jax.cli import errors, pictures
-from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.cli import errors, options, pictures, progress
+from infinitygan_jax.config import ModelConfig
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.applications import perceptual
@@ -53,13 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         help="where to write; for several images a folder, which gets a file of each "
         "image's name",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default=DEFAULT_MODEL,
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        "(default: %(default)s)",
-    )
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--region",
         metavar="Y,X,WIDTHxHEIGHT",
@@ -189,11 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with (
         errors.stoppable() as stop_if_asked,
-        tqdm.tqdm(
-            total=settings.steps * len(batches),
-            unit="step",
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar,
+        progress.bar(settings.steps * len(batches), "step") as bar,
     ):
 
         def on_steps(number: int, report: dict[str, np.ndarray]) -> None:

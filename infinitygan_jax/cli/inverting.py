@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tqdm
 
-from infinitygan_jax.cli import errors, pictures
+from infinitygan_jax.cli import errors, pictures, progress
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.applications.inverted import Inversion
@@ -139,12 +138,7 @@ def inversions(
         pathlib.Path(args.save_inversions).mkdir(exist_ok=True)
     with (
         errors.stoppable() as stop_if_asked,
-        tqdm.tqdm(
-            total=settings.steps * len(groups),
-            unit="step",
-            disable=not groups,
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar,
+        progress.bar(settings.steps * len(groups), "step", disable=not groups) as bar,
     ):
 
         def on_steps(number: int, report: Any) -> None:

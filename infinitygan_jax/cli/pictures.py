@@ -41,12 +41,13 @@ def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
     if text is None:
         return slice(0, height), slice(0, width)
     match = re.fullmatch(
-        r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*,\s*(\d+)\s*[xX]\s*(\d+)\s*", text
+        r"\s*([-+]?\d{1,9})\s*,\s*([-+]?\d{1,9})\s*,\s*(\d{1,9})\s*[xX]\s*(\d{1,9})\s*",
+        text,
     )
     if not match:
         raise ValueError(
-            f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels; write e.g. "
-            "--region 0,64,256x128"
+            f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels of up to 9 "
+            "digits; write e.g. --region 0,64,256x128"
         )
     top, left, wide, high = map(int, match.groups())
     inside = 0 <= top < top + high <= height and 0 <= left < left + wide <= width

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, rendering, world_options
+from infinitygan_jax.cli import errors, options, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -39,12 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WIDTHxHEIGHT",
         help="pixels of the picture, e.g. 4096x4096",
     )
-    parser.add_argument(
-        "--checkpoint",
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        f"(default: {DEFAULT_MODEL})",
-    )
+    options.add_checkpoint(parser, None)  # a world file says it, too
     parser.add_argument(
         "--seed",
         type=int,
@@ -275,14 +270,7 @@ def window_of(
         planning.check_horizon(horizon)
         middle = horizon >> level if level >= 0 else 0  # which is refused later
         return Window(middle - height // 2, 0, height, width)
-    numbers = re.fullmatch(r"\s*([-+]?\d{1,20})\s*,\s*([-+]?\d{1,20})\s*", origin)
-    if not numbers:
-        raise ValueError(
-            f"--origin ({origin}) must be Y,X in whole pixels; write e.g. "
-            "--origin=-2048,0"
-        )
-    top, left = map(int, numbers.groups())
-    return Window(top, left, height, width)
+    return Window(*options.position_of("--origin", origin), height, width)
 
 
 def _describe_rest(
