@@ -103,7 +103,15 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """Parses the arguments; for an unknown option, names the nearest one."""
-        values, unknown = self.parse_known_args(args, namespace)
+        words = list(sys.argv[1:] if args is None else args)
+        for former, word in zip(["", *words], words, strict=False):
+            if not word or re.fullmatch(r"--\w+=", word):
+                name = (word or former).rstrip("=")
+                of = f" of {name}" if name.startswith("--") else ""
+                raise ValueError(
+                    f"a value{of} is empty, as of a variable that is not set; give one"
+                )
+        values, unknown = self.parse_known_args(words, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
             options = [o for o in self._option_string_actions if o.startswith("--")]

@@ -1,5 +1,6 @@
 """Pictures that commands take: read, cut out, resized."""
 
+import pathlib
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from infinitygan_jax import files
 from infinitygan_jax.data import decoding
 
 _Item = TypeVar("_Item")
@@ -25,6 +27,30 @@ def read(name: str) -> UInt8[np.ndarray, "h w 3"]:
         return decoding.decode(name)
     except decoding.ImageError as error:
         raise ValueError(f"image ({name}) {error}; give another") from error
+
+
+def files_in(
+    folder: pathlib.Path, images: Sequence[str], suffix: str
+) -> list[pathlib.Path]:
+    """Files of the images' names in a folder, which is there or can be made.
+
+    Raises:
+      ValueError: it is a file or cannot be written, or two images have one name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"{folder} must be a folder, and is a file; choose another name"
+        )
+    files.check_folder(folder if folder.exists() else folder.absolute().parent)
+    found = [folder / f"{pathlib.Path(name).stem}{suffix}" for name in images]
+    twice = {path for path in found if found.count(path) > 1}
+    if twice:
+        raise ValueError(
+            f"two images would be written to {min(twice)}; rename one of them"
+        )
+    for path in found if folder.exists() else (folder, *found):
+        files.check_name(path)
+    return found
 
 
 def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
