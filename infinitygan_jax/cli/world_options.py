@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 from infinitygan_jax.sampling.plan import Window
@@ -220,7 +221,8 @@ def name_part(args: argparse.Namespace) -> str:
     """What the options add to the name of a picture that has none."""
     part = ""
     if args.styles is not None:
-        seeds = (pathlib.Path(text.partition("@")[0]).stem for text in args.styles)
+        styles = (re.sub(r"@[^@,]*,[^@,]*$", "", text) for text in args.styles)
+        seeds = (pathlib.Path(style).stem for style in styles)
         part += f"-styles{'_'.join(seeds)}"[:80]
     for name in ("every", "biomes", "octaves"):
         if getattr(args, name) is not None:
