@@ -79,6 +79,23 @@ def test_an_error_leaves_what_was_there(folder, path, there):
         assert len(os.listdir("frames")) == 2
 
 
+@pytest.mark.parametrize("path", ["a.mp4", "frames/"])
+def test_what_killed_films_left_is_removed_and_nothing_else(folder, path):
+    name = path.rstrip("/")
+    (folder / f"{name}.0123abcd.part").mkdir()
+    (folder / f"{name}.0123abcd.part" / "000000.png").write_text("half")
+    (folder / f"{name}.4567abcd.part").write_text("half")
+    others = [f"{name}.mine.part", f"b{name}.4567abcd.part", f"{name}.4567abcd.parts"]
+    for other in others:
+        (folder / other).write_text("dear")
+    with films.open_film(path, HEIGHT, WIDTH, 24) as film:
+        (part,) = {each.name for each in folder.glob("*.part")} - set(others)
+        _write(path, _frames(2))  # another of the same name, while this one is made
+        assert (folder / part).exists()
+        film.write(_frames(1)[0])
+    assert sorted(os.listdir()) == sorted([*others, name])
+
+
 def test_an_encoder_that_fails_is_one_line(folder, monkeypatch):
     script = folder / "ffmpeg"
     script.write_text("#!/bin/sh\necho one >&2\necho 'No space left' >&2\nexit 1\n")

@@ -195,6 +195,9 @@ def test_a_killed_flight_leaves_nothing_whole(folder, model, name, number, statu
     assert "Traceback" not in err
     left = os.listdir()
     if number == signal.SIGKILL:
-        assert all(part.endswith(".part") for part in left)
+        assert left and all(part.endswith(".part") for part in left)
+        again = [*USUAL, "--to", "-9,8", "--checkpoint", model, "--out", name]
+        fly.main(again)
+        assert os.listdir() == [name.rstrip("/")]
     else:
         assert not left
