@@ -20,7 +20,7 @@ from infinitygan_jax.sampling.writers import png
 
 VIDEO = ".mp4"
 MAX_SIDE = 16384  # of a video: H.264's limit is about that
-MAX_FPS = 240
+MIN_FPS, MAX_FPS = 0.1, 240
 # As players expect them, and said so; ffmpeg's own are those of old television.
 _COLOURS = (
     "scale=out_color_matrix=bt709:out_range=tv,setparams=range=tv:colorspace=bt709"
@@ -73,9 +73,9 @@ def check_film(path: str, height: int, width: int, fps: float, overwrite: bool) 
         folder that does not exist or cannot be written, or something in the way.
     """
     video = is_video(path)
-    if not 0 < fps <= MAX_FPS:
+    if not MIN_FPS <= fps <= MAX_FPS:
         raise ValueError(
-            f"fps ({fps:g}) must be above 0 and at most {MAX_FPS}; use e.g. 30"
+            f"fps ({fps:g}) must be from {MIN_FPS} to {MAX_FPS}; use e.g. 30"
         )
     target = pathlib.Path(path)
     if video:

@@ -34,12 +34,13 @@ def style_of(text: str) -> int | dict[str, str]:
     Raises:
       ValueError: neither a whole number nor the name of a ``.npz`` file.
     """
-    if re.fullmatch(r"\d{1,20}", text):
+    if re.fullmatch(r"\d{1,20}", text) and int(text) < 2**64:
         return int(text)
     if text.endswith(".npz"):
         return {"inversion": text}
     raise ValueError(
-        f"style ({text}) must be a seed or the .npz file of an inversion; write e.g. 7"
+        f"style ({text}) must be a seed, 0 to 2**64 - 1, or the .npz file of an "
+        "inversion; write e.g. 7"
     )
 
 

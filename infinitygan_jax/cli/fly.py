@@ -1,7 +1,6 @@
 """``python -m infinitygan_jax.cli.fly``: a film of a way through worlds."""
 
 import argparse
-import pathlib
 import shlex
 import sys
 import time
@@ -196,7 +195,7 @@ def _command(args: argparse.Namespace, world: "World") -> str:
     for name in ("keep_noise", "loop", "ease"):
         words += [f"--{name}"] * getattr(args, name)
     if args.checkpoint != DEFAULT_MODEL:
-        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     words += [f"--frames={args.frames}", f"--fps={args.fps:g}"]
     return shlex.join([*words, f"--tile={world.tile_size}"])
 

@@ -161,7 +161,7 @@ def _texts(
     if args.origin is not None:
         words.append(f"--origin={args.origin}")
     if args.checkpoint != DEFAULT_MODEL:  # without folders: nobody's business
-        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     words += [f"--margin={args.margin}", f"--tile={world.tile_size}"]
     return {
         "Software": rendering.software(),

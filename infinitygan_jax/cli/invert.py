@@ -284,9 +284,7 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
                 f"file ({path}) exists; choose another name, or add --overwrite"
             )
     read = [*args.images, *([] if args.mask is None else [args.mask]), *args.lpips]
-    for name in read:
-        if pathlib.Path(name).resolve() in {path.resolve() for path in written}:
-            raise ValueError(f"{name} would be overwritten; choose another --out")
+    pictures.check_kept(read, written)
     return outs
 
 

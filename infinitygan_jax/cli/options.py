@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 import argparse
+import os
 import re
 
 from infinitygan_jax.config import DEFAULT_MODEL
@@ -17,6 +18,11 @@ def add_checkpoint(
         help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
         f"(default: {DEFAULT_MODEL})",
     )
+
+
+def checkpoint_name(checkpoint: str) -> str:
+    """The name of ``--checkpoint`` without folders, which are nobody's business."""
+    return os.path.basename(os.path.realpath(checkpoint))
 
 
 def position_of(option: str, text: str) -> tuple[int, int]:

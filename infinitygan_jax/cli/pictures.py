@@ -1,5 +1,6 @@
 """Pictures that commands take: read, cut out, resized."""
 
+import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from PIL import Image
 
 from infinitygan_jax import files
 from infinitygan_jax.data import decoding
+from infinitygan_jax.messages import one_line
 
 _Item = TypeVar("_Item")
 MOST_SIDE = 2**15  # pixels of the shorter side of a resized picture
@@ -21,12 +23,28 @@ def read(name: str) -> UInt8[np.ndarray, "h w 3"]:
 
     Raises:
       ValueError: it cannot be used; the message names it and says why.
-      OSError: it cannot be read.
     """
     try:
         return decoding.decode(name)
     except decoding.ImageError as error:
         raise ValueError(f"image ({name}) {error}; give another") from error
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ValueError(
+            f"image ({name}) cannot be read ({reason}); give another"
+        ) from error
+
+
+def check_kept(read: Sequence[str], written: Sequence[pathlib.Path]) -> None:
+    """Checks that no file that is read is written, also where it may be replaced.
+
+    Raises:
+      ValueError: one is.
+    """
+    targets = {os.path.realpath(path) for path in written}
+    for name in read:
+        if os.path.realpath(name) in targets:
+            raise ValueError(f"{name} would be overwritten; choose another --out")
 
 
 def files_in(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, options, rendering, world_options
+from infinitygan_jax.cli import errors, options, pictures, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -140,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "them at a time"
         )
     out = pathlib.Path(_default_out(args, window) if args.out is None else args.out)
+    if args.style_map is not None:
+        pictures.check_kept([args.style_map], [out])
     num_shards = shard[1] if shard else 1
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
@@ -333,7 +335,7 @@ def _command(args: argparse.Namespace, window: Window) -> str:
     """What paints this picture again; without folders, which are nobody's business."""
     words = ["python", "run_sample.py", "--size", f"{window.width}x{window.height}"]
     if args.checkpoint not in (None, DEFAULT_MODEL):
-        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     if args.origin is not None:
         words.append(f"--origin={window.top},{window.left}")
     for name in ("seed", "horizon", "vertical_span", "wrap", "level", "tile"):
@@ -344,7 +346,11 @@ def _command(args: argparse.Namespace, window: Window) -> str:
 
 def _default_out(args: argparse.Namespace, window: Window) -> str:
     path = pathlib.Path(args.checkpoint or DEFAULT_MODEL)
-    name = path.stem if path.suffix == ".safetensors" else path.resolve().name
+    name = (
+        path.stem
+        if path.suffix == ".safetensors"
+        else options.checkpoint_name(str(path))
+    )
     place = "" if args.origin is None else f"-at{window.top},{window.left}"
     for option in ("horizon", "vertical_span", "wrap", "level"):
         if getattr(args, option):

@@ -78,6 +78,7 @@ def test_chains_and_maps_need_no_places():
         (["x@0,0"], {}, ("style (x)", "seed")),
         (["-1@0,0"], {}, ("style (-1)", "seed")),
         (["1.5@0,0"], {}, ("style (1.5)", "seed")),
+        ([str(2**64)], {}, (f"style ({2**64})", "2**64 - 1")),
         (["1@0,0"], {"every": 9}, ("--every", "write 1")),
         (["1@0,0"], {"map_name": "a"}, ("--style_map", "write 1")),
         (["1"], {"every": 9, "map_name": "a"}, ("exclude each other",)),

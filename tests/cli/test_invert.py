@@ -90,6 +90,8 @@ def test_several_images_become_a_folder(folder, model):
     ("options", "words"),
     [
         (["none.png"], ["none.png", "No such file"]),
+        (["."], ["image (.)", "cannot be read", "give another"]),
+        (["a.png", "--mask", "b.npz", "--overwrite"], ["b.npz would be overwritten"]),
         (["text.png"], ["text.png", "no JPEG"]),
         (["small.png"], ["small.png", "20x20", "at least 24x24", "6 cells"]),
         (["a.png", "--side", "12"], ["12x12", "at least 24x24"]),

@@ -28,6 +28,7 @@ def folder(tmp_path, monkeypatch):
         Image.fromarray(image).save(f"{name}.png")
     Image.fromarray(image[:4, :4]).save("tiny.png")
     pathlib.Path("text.png").write_text("no picture")
+    pathlib.Path("loop.png").symlink_to("loop.png")
     return tmp_path
 
 
@@ -75,7 +76,12 @@ def test_pictures_are_outpainted_and_passed_between(folder, model, capsys):
         (["a.png", "--size", "128x64", "--count", "0"], ["--count", "1"]),
         (["a.png", "--size", "128x64", "--out", "a.bmp"], ["a.bmp", ".png"]),
         (["a.png", "--size", "128x64", "--out", "no/a.png"], ["no", "create"]),
-        (["a.png", "--size", "128x64", "--out", "a.png"], ["a.png", "--overwrite"]),
+        (["a.png", "--size", "128x64", "--out", "b.png"], ["b.png", "--overwrite"]),
+        (
+            ["a.png", "--size", "128x64", "--out", "./a.png", "--overwrite"],
+            ["a.png would be overwritten"],
+        ),
+        (["loop.png", "--size", "128x64"], ["loop.png", "cannot be read"]),
         (["c.png", "--size", "128x64"], ["c.png"]),
         (["text.png", "--size", "128x64"], ["text.png"]),
         (["c.npz", "--size", "128x64"], ["c.npz", "does not exist"]),

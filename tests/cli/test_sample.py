@@ -223,6 +223,8 @@ def test_bad_checkpoints_are_one_line_and_no_file(folder, model, capsys):
         _refused(capsys, options, *words)
 
     refused("nowhere", "nowhere", "does not exist", "workdir")
+    os.symlink("loop", "loop")
+    refused("loop", "loop", "does not exist")
     data = pathlib.Path(model).read_bytes()
     pathlib.Path("cut.safetensors").write_bytes(data[: len(data) // 2])
     refused("cut.safetensors", "cut.safetensors", "again")
