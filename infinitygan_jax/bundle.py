@@ -84,21 +84,6 @@ def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def check_target(path: str | os.PathLike) -> None:
-    """Checks the name of a file to be saved.
-
-    Raises:
-      ValueError: the ending is not ``.safetensors`` or the folder does not exist.
-    """
-    path = pathlib.Path(path)
-    if path.suffix != SUFFIX:
-        raise ValueError(f"file ({path}) must end in {SUFFIX}; use {path.stem}{SUFFIX}")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(
-            f"folder ({path.absolute().parent}) does not exist; create it first"
-        )
-
-
 def save(path: str | os.PathLike, bundle: Bundle) -> int:
     """Writes a bundle to one file; aside first, then renamed.
 
@@ -106,10 +91,10 @@ def save(path: str | os.PathLike, bundle: Bundle) -> int:
       The file's size in bytes.
 
     Raises:
-      ValueError: the ending is not ``.safetensors`` or the folder does not exist.
+      ValueError: the ending is not ``.safetensors`` or the folder cannot be written.
       OSError: it cannot be written.
     """
-    check_target(path)
+    files.check_target(path, SUFFIX)
     path = pathlib.Path(path)
     arrays = _arrays(bundle)
     texts = _settings(bundle.config), _info(bundle.info)

@@ -4,6 +4,70 @@ import contextlib
 import os
 import pathlib
 import secrets
+import tempfile
+
+MAX_NAME = 230  # bytes: systems allow 255, and a part file's name is longer
+
+
+def check_target(path: str | os.PathLike, suffix: str) -> None:
+    """Checks, before any work, that a file of this name can be written.
+
+    Args:
+      path: of the file, which may be there already.
+      suffix: that its name must end in.
+
+    Raises:
+      ValueError: it cannot; the message says why, and what to do.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != suffix:
+        raise ValueError(f"file ({path}) must end in {suffix}; use {path.stem}{suffix}")
+    check_name(path)
+    if path.is_dir():
+        raise ValueError(f"file ({path}) is a folder; give a file name in it")
+    check_folder(path.absolute().parent)
+
+
+def check_name(path: pathlib.Path) -> None:
+    """Checks that a file or folder can have a name, also while it is written.
+
+    Raises:
+      ValueError: it is empty, too long, or not of printable characters.
+    """
+    name = path.name
+    if not (name and name.isprintable() and len(os.fsencode(name)) <= MAX_NAME):
+        raise ValueError(
+            f"output's name ({name[:20]!a}) must be of 1 to {MAX_NAME} printable "
+            "characters; choose another"
+        )
+
+
+def check_folder(folder: pathlib.Path) -> None:
+    """Checks that a folder is there and files can be written into it.
+
+    Raises:
+      ValueError: it is not, or they cannot.
+    """
+    for parent in (folder, *folder.parents):
+        if parent.is_dir():
+            break
+        if parent.exists():
+            raise ValueError(
+                f"output folder ({folder}) must be a folder, and {parent} is a file; "
+                "choose another"
+            )
+    if not folder.is_dir():
+        raise ValueError(
+            f"output folder ({folder}) does not exist; create it or choose another"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"output folder ({folder}) cannot be written ({error.strerror}); choose "
+            "another"
+        ) from error
 
 
 def write_whole(

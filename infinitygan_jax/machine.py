@@ -25,11 +25,11 @@ def num_cores() -> int:
         return os.cpu_count() or 1
 
 
-def try_lock(file: IO, shared: bool = False) -> bool | None:
+def try_lock(file: IO | int, shared: bool = False) -> bool | None:
     """Locks an open file; the system lets go of it with the process.
 
     Args:
-      file: open for writing.
+      file: open; or its descriptor, which may be a folder's.
       shared: others may lock it so too, but nobody alone.
 
     Returns:

@@ -15,13 +15,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from infinitygan_jax import files
-from infinitygan_jax.sampling import writers
+from infinitygan_jax import files, machine
 from infinitygan_jax.sampling.writers import png
 
 VIDEO = ".mp4"
 MAX_SIDE = 16384  # of a video: H.264's limit is about that
-MAX_FPS = 240
+MIN_FPS, MAX_FPS = 0.1, 240
 # As players expect them, and said so; ffmpeg's own are those of old television.
 _COLOURS = (
     "scale=out_color_matrix=bt709:out_range=tv,setparams=range=tv:colorspace=bt709"
@@ -74,14 +73,15 @@ def check_film(path: str, height: int, width: int, fps: float, overwrite: bool) 
         folder that does not exist or cannot be written, or something in the way.
     """
     video = is_video(path)
-    if not 0 < fps <= MAX_FPS:
+    if not MIN_FPS <= fps <= MAX_FPS:
         raise ValueError(
-            f"fps ({fps:g}) must be above 0 and at most {MAX_FPS}; use e.g. 30"
+            f"fps ({fps:g}) must be from {MIN_FPS} to {MAX_FPS}; use e.g. 30"
         )
     target = pathlib.Path(path)
     if video:
         _check_video(height, width)
-    _check_name(target)
+    files.check_name(target)
+    files.check_folder(target.absolute().parent)
     if not os.path.lexists(target):
         return
     if video == target.is_dir():
@@ -112,24 +112,6 @@ def _check_video(height: int, width: int) -> None:
             "write frames into a folder"
         )
     encoder()
-
-
-def _check_name(target: pathlib.Path) -> None:
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise ValueError(
-            f"output folder ({folder}) does not exist; create it or choose another"
-        )
-    name = target.name
-    if not (name and name.isprintable() and len(os.fsencode(name)) <= writers.MAX_NAME):
-        raise ValueError(
-            f"output's name ({name[:20]!a}) must be of 1 to {writers.MAX_NAME} "
-            "printable characters; choose another"
-        )
-    if not os.access(folder, os.W_OK):
-        raise ValueError(
-            f"output folder ({folder}) cannot be written; choose another with --out"
-        )
 
 
 def _is_ours(folder: pathlib.Path) -> bool:
@@ -184,14 +166,13 @@ class Frames:
 
     def __init__(self, path: pathlib.Path):
         self._path = path
-        self._part = _part(path)
-        self._part.mkdir()
+        self._part = _Part(path, folder=True)
         self._count = 0
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         """See ``Film``."""
-        name = f"{self._count:06d}.png"
-        files.write_whole(self._part / name, png.encode(np.ascontiguousarray(frame)))
+        path = self._part.path / f"{self._count:06d}.png"
+        files.write_whole(path, png.encode(np.ascontiguousarray(frame)))
         self._count += 1
 
     def __enter__(self) -> "Frames":
@@ -203,19 +184,19 @@ class Frames:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        former = _part(self._path)
+        former = _part_name(self._path)
         try:
             if kind is None:
                 if self._path.exists():
                     self._path.rename(former)
                 try:
-                    self._part.rename(self._path)
+                    self._part.path.rename(self._path)
                 except OSError:  # what was there comes back
                     if former.exists():
                         former.rename(self._path)
                     raise
         finally:
-            shutil.rmtree(self._part, ignore_errors=True)
+            self._part.close()
             shutil.rmtree(former, ignore_errors=True)
 
 
@@ -226,7 +207,7 @@ class Video:
         self, path: pathlib.Path, height: int, width: int, fps: float, comment: str
     ):
         self._path = path
-        self._part = _part(path)
+        self._part = _Part(path, folder=False)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         command = [
             *(encoder(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
@@ -235,7 +216,7 @@ class Video:
             *("-vf", _COLOURS, "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
             # A player may start before it has the whole.
             *("-movflags", "+faststart", "-metadata", f"comment={comment}"),
-            *("-f", "mp4", str(self._part.absolute())),
+            *("-f", "mp4", str(self._part.path.absolute())),
         ]
         # In a group of its own: an interrupt at the keyboard is this program's alone.
         self._process = subprocess.Popen(
@@ -274,7 +255,7 @@ class Video:
             if self._process.poll() is None:
                 self._process.kill()
                 self._process.wait()
-            self._part.unlink(missing_ok=True)
+            self._part.close()
             self._log.close()
 
     def _finish(self) -> None:
@@ -282,9 +263,9 @@ class Video:
             self._process.stdin.close()
         if self._process.wait():
             raise self._failure()
-        with self._part.open("rb+") as file:
+        with self._part.path.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(self._part, self._path)
+        os.replace(self._part.path, self._path)
 
     def _failure(self) -> OSError:
         self._log.seek(0)
@@ -297,5 +278,65 @@ class Video:
         )
 
 
-def _part(path: pathlib.Path) -> pathlib.Path:
-    return path.parent / f"{path.name}.{secrets.token_hex(4)}.part"
+class _Part:
+    """A file or folder ``NAME.*.part`` in which a film is made.
+
+    It is locked while it is, so that the next film of this name can remove what killed
+    processes left, and nothing of those that run.
+    """
+
+    def __init__(self, target: pathlib.Path, folder: bool):
+        _remove_left(target)
+        self._descriptor = None
+        while True:
+            self.path = _part_name(target)
+            if folder:
+                self.path.mkdir()
+            else:
+                self.path.touch(exist_ok=False)
+            if self._lock():
+                return
+            self.close()
+
+    def _lock(self) -> bool:
+        """Locks it where there are locks, unless another film took it for left."""
+        if os.name != "posix":  # Windows, which does not rename what is open
+            return True
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        return machine.try_lock(self._descriptor) is not False and self.path.exists()
+
+    def close(self) -> None:
+        """Lets go of it, and removes it if it has not got another name."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        _remove(self.path)
+
+
+def _part_name(target: pathlib.Path) -> pathlib.Path:
+    return target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+
+
+def _remove_left(target: pathlib.Path) -> None:
+    """Removes parts of films of this name that nobody makes any more."""
+    for path in target.absolute().parent.iterdir():
+        name = path.name.removeprefix(f"{target.name}.")
+        if name == path.name or not re.fullmatch(r"[0-9a-f]{8}\.part", name):
+            continue
+        with contextlib.suppress(OSError):  # others may have removed it
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                if machine.try_lock(descriptor):
+                    _remove(path)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

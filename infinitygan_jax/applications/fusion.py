@@ -22,7 +22,9 @@ FEATHER = 64  # pixels over which an edit's style fades, where nobody says
 MAP_BLEND = 64  # likewise of a painted map
 _MOST_SHARES = 2**26  # numbers of a painted map: its pixels times styles
 _STYLE = re.compile(
-    r"\s*(?P<style>[^@]+?)\s*(@\s*(?P<y>[-+.\deE]+)\s*,\s*(?P<x>[-+.\deE]+)\s*)?"
+    # The last @ is the place's: names of files may hold others.
+    r"\s*(?P<style>.*?[^\s@])\s*(@\s*(?P<y>[-+.\deE]+)\s*,\s*(?P<x>[-+.\deE]+)\s*)?",
+    re.DOTALL,
 )
 
 
@@ -32,12 +34,13 @@ def style_of(text: str) -> int | dict[str, str]:
     Raises:
       ValueError: neither a whole number nor the name of a ``.npz`` file.
     """
-    if re.fullmatch(r"\d{1,20}", text):
+    if re.fullmatch(r"\d{1,20}", text) and int(text) < 2**64:
         return int(text)
     if text.endswith(".npz"):
         return {"inversion": text}
     raise ValueError(
-        f"style ({text}) must be a seed or the .npz file of an inversion; write e.g. 7"
+        f"style ({text}) must be a seed, 0 to 2**64 - 1, or the .npz file of an "
+        "inversion; write e.g. 7"
     )
 
 
@@ -66,23 +69,24 @@ def styles_entry(
     """
     if every is not None and map_name is not None:
         raise ValueError("--every and --style_map exclude each other; give one of them")
-    styles, places = [], []
+    styles, places, names = [], [], []
     for text in texts:
         match = _STYLE.fullmatch(text)
-        if not match:
+        if not match or ("@" in match["style"] and match["style"][-4:] != ".npz"):
             raise ValueError(
                 f"--styles ({text}) must be SEED@Y,X; write e.g. 11@0.5,0.25"
             )
+        names.append(match["style"])
         styles.append(style_of(match["style"]))
         places.append(None if match["y"] is None else (match["y"], match["x"]))
-    placed = [text for text, place in zip(texts, places, strict=True) if place]
+    placed = [index for index, place in enumerate(places) if place]
     common = {} if blend is None else {"blend": blend}
     if every is not None or map_name is not None:
         if placed:
             option = "--every" if map_name is None else "--style_map"
             raise ValueError(
-                f"--styles ({placed[0]}) must be a style without a place where "
-                f"{option} says where it is; write {placed[0].partition('@')[0]}"
+                f"--styles ({texts[placed[0]]}) must be a style without a place where "
+                f"{option} says where it is; write {names[placed[0]]}"
             )
         if map_name is not None:
             rectangle = [window.top, window.left, window.height, window.width]

@@ -132,8 +132,9 @@ def _search(
         report = jax.tree.map(np.asarray, report)
         if not np.isfinite(report["loss"]).all():
             raise FloatingPointError(
-                f"the loss must be finite, and was not before step {last}; use a "
-                "smaller learning_rate"
+                f"the loss must be finite, and was not before step {last}; use "
+                "settings nearer to the default, such as a learning_rate of "
+                f"{Settings().learning_rate}"
             )
         if on_steps is not None:
             on_steps(last - first, report)

@@ -137,10 +137,10 @@ class Inversion:
           The file's size in bytes.
 
         Raises:
-          ValueError: the ending is not ``.npz`` or the folder does not exist.
+          ValueError: the ending is not ``.npz`` or the folder cannot be written.
           OSError: it cannot be written.
         """
-        check_target(path)
+        files.check_target(path, SUFFIX)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {_noise_name(i): each for i, each in enumerate(self.noise)}
         about = json.dumps({"format": FORMAT, **self._about()}, sort_keys=True)
@@ -189,21 +189,6 @@ class Inversion:
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
         return inversion
-
-
-def check_target(path: str | os.PathLike) -> None:
-    """Checks the name of a file to be saved.
-
-    Raises:
-      ValueError: the ending is not ``.npz`` or the folder does not exist.
-    """
-    path = pathlib.Path(path)
-    if path.suffix != SUFFIX:
-        raise ValueError(f"file ({path}) must end in {SUFFIX}; use {path.stem}{SUFFIX}")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(
-            f"folder ({path.absolute().parent}) does not exist; create it first"
-        )
 
 
 @functools.lru_cache(maxsize=8)

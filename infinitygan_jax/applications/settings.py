@@ -1,7 +1,6 @@
 """How pictures are inverted: numbers, their defaults, and what they may be."""
 
 import dataclasses
-import math
 from typing import Any
 
 from infinitygan_jax.config import wrong_type
@@ -63,10 +62,19 @@ class Settings:
             _check_setting(field, getattr(self, field.name))
 
 
-_LEAST = {"steps": 1, "style_samples": 2}  # of whole numbers
-_MOST_SAMPLES = 10**6
-_SHARES = ("ramp_up", "ramp_down", "perturbation_end")  # above 0, up to 1
-_FRACTIONS = ("color", "translation")  # 0 to 1
+# What a setting may be, where that is not 0 to ``_MOST``, beyond which sums and their
+# squares are no float32 any more.
+_MOST = 10**6
+_RANGES = {
+    "steps": (1, _MOST),
+    "style_samples": (2, _MOST),
+    "learning_rate": (0, 10),
+    **dict.fromkeys(("structure_rate", "z_local_rms"), (0, 1000)),
+    **dict.fromkeys(("style_perturbation", "structure_perturbation"), (0, 1000)),
+    **dict.fromkeys(("ramp_up", "ramp_down", "perturbation_end"), (0, 1)),
+    **dict.fromkeys(("color", "translation"), (0, 1)),
+}
+_ABOVE_0 = ("learning_rate", "ramp_up", "ramp_down", "perturbation_end")
 
 
 def _check_setting(field: dataclasses.Field, value: Any) -> None:
@@ -75,16 +83,14 @@ def _check_setting(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(wrong_type(name, value, field.type))
     if field.type is int and not isinstance(value, int):
         raise ValueError(wrong_type(name, value, int))
-    most = 1 if name in _SHARES + _FRACTIONS else math.inf
-    most = _MOST_SAMPLES if name == "style_samples" else most
-    least = _LEAST.get(name, 0)
-    positive = name in (*_SHARES, "learning_rate")
-    in_range = least <= value <= most and math.isfinite(value)
-    if not in_range or (positive and value == 0):
+    least, most = _RANGES.get(name, (0, _MOST))
+    positive = name in _ABOVE_0
+    # Nearly 0 is 0 in float32, and then a divisor.
+    if not least <= value <= most or (positive and value < 1e-9):
         low = "above 0" if positive else f"at least {least}"
-        high = "" if most == math.inf else f" and at most {most}"
         raise ValueError(
-            f"{name} ({value}) must be {low}{high}; the default is {field.default}"
+            f"{name} ({value}) must be {low} and at most {most}; the default is "
+            f"{field.default}"
         )
 
 

@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
 
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax import conversion
+    from infinitygan_jax import conversion, files
     from infinitygan_jax.config import Config, DataConfig
 
-    bundle_lib.check_target(args.out)
+    files.check_target(args.out, bundle_lib.SUFFIX)
     name = _GENERATORS[args.generator]
     arrays = _read(pathlib.Path(args.checkpoint), {"g": name, "d": "d"})
     converted = conversion.from_state_dict(arrays)

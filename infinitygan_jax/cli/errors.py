@@ -15,6 +15,7 @@ from infinitygan_jax.messages import one_line
 
 # A loss that is not finite ends training as a mistake in the settings would.
 EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
+_MOST_DIGITS = 20  # of a whole number: those of 2**64
 
 
 def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,15 +83,19 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
+        self.register("type", int, _whole_number)
 
     def error(self, message: str) -> None:
         """Raises the usage error that argparse would print over several lines."""
-        number = re.fullmatch(r"argument (\S+): invalid int value: (.*)", message, re.S)
+        number = re.fullmatch(
+            r"argument (\S+): invalid (int|float) value: (.*)", message, re.S
+        )
         if number:
-            option, value = number.groups()
-            value = value if len(value) < 40 else f"{value[:20]}..."
+            option, kind, value = number.groups()
+            kind = "whole number" if kind == "int" else "number"
             raise ValueError(
-                f"{option} ({value}) must be a whole number; write it in digits"
+                f"{option} ({value}) must be a {kind}; write it in up to "
+                f"{_MOST_DIGITS} digits"
             )
         raise ValueError(f"{message}; --help lists the options")
 
@@ -98,12 +103,27 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """Parses the arguments; for an unknown option, names the nearest one."""
-        values, unknown = self.parse_known_args(args, namespace)
+        words = list(sys.argv[1:] if args is None else args)
+        for former, word in zip(["", *words], words, strict=False):
+            if not word or re.fullmatch(r"--\w+=", word):
+                name = (word or former).rstrip("=")
+                of = f" of {name}" if name.startswith("--") else ""
+                raise ValueError(
+                    f"a value{of} is empty, as of a variable that is not set; give one"
+                )
+        values, unknown = self.parse_known_args(words, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
             options = [o for o in self._option_string_actions if o.startswith("--")]
             raise ValueError(unknown_option(name, options))
         return values
+
+
+def _whole_number(text: str) -> int:
+    """An ``int`` that is not so long that arithmetic with it fails."""
+    if len(text.strip()) > _MOST_DIGITS + 1:  # and a sign
+        raise ValueError
+    return int(text)
 
 
 def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:

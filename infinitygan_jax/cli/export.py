@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     info = dict(map(_pair, args.info))
 
     from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax import files
     from infinitygan_jax.sampling.world import check_params
     from infinitygan_jax.training import checkpoint
 
-    bundle_lib.check_target(args.file)
+    files.check_target(args.file, bundle_lib.SUFFIX)
     bundle = checkpoint.load_for_sampling(args.workdir)
     check_params(bundle.config.model, bundle.generator)
     merged = {**bundle.info, **_kept(args.file), **info}

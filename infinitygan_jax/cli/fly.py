@@ -1,19 +1,15 @@
 """``python -m infinitygan_jax.cli.fly``: a film of a way through worlds."""
 
 import argparse
-import pathlib
-import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tqdm
-
 from infinitygan_jax import machine
 from infinitygan_jax.applications import films
-from infinitygan_jax.cli import errors, rendering, sample
+from infinitygan_jax.cli import errors, options, progress, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
@@ -91,13 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", required=True, metavar="WIDTHxHEIGHT", help="pixels of a frame"
     )
-    parser.add_argument(
-        "--checkpoint",
-        default=DEFAULT_MODEL,
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        "(default: %(default)s)",
-    )
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -156,15 +146,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             *(window.height, window.width, args.fps),
             comment=_command(args, world),
         ) as film,
+        progress.bar(args.frames, "frame") as bar,
     ):
-        for frame in tqdm.tqdm(
-            flights.fly(world, flight),
-            total=args.frames,
-            unit="frame",
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ):
+        for frame in flights.fly(world, flight):
             stop_if_asked()
             film.write(frame)
+            bar.update()
     seconds = time.perf_counter() - start
     shown = f", {args.frames / args.fps:.1f} s of film" * films.is_video(args.out)
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
@@ -174,21 +161,11 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
     """Keys of position."""
     first = (window.top, window.left)
     if args.start is not None:
-        first = _place("--from", args.start)
-    places = [first, *(_place("--via", text) for text in args.via)]
+        first = options.position_of("--from", args.start)
+    places = [first, *(options.position_of("--via", text) for text in args.via)]
     if args.to is not None:
-        places.append(_place("--to", args.to))
+        places.append(options.position_of("--to", args.to))
     return tuple(places)
-
-
-def _place(option: str, text: str) -> tuple[int, int]:
-    numbers = re.fullmatch(r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*", text)
-    if not numbers:
-        raise ValueError(
-            f"{option} ({text}) must be Y,X in whole pixels; write e.g. {option}=-128,0"
-        )
-    top, left = map(int, numbers.groups())
-    return top, left
 
 
 def _check_memory(world: "World", flight: "Flight") -> None:
@@ -218,7 +195,7 @@ def _command(args: argparse.Namespace, world: "World") -> str:
     for name in ("keep_noise", "loop", "ease"):
         words += [f"--{name}"] * getattr(args, name)
     if args.checkpoint != DEFAULT_MODEL:
-        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     words += [f"--frames={args.frames}", f"--fps={args.fps:g}"]
     return shlex.join([*words, f"--tile={world.tile_size}"])
 

@@ -8,10 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tqdm
-
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, rendering, sample
+from infinitygan_jax.cli import errors, options, progress, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -66,13 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the seeds beside the rows and columns",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default=DEFAULT_MODEL,
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        "(default: %(default)s)",
-    )
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -126,11 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with (
         errors.stoppable() as stop_if_asked,
         writers.writer_of(out)(out, *sheet.size, texts, args.overwrite) as writer,
-        tqdm.tqdm(
-            total=number,
-            unit="picture",
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar,
+        progress.bar(number, "picture") as bar,
     ):
 
         def on_picture() -> None:
@@ -173,7 +161,7 @@ def _texts(
     if args.origin is not None:
         words.append(f"--origin={args.origin}")
     if args.checkpoint != DEFAULT_MODEL:  # without folders: nobody's business
-        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     words += [f"--margin={args.margin}", f"--tile={world.tile_size}"]
     return {
         "Software": rendering.software(),

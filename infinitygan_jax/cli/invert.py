@@ -16,8 +16,9 @@ import tqdm
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from infinitygan_jax.cli import errors, pictures
-from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax import files
+from infinitygan_jax.cli import errors, options, pictures, progress
+from infinitygan_jax.config import ModelConfig
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.applications import perceptual
@@ -50,16 +51,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         required=True,
         metavar="NAME.npz|FOLDER",
-        help="where to write; for several images a folder, which gets a file of each "
-        "image's name",
+        help="where to write; a folder (with / at its end where it is not there yet), "
+        "which several images need, gets a file of each image's name",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default=DEFAULT_MODEL,
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        "(default: %(default)s)",
-    )
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--region",
         metavar="Y,X,WIDTHxHEIGHT",
@@ -176,8 +171,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work
         _check(batch, bundle.config.model, distance)
-    if len(args.images) > 1:
-        pathlib.Path(args.out).mkdir(exist_ok=True)
     search = functools.partial(
         inversion.invert,
         bundle,
@@ -189,11 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with (
         errors.stoppable() as stop_if_asked,
-        tqdm.tqdm(
-            total=settings.steps * len(batches),
-            unit="step",
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar,
+        progress.bar(settings.steps * len(batches), "step") as bar,
     ):
 
         def on_steps(number: int, report: dict[str, np.ndarray]) -> None:
@@ -210,6 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             results = search(images, masks, on_steps=on_steps, steps_at_once=at_once)
             seconds = (time.perf_counter() - start) / len(batch)
             for task, result in zip(batch, results, strict=True):
+                task.out.parent.mkdir(exist_ok=True)
                 result.save(task.out)
                 if args.preview:
                     _write_preview(task, result.render(bundle))
@@ -264,45 +254,37 @@ def settings_of(
             values[name] = types[name](text)
         except ValueError:
             kind = "a whole number" if types[name] is int else "a number"
-            raise ValueError(f"--set {name} ({text}) must be {kind}") from None
+            default = getattr(base or Settings(), name)
+            raise ValueError(
+                f"--set {name} ({text}) must be {kind}; write e.g. {name}={default}"
+            ) from None
     return dataclasses.replace(base or Settings(), **values)
 
 
 def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
     """A file for each image; checks that they can be written."""
     out = pathlib.Path(args.out)
-    if len(args.images) == 1:
-        if out.suffix != _SUFFIX:
-            raise ValueError(
-                f"--out ({out}) must end in {_SUFFIX}; use {out.stem}{_SUFFIX}"
-            )
+    if out.is_dir() or args.out.endswith("/"):
+        outs = pictures.files_in(out, args.images, _SUFFIX)
+    elif len(args.images) == 1:
+        files.check_target(out, _SUFFIX)
         outs = [out]
-        folder = out.absolute().parent
-    else:
-        if out.suffix == _SUFFIX or (out.exists() and not out.is_dir()):
-            raise ValueError(
-                f"--out ({out}) must be a folder for several images; use {out.stem}"
-            )
-        outs = [out / f"{pathlib.Path(name).stem}{_SUFFIX}" for name in args.images]
-        folder = out.absolute().parent
-    if not folder.is_dir():
-        raise ValueError(f"folder ({folder}) does not exist; create it first")
-    twice = {path for path in outs if outs.count(path) > 1}
-    if twice:
+    elif out.suffix == _SUFFIX:
         raise ValueError(
-            f"two images would be written to {min(twice)}; rename one of them"
+            f"--out ({out}) must be a folder for several images; use {out.stem}"
         )
-    files = outs + [path.with_suffix(".png") for path in outs if args.preview]
-    for path in files:
+    else:
+        outs = pictures.files_in(out, args.images, _SUFFIX)
+    written = outs + [path.with_suffix(".png") for path in outs if args.preview]
+    for path in written:
         if path.is_dir():
             raise ValueError(f"file ({path}) is a folder; choose another name")
         if path.exists() and not args.overwrite:
             raise ValueError(
                 f"file ({path}) exists; choose another name, or add --overwrite"
             )
-    for name in args.images:
-        if pathlib.Path(name).resolve() in {path.resolve() for path in files}:
-            raise ValueError(f"{name} would be overwritten; choose another --out")
+    read = [*args.images, *([] if args.mask is None else [args.mask]), *args.lpips]
+    pictures.check_kept(read, written)
     return outs
 
 
@@ -335,8 +317,6 @@ def _tasks(args: argparse.Namespace, outs: Sequence[pathlib.Path]) -> list[_Task
 
 
 def _write_preview(task: _Task, painted: UInt8[np.ndarray, "h w 3"]) -> None:
-    from infinitygan_jax import files
-
     buffer = io.BytesIO()
     pair = np.concatenate([task.image, painted], axis=1)
     Image.fromarray(pair).save(buffer, "PNG")

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tqdm
 
-from infinitygan_jax.cli import errors, pictures
+from infinitygan_jax.cli import errors, pictures, progress
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.applications.inverted import Inversion
@@ -75,29 +74,17 @@ def check(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
                 )
     if args.save_inversions is not None:
         folder = pathlib.Path(args.save_inversions)
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(
-                f"--save_inversions ({folder}) must be a folder; choose another name"
-            )
-        if not folder.absolute().parent.is_dir():
-            raise ValueError(
-                f"folder ({folder.absolute().parent}) does not exist; create it first"
-            )
-        files = [_saved(args, name) for name in images]
-        twice = {path for path in files if files.count(path) > 1}
-        there = [path for path in files if path.exists()]
-        if twice:
-            raise ValueError(f"two images would be kept as {min(twice)}; rename one")
+        there = [
+            path
+            for path in pictures.files_in(folder, list(images), _SUFFIX)
+            if path.exists()
+        ]
         if there and not args.overwrite:
             raise ValueError(
                 f"file ({there[0]}) exists; give it in place of the image, or add "
                 "--overwrite"
             )
     return images
-
-
-def _saved(args: argparse.Namespace, name: str) -> pathlib.Path:
-    return pathlib.Path(args.save_inversions) / f"{pathlib.Path(name).stem}{_SUFFIX}"
 
 
 def inversions(
@@ -135,16 +122,9 @@ def inversions(
             raise ValueError(f"{name}: {error}") from error
     shapes = [image.shape for image in images.values()]
     groups = pictures.batches(list(images), shapes, _AT_ONCE)
-    if args.save_inversions is not None and images:
-        pathlib.Path(args.save_inversions).mkdir(exist_ok=True)
     with (
         errors.stoppable() as stop_if_asked,
-        tqdm.tqdm(
-            total=settings.steps * len(groups),
-            unit="step",
-            disable=not groups,
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar,
+        progress.bar(settings.steps * len(groups), "step", disable=not groups) as bar,
     ):
 
         def on_steps(number: int, report: Any) -> None:
@@ -164,7 +144,10 @@ def inversions(
             for name, result in zip(group, results, strict=True):
                 found[name] = result
                 if args.save_inversions is not None:  # the next group may fail
-                    result.save(_saved(args, name))
+                    folder = pathlib.Path(args.save_inversions)
+                    (path,) = pictures.files_in(folder, [name], _SUFFIX)
+                    folder.mkdir(exist_ok=True)
+                    result.save(path)
     for name in images:
         psnr = found[name].figures["psnr"]
         print(f"{name}: the model paints it at {psnr:.2f} dB", file=sys.stderr)

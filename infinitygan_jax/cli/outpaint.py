@@ -8,9 +8,8 @@ import time
 from collections.abc import Sequence
 
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, inverting, rendering
+from infinitygan_jax.cli import errors, inverting, options, pictures, rendering
 from infinitygan_jax.cli.sample import window_of
-from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 
@@ -53,13 +52,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="WIDTHxHEIGHT",
         help="pixels of the whole picture, e.g. 2048x512",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default=DEFAULT_MODEL,
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        "(default: %(default)s)",
-    )
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--seed",
         type=int,
@@ -92,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not 1 <= args.count <= MAX_COUNT:
         raise ValueError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
     outs = _outs(args)
+    pictures.check_kept([args.image], outs)
     for out in outs:
         with rendering.about(out):
             writers.check_output(out, size.height, size.width, args.overwrite)

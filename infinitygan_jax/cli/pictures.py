@@ -1,5 +1,7 @@
 """Pictures that commands take: read, cut out, resized."""
 
+import os
+import pathlib
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -8,7 +10,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from infinitygan_jax import files
 from infinitygan_jax.data import decoding
+from infinitygan_jax.messages import one_line
 
 _Item = TypeVar("_Item")
 MOST_SIDE = 2**15  # pixels of the shorter side of a resized picture
@@ -19,12 +23,52 @@ def read(name: str) -> UInt8[np.ndarray, "h w 3"]:
 
     Raises:
       ValueError: it cannot be used; the message names it and says why.
-      OSError: it cannot be read.
     """
     try:
         return decoding.decode(name)
     except decoding.ImageError as error:
         raise ValueError(f"image ({name}) {error}; give another") from error
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ValueError(
+            f"image ({name}) cannot be read ({reason}); give another"
+        ) from error
+
+
+def check_kept(read: Sequence[str], written: Sequence[pathlib.Path]) -> None:
+    """Checks that no file that is read is written, also where it may be replaced.
+
+    Raises:
+      ValueError: one is.
+    """
+    targets = {os.path.realpath(path) for path in written}
+    for name in read:
+        if os.path.realpath(name) in targets:
+            raise ValueError(f"{name} would be overwritten; choose another --out")
+
+
+def files_in(
+    folder: pathlib.Path, images: Sequence[str], suffix: str
+) -> list[pathlib.Path]:
+    """Files of the images' names in a folder, which is there or can be made.
+
+    Raises:
+      ValueError: it is a file or cannot be written, or two images have one name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"{folder} must be a folder, and is a file; choose another name"
+        )
+    files.check_folder(folder if folder.exists() else folder.absolute().parent)
+    found = [folder / f"{pathlib.Path(name).stem}{suffix}" for name in images]
+    twice = {path for path in found if found.count(path) > 1}
+    if twice:
+        raise ValueError(
+            f"two images would be written to {min(twice)}; rename one of them"
+        )
+    for path in found if folder.exists() else (folder, *found):
+        files.check_name(path)
+    return found
 
 
 def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
@@ -41,12 +85,13 @@ def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
     if text is None:
         return slice(0, height), slice(0, width)
     match = re.fullmatch(
-        r"\s*([-+]?\d+)\s*,\s*([-+]?\d+)\s*,\s*(\d+)\s*[xX]\s*(\d+)\s*", text
+        r"\s*([-+]?\d{1,9})\s*,\s*([-+]?\d{1,9})\s*,\s*(\d{1,9})\s*[xX]\s*(\d{1,9})\s*",
+        text,
     )
     if not match:
         raise ValueError(
-            f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels; write e.g. "
-            "--region 0,64,256x128"
+            f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels of up to 9 "
+            "digits; write e.g. --region 0,64,256x128"
         )
     top, left, wide, high = map(int, match.groups())
     inside = 0 <= top < top + high <= height and 0 <= left < left + wide <= width

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import tqdm
-
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors
+from infinitygan_jax.cli import errors, progress
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -173,12 +171,7 @@ def _paint_parts(
         copies = 0 if writer.is_shard else writer.num_copies
     elif pixels < writer.num_pixels:
         print(f"going on: {total} tiles are left to paint", file=sys.stderr)
-    with tqdm.tqdm(
-        total=copies or total,
-        unit="tile",
-        # A log file needs no line every tenth of a second.
-        mininterval=0.2 if sys.stderr.isatty() else 10,
-    ) as bar:
+    with progress.bar(copies or total, "tile") as bar:
 
         def on_tiles(number: int) -> None:
             stop_if_asked()

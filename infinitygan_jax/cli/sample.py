@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, rendering, world_options
+from infinitygan_jax.cli import errors, options, pictures, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -39,12 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WIDTHxHEIGHT",
         help="pixels of the picture, e.g. 4096x4096",
     )
-    parser.add_argument(
-        "--checkpoint",
-        metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        f"(default: {DEFAULT_MODEL})",
-    )
+    options.add_checkpoint(parser, None)  # a world file says it, too
     parser.add_argument(
         "--seed",
         type=int,
@@ -145,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "them at a time"
         )
     out = pathlib.Path(_default_out(args, window) if args.out is None else args.out)
+    if args.style_map is not None:
+        pictures.check_kept([args.style_map], [out])
     num_shards = shard[1] if shard else 1
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
@@ -275,14 +272,7 @@ def window_of(
         planning.check_horizon(horizon)
         middle = horizon >> level if level >= 0 else 0  # which is refused later
         return Window(middle - height // 2, 0, height, width)
-    numbers = re.fullmatch(r"\s*([-+]?\d{1,20})\s*,\s*([-+]?\d{1,20})\s*", origin)
-    if not numbers:
-        raise ValueError(
-            f"--origin ({origin}) must be Y,X in whole pixels; write e.g. "
-            "--origin=-2048,0"
-        )
-    top, left = map(int, numbers.groups())
-    return Window(top, left, height, width)
+    return Window(*options.position_of("--origin", origin), height, width)
 
 
 def _describe_rest(
@@ -345,7 +335,7 @@ def _command(args: argparse.Namespace, window: Window) -> str:
     """What paints this picture again; without folders, which are nobody's business."""
     words = ["python", "run_sample.py", "--size", f"{window.width}x{window.height}"]
     if args.checkpoint not in (None, DEFAULT_MODEL):
-        words += ["--checkpoint", pathlib.Path(args.checkpoint).resolve().name]
+        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     if args.origin is not None:
         words.append(f"--origin={window.top},{window.left}")
     for name in ("seed", "horizon", "vertical_span", "wrap", "level", "tile"):
@@ -356,7 +346,11 @@ def _command(args: argparse.Namespace, window: Window) -> str:
 
 def _default_out(args: argparse.Namespace, window: Window) -> str:
     path = pathlib.Path(args.checkpoint or DEFAULT_MODEL)
-    name = path.stem if path.suffix == ".safetensors" else path.resolve().name
+    name = (
+        path.stem
+        if path.suffix == ".safetensors"
+        else options.checkpoint_name(str(path))
+    )
     place = "" if args.origin is None else f"-at{window.top},{window.left}"
     for option in ("horizon", "vertical_span", "wrap", "level"):
         if getattr(args, option):

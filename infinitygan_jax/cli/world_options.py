@@ -1,9 +1,12 @@
 """Options of ``run_sample.py`` that say what the world shows, and world files."""
 
 import argparse
+import os
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
+from infinitygan_jax import files
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -107,11 +110,13 @@ def _check(args: argparse.Namespace) -> None:
             )
     if args.save_world is not None:
         path = pathlib.Path(args.save_world)
-        if not path.absolute().parent.is_dir():
+        exists = os.path.lexists(path)
+        if exists and (os.path.islink(path) or not os.path.isfile(path)):
             raise ValueError(
-                f"--save_world's folder ({path.absolute().parent}) does not exist; "
-                "create it first"
+                f"--save_world ({path}) must be a file; choose another name"
             )
+        files.check_name(path)
+        files.check_folder(path.absolute().parent)
         if args.out is not None and path.absolute() == (
             pathlib.Path(args.out).absolute()
         ):
@@ -131,8 +136,6 @@ def check_saved(args: argparse.Namespace, document: "documents.Document") -> Non
         return
     path = pathlib.Path(args.save_world)
     content = document.moved_to(path).to_bytes()
-    if path.is_dir() or path.is_symlink():
-        raise ValueError(f"--save_world ({path}) must be a file; choose another name")
     # Shards and resumed jobs save it again.
     if path.exists() and not args.overwrite and path.read_bytes() != content:
         raise ValueError(
@@ -220,7 +223,8 @@ def name_part(args: argparse.Namespace) -> str:
     """What the options add to the name of a picture that has none."""
     part = ""
     if args.styles is not None:
-        seeds = (pathlib.Path(text.partition("@")[0]).stem for text in args.styles)
+        styles = (re.sub(r"@[^@,]*,[^@,]*$", "", text) for text in args.styles)
+        seeds = (pathlib.Path(style).stem for style in styles)
         part += f"-styles{'_'.join(seeds)}"[:80]
     for name in ("every", "biomes", "octaves"):
         if getattr(args, name) is not None:

@@ -35,7 +35,7 @@ def _write(path, frames, fps=24):
             film.write(frame)
 
 
-@pytest.mark.parametrize("fps", [24, 12.5])
+@pytest.mark.parametrize("fps", [24, 12.5, 0.1])
 def test_a_video_has_the_frames_size_and_rate_that_were_asked_for(folder, fps):
     frames = _frames(9)
     _write("a.mp4", frames, fps)
@@ -79,6 +79,23 @@ def test_an_error_leaves_what_was_there(folder, path, there):
         assert len(os.listdir("frames")) == 2
 
 
+@pytest.mark.parametrize("path", ["a.mp4", "frames/"])
+def test_what_killed_films_left_is_removed_and_nothing_else(folder, path):
+    name = path.rstrip("/")
+    (folder / f"{name}.0123abcd.part").mkdir()
+    (folder / f"{name}.0123abcd.part" / "000000.png").write_text("half")
+    (folder / f"{name}.4567abcd.part").write_text("half")
+    others = [f"{name}.mine.part", f"b{name}.4567abcd.part", f"{name}.4567abcd.parts"]
+    for other in others:
+        (folder / other).write_text("dear")
+    with films.open_film(path, HEIGHT, WIDTH, 24) as film:
+        (part,) = {each.name for each in folder.glob("*.part")} - set(others)
+        _write(path, _frames(2))  # another of the same name, while this one is made
+        assert (folder / part).exists()
+        film.write(_frames(1)[0])
+    assert sorted(os.listdir()) == sorted([*others, name])
+
+
 def test_an_encoder_that_fails_is_one_line(folder, monkeypatch):
     script = folder / "ffmpeg"
     script.write_text("#!/bin/sh\necho one >&2\necho 'No space left' >&2\nexit 1\n")
@@ -106,7 +123,8 @@ def test_a_missing_encoder_is_named(folder, monkeypatch):
         ("a.mp4", dict(width=20000), "at most 16384"),
         ("a.mp4", dict(fps=0), r"fps \(0\).*use e\.g\. 30"),
         ("a.mp4", dict(fps=float("nan")), "fps"),
-        ("a.mp4", dict(fps=1e9), "at most 240"),
+        ("a.mp4", dict(fps=1e9), "0.1 to 240"),
+        ("a.mp4", dict(fps=1e-5), "0.1 to 240"),
         ("no/a.mp4", {}, "does not exist"),
         ("no/frames/", {}, "does not exist"),
         ("", {}, "name"),

@@ -37,6 +37,18 @@ def test_one_style_is_all_over():
     assert _entry("a house.npz") == {"kind": "one", "style": inversion}
 
 
+@pytest.mark.parametrize("name", ["me@home.npz", "@1,2.npz", "a@0.5,0.5.npz"])
+def test_files_may_have_an_at_in_their_names(name):
+    """The place is behind the last one."""
+    style = {"inversion": name}
+    assert _entry(name) == {"kind": "one", "style": style}
+    entry = _entry(f"{name}@0,0", f"{name} @ 1,1")
+    assert [site["style"] for site in entry["sites"]] == [style, style]
+    assert _entry(name, every=9)["styles"] == [style]
+    with pytest.raises(ValueError, match=f"; write {name}$"):
+        _entry(f"{name}@0,0", every=9)
+
+
 def test_chains_and_maps_need_no_places():
     chain = _entry("1", "2", every=512, cyclic=True)
     assert chain == {"kind": "chain", "styles": [1, 2], "every": 512, "cyclic": True}
@@ -60,11 +72,13 @@ def test_chains_and_maps_need_no_places():
         (["1@.,0"], {}, ("0 to 1",)),
         (["1@0.5"], {}, ("SEED@Y,X", "11@0.5,0.25")),
         (["1@0.5,0.5,0.5"], {}, ("SEED@Y,X",)),
+        (["a@b.npz@2"], {}, ("SEED@Y,X",)),
         (["@0,0"], {}, ("SEED@Y,X",)),
         ([""], {}, ("SEED@Y,X",)),
         (["x@0,0"], {}, ("style (x)", "seed")),
         (["-1@0,0"], {}, ("style (-1)", "seed")),
         (["1.5@0,0"], {}, ("style (1.5)", "seed")),
+        ([str(2**64)], {}, (f"style ({2**64})", "2**64 - 1")),
         (["1@0,0"], {"every": 9}, ("--every", "write 1")),
         (["1@0,0"], {"map_name": "a"}, ("--style_map", "write 1")),
         (["1"], {"every": 9, "map_name": "a"}, ("exclude each other",)),

@@ -206,6 +206,11 @@ def test_a_move_shows_grey_at_the_edge_it_leaves():
         ({"ramp_up": 1.5}, "at most 1"),
         ({"z_local_rms": float("nan")}, "z_local_rms"),
         ({"style_samples": 10**9}, "at most 1000000"),
+        ({"pixel_weight": 1e300}, r"pixel_weight \(1e\+300\).*at most 1000000.*100.0"),
+        ({"z_global_weight": float("inf")}, "z_global_weight"),
+        ({"learning_rate": 1e9}, "at most 10"),
+        ({"ramp_down": 1e-300}, "above 0"),
+        ({"steps": 10**400}, "at most 1000000"),
     ],
 )
 def test_settings_are_checked(change, words):

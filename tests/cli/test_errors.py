@@ -24,6 +24,8 @@ def run(error):
         (ValueError("size (0) must be above 0"), "error: size (0) must be above 0"),
         (ValueError("first\n\n  second\n"), "error: first second"),
         (ValueError(), "error: ValueError"),
+        (ValueError(f"x ({'9' * 5000}) is"), f"error: x ({'9' * 20}...) is\n"),
+        (ValueError("x" * 5000), f"error: {'x' * 100}...\n"),
         (FileNotFoundError(2, "No such file", "a.png"), "error: a.png: No such file"),
         (OSError("no space"), "error: no space"),
         (OSError(18, "Cross-device", "a", None, "b"), "error: a -> b: Cross-device"),
@@ -83,10 +85,12 @@ def test_arguments_and_result_pass_through():
         (["--size"], r"--size: expected one argument; --help lists the options"),
         (
             ["--size", "x"],
-            r"^--size \('x'\) must be a whole number; write it in digits",
+            r"^--size \('x'\) must be a whole number; write it in up to 20 digits",
         ),
         (["--size", "1.5"], r"^--size \('1.5'\) must be a whole number"),
-        (["--size", "9" * 5000], r"^--size \('9{19}\.\.\.\) must be a whole number"),
+        (["--size", "9" * 5000], r"^--size \('9+'\) must be a whole number"),
+        (["--size", "9" * 25], r"^--size \('9+'\) must be a whole number"),
+        (["--rate", "x"], r"^--rate \('x'\) must be a number"),
         (["--si", "3"], r"unknown option --si; the nearest is --size"),
     ],
 )
@@ -94,6 +98,7 @@ def test_usage_errors_are_value_errors_of_one_line(argv, message):
     parser = errors.ArgumentParser(prog="paint")
     parser.add_argument("--size", type=int)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--rate", type=float)
     with pytest.raises(ValueError, match=message) as error_info:
         parser.parse_args(argv)
     assert "\n" not in str(error_info.value)
@@ -102,7 +107,8 @@ def test_usage_errors_are_value_errors_of_one_line(argv, message):
 def test_known_options_are_parsed():
     parser = errors.ArgumentParser(prog="paint")
     parser.add_argument("--size", type=int)
-    assert parser.parse_args(["--size", "3"]).size == 3
+    for number in (3, -3, 2**64):
+        assert parser.parse_args([f"--size={number}"]).size == number
 
 
 @pytest.mark.parametrize(

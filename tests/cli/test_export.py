@@ -10,6 +10,7 @@ import pytest
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import export
 from infinitygan_jax.training import checkpoint
+from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 
@@ -46,24 +47,13 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_no_file(workdir, tmp_path, capsys, options, words):
-    with pytest.raises(SystemExit) as end:
-        export.main(options)
-    assert end.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"error: [^\n]+\n", err)
-    for word in words:
-        assert word in err
+    refused(capsys, export.main, options, *words)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_workdir_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        export.main(["nowhere", "a.safetensors"])
-    assert end.value.code == 2
-    assert re.fullmatch(r"error: [^\n]*nowhere[^\n]+\n", capsys.readouterr().err)
-    assert not list(tmp_path.iterdir())
+    refused(capsys, export.main, ["nowhere", "a.safetensors"], "nowhere")
 
 
 def test_what_a_replaced_file_says_of_data_and_use_stays(workdir):

@@ -18,6 +18,7 @@ from infinitygan_jax import machine
 from infinitygan_jax.applications import films, flights
 from infinitygan_jax.cli import fly
 from infinitygan_jax.sampling.world import World
+from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -98,19 +99,6 @@ def test_a_video_says_how_it_was_made(folder, model, capsys):
     assert pathlib.Path("a.mp4").read_bytes() == pathlib.Path("b.mp4").read_bytes()
 
 
-def _refused(capsys, options, *words):
-    before = sorted(os.listdir())
-    with pytest.raises(SystemExit) as end:
-        fly.main(options)
-    assert end.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"error: [^\n]+\n", err), err
-    for word in words:
-        assert word in err
-    assert sorted(os.listdir()) == before
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -118,6 +106,9 @@ def _refused(capsys, options, *words):
         (["--to", "-9,0"], ["must lead somewhere"]),
         (["--to", "1"], ["--to (1)", "Y,X", "--to=-128,0"]),
         (["--from", "a,b", "--to", "1,1"], ["--from (a,b)", "Y,X"]),
+        (["--from", f"{'9' * 5000},0", "--to", "1,1"], ["--from (9999", "20 digits"]),
+        (["--to", "1e400,0"], ["--to (1e400,0)", "Y,X"]),
+        (["--to", "1,1", "--fps", "1e400"], ["fps (inf)"]),
         (["--to", "1,1", "--via", "-1,"], ["--via (-1,)", "Y,X"]),
         (["--to", f"{2**62},0"], ["2**62"]),
         (["--to", "1,1", "--frames", "1"], ["frames (1)", "use 2"]),
@@ -146,19 +137,19 @@ def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words
     pathlib.Path("there/000000.png").write_text("")
     pathlib.Path("mine/letter.txt").write_text("dear")
     usual = ["--checkpoint", model, *USUAL, "--out", "film"]
-    _refused(capsys, [*usual, *options], *words)
+    refused(capsys, fly.main, [*usual, *options], *words)
 
 
 def test_a_missing_encoder_is_one_line(folder, model, capsys, monkeypatch):
     monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
     usual = ["--checkpoint", model, *USUAL, "--to", "1,1", "--out", "a.mp4"]
-    _refused(capsys, usual, "imageio-ffmpeg", "EXTRAS", "--out frames/")
+    refused(capsys, fly.main, usual, "imageio-ffmpeg", "EXTRAS", "--out frames/")
 
 
 def test_too_little_memory_is_one_line(folder, model, capsys, monkeypatch):
     monkeypatch.setattr(machine, "memory_bytes", lambda: 10**6)
     usual = ["--checkpoint", model, *USUAL, "--to", "1,1", "--out", "film"]
-    _refused(capsys, usual, "memory", "--size")
+    refused(capsys, fly.main, usual, "memory", "--size")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "film/"])
@@ -204,6 +195,9 @@ def test_a_killed_flight_leaves_nothing_whole(folder, model, name, number, statu
     assert "Traceback" not in err
     left = os.listdir()
     if number == signal.SIGKILL:
-        assert all(part.endswith(".part") for part in left)
+        assert left and all(part.endswith(".part") for part in left)
+        again = [*USUAL, "--to", "-9,8", "--checkpoint", model, "--out", name]
+        fly.main(again)
+        assert os.listdir() == [name.rstrip("/")]
     else:
         assert not left

@@ -17,6 +17,7 @@ from infinitygan_jax.applications import grids
 from infinitygan_jax.cli import grid
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
+from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -71,19 +72,6 @@ def test_the_sheet_is_as_asked_for_and_says_how(folder, model, capsys):
         np.testing.assert_array_equal(np.asarray(file), picture)
 
 
-def _refused(capsys, options, *words):
-    before = sorted(os.listdir())
-    with pytest.raises(SystemExit) as end:
-        grid.main(options)
-    assert end.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"error: [^\n]+\n", err), err
-    for word in words:
-        assert word in err
-    assert sorted(os.listdir()) == before
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -108,17 +96,17 @@ def _refused(capsys, options, *words):
 def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words):
     pathlib.Path("there.png").write_text("dear")
     usual = ["--checkpoint", model, *USUAL, "--out", "a.png"]
-    _refused(capsys, [*usual, *options], *words)
+    refused(capsys, grid.main, [*usual, *options], *words)
 
 
 def test_seeds_must_be_given(folder, capsys):
-    _refused(capsys, ["--rows", "1", "--out", "a.png"], "--columns")
+    refused(capsys, grid.main, ["--rows", "1", "--out", "a.png"], "--columns")
 
 
 def test_too_little_memory_is_one_line(folder, model, capsys, monkeypatch):
     monkeypatch.setattr(machine, "memory_bytes", lambda: 10**6)
     usual = ["--checkpoint", model, *USUAL, "--out", "a.png"]
-    _refused(capsys, usual, "memory", "--size")
+    refused(capsys, grid.main, usual, "memory", "--size")
 
 
 def test_an_error_while_painting_leaves_no_file(folder, model, capsys, monkeypatch):

@@ -12,6 +12,7 @@ from infinitygan_jax import machine
 from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.cli import invert, pictures
 from tests.applications import small
+from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 
@@ -77,6 +78,9 @@ def test_several_images_become_a_folder(folder, model):
         "grey.npz",
         "wide.npz",
     ]
+    # One image goes into a folder that is there, too.
+    invert.main(["a.png", "--out", "found", "--checkpoint", str(model), *QUICK])
+    assert Inversion.load("found/a.npz").image.shape == (24, 24, 3)
     grey = Inversion.load("found/grey.npz").image
     assert grey.shape == (24, 24, 3)
     np.testing.assert_array_equal(grey[..., 0], grey[..., 1])
@@ -86,6 +90,8 @@ def test_several_images_become_a_folder(folder, model):
     ("options", "words"),
     [
         (["none.png"], ["none.png", "No such file"]),
+        (["."], ["image (.)", "cannot be read", "give another"]),
+        (["a.png", "--mask", "b.npz", "--overwrite"], ["b.npz would be overwritten"]),
         (["text.png"], ["text.png", "no JPEG"]),
         (["small.png"], ["small.png", "20x20", "at least 24x24", "6 cells"]),
         (["a.png", "--side", "12"], ["12x12", "at least 24x24"]),
@@ -93,6 +99,12 @@ def test_several_images_become_a_folder(folder, model):
         (["a.png", "--out", "b.npy"], ["b.npy", "b.npz"]),
         (["a.png", "--out", "no/b.npz"], ["no", "does not exist"]),
         (["a.png", "--out", "there.npz"], ["there.npz", "--overwrite"]),
+        (["there.png", "--out", "."], ["there.npz", "--overwrite"]),
+        (["a.png", "--out", "no/b/"], ["no", "does not exist"]),
+        (["a.png", "--out", "/proc/b.npz"], ["/proc", "cannot be written"]),
+        (["a.png", "--out", "x" * 250 + ".npz"], ["name", "230"]),
+        (["a.png", "--out", ""], ["--out is empty"]),
+        (["a.png", "--out="], ["--out is empty"]),
         (["a.png", "wide.png", "--out", "b.npz"], ["b.npz", "folder"]),
         (["a.png", "a.png", "--out", "b"], ["two images", "a.npz"]),
         (["a.png", "--steps", "0"], ["steps (0)", "at least 1"]),
@@ -102,6 +114,10 @@ def test_several_images_become_a_folder(folder, model):
         (["a.png", "--set", "pixel_wieght=3"], ["pixel_wieght", "pixel_weight"]),
         (["a.png", "--set", "pixel_weight=x"], ["pixel_weight (x)", "a number"]),
         (["a.png", "--set", "pixel_weight"], ["NAME=VALUE"]),
+        (["a.png", "--set", "steps=1e3"], ["steps (1e3)", "steps=400"]),
+        (["a.png", "--set", "pixel_weight=1e300"], ["pixel_weight", "at most 1000000"]),
+        (["a.png", "--set", f"steps={'9' * 5000}"], ["steps (9999", "whole number"]),
+        (["a.png", "--region", f"0,0,{'9' * 5000}x9"], ["--region", "9 digits"]),
         (["a.png", "--region", "0,0,9"], ["--region (0,0,9)", "WIDTHxHEIGHT"]),
         (["a.png", "--region", "-4,0,24x24"], ["--region (-4,0,24x24)", "24x24"]),
         (["a.png", "--mask", "small.png"], ["--mask", "20x20", "24x24"]),
@@ -116,29 +132,18 @@ def test_several_images_become_a_folder(folder, model):
 )
 def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words):
     (folder / "there.npz").write_text("mine")
-    before = sorted(folder.iterdir())
     if "bare" in options:
         options = [str(model.with_stem("bare")) if o == "bare" else o for o in options]
     for name, value in (("--out", "b.npz"), ("--checkpoint", str(model))):
         options = options if name in options else [*options, name, value]
-    with pytest.raises(SystemExit) as end:
-        invert.main(options)
-    assert end.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"error: [^\n]+\n", err.rpartition("\r")[2]), err
-    for word in words:
-        assert word in err
-    assert sorted(folder.iterdir()) == before
+    refused(capsys, invert.main, options, *words)
     assert (folder / "there.npz").read_text() == "mine"
 
 
 def test_too_little_memory_is_one_line(folder, model, monkeypatch, capsys):
     monkeypatch.setattr(machine, "memory_bytes", lambda: 10**6)
-    with pytest.raises(SystemExit) as end:
-        invert.main(["a.png", "--out", "b.npz", "--checkpoint", str(model)])
-    assert end.value.code == 2
-    assert re.fullmatch(r"error: [^\n]*memory[^\n]+\n", capsys.readouterr().err)
+    options = ["a.png", "--out", "b.npz", "--checkpoint", str(model)]
+    refused(capsys, invert.main, options, "memory")
 
 
 def test_a_resized_mask_knows_only_what_was_known():

@@ -1,7 +1,6 @@
 """The outpaint and inbetween commands: whole pictures, or one line and none."""
 
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import inbetween, outpaint
 from tests.applications import small
+from tests.cli.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def folder(tmp_path, monkeypatch):
         Image.fromarray(image).save(f"{name}.png")
     Image.fromarray(image[:4, :4]).save("tiny.png")
     pathlib.Path("text.png").write_text("no picture")
+    pathlib.Path("loop.png").symlink_to("loop.png")
     return tmp_path
 
 
@@ -66,18 +67,6 @@ def test_pictures_are_outpainted_and_passed_between(folder, model, capsys):
         assert image.text["Columns"] == "0, 224"
 
 
-def _refused(main, arguments, capsys, *words):
-    before = sorted(pathlib.Path().rglob("*"))
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    message = capsys.readouterr().err.strip()
-    assert len(message.splitlines()) == 1, message
-    for word in words:
-        assert re.search(word, message), message
-    assert sorted(pathlib.Path().rglob("*")) == before
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -87,7 +76,12 @@ def _refused(main, arguments, capsys, *words):
         (["a.png", "--size", "128x64", "--count", "0"], ["--count", "1"]),
         (["a.png", "--size", "128x64", "--out", "a.bmp"], ["a.bmp", ".png"]),
         (["a.png", "--size", "128x64", "--out", "no/a.png"], ["no", "create"]),
-        (["a.png", "--size", "128x64", "--out", "a.png"], ["a.png", "--overwrite"]),
+        (["a.png", "--size", "128x64", "--out", "b.png"], ["b.png", "--overwrite"]),
+        (
+            ["a.png", "--size", "128x64", "--out", "./a.png", "--overwrite"],
+            ["a.png would be overwritten"],
+        ),
+        (["loop.png", "--size", "128x64"], ["loop.png", "cannot be read"]),
         (["c.png", "--size", "128x64"], ["c.png"]),
         (["text.png", "--size", "128x64"], ["text.png"]),
         (["c.npz", "--size", "128x64"], ["c.npz", "does not exist"]),
@@ -96,18 +90,18 @@ def _refused(main, arguments, capsys, *words):
         (["a.png", "--size", "20x64"], ["at least", "32x24"]),
         (["a.png", "--size", "128x64", "--at", "0,0"], ["0.188 to 0.812"]),
         (["a.png", "--size", "128x64", "--tile", "30"], ["tile", "nearest"]),
-        (["a.png", "--size", "128x64", "--seed=-1"], ["seed", "2\\*\\*64"]),
+        (["a.png", "--size", "128x64", "--seed=-1"], ["seed", "2**64"]),
         (["a.png", "--size", "128x64", "--save_inversions", "x/y"], ["create"]),
     ],
 )
 def test_bad_outpainting_is_one_line(folder, model, capsys, arguments, words):
-    _refused(outpaint.main, [*_common(model), *arguments], capsys, *words)
+    refused(capsys, outpaint.main, [*_common(model), *arguments], *words)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a.png", "--size", "128x64"], ["pictures \\(1\\)", "outpaint"]),
+        (["a.png", "--size", "128x64"], ["pictures (1)", "outpaint"]),
         (["a.png", "c.png", "--size", "128x64"], ["c.png"]),
         (["a.png", "b.png", "--size", "60x64"], ["at least 68"]),
         (["a.png", "b.png", "--size", "600x20"], ["at least 24"]),
@@ -115,4 +109,4 @@ def test_bad_outpainting_is_one_line(folder, model, capsys, arguments, words):
     ],
 )
 def test_bad_passages_are_one_line(folder, model, capsys, arguments, words):
-    _refused(inbetween.main, [*arguments, *_common(model)], capsys, *words)
+    refused(capsys, inbetween.main, [*arguments, *_common(model)], *words)

@@ -14,6 +14,7 @@ from infinitygan_jax.cli import sample
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.styles import Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
+from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 RESAMPLE = {"edit": "resample", "rectangle": [0, 0, 8, 8], "seed": 3}
@@ -108,19 +109,8 @@ def test_a_picture_of_a_world_file_has_its_name(folder, model):
 
 
 def _refused(capsys, model, options, *words):
-    before = sorted(os.listdir())
     line = f"--size 64x32 --checkpoint {model} --tile 32 --out no.png {options}"
-    with pytest.raises(SystemExit) as caught:
-        sample.main(line.split())
-    assert caught.value.code == 2
-    out, err = capsys.readouterr()
-    assert not out
-    lines = [each for each in err.splitlines() if "tile/s" not in each]
-    lines = [each for each in lines if each]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("error: ")
-    assert all(word in lines[0] for word in words), lines[0]
-    assert sorted(os.listdir()) == before
+    refused(capsys, sample.main, line.split(), *words)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +145,9 @@ def _refused(capsys, model, options, *words):
         ("--world w.json --styles 1", ("--styles is said",)),
         ("--world w.json --wrap x", ("--wrap is said",)),
         ("--save_world no/w.json", ("does not exist",)),
+        ("--save_world /proc/w.json", ("/proc", "cannot be written")),
+        ("--save_world /dev/null --overwrite", ("/dev/null", "must be a file")),
+        ("--styles 1 2 --style_map no.png", ("no.png would be overwritten",)),
         ("--save_world w.json", ("w.json", "--overwrite")),
         ("--save_world .", ("must be a file",)),
         ("--save_world no.png", ("another file than --out",)),

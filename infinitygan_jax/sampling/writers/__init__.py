@@ -3,8 +3,8 @@
 import os
 import pathlib
 import shutil
-import tempfile
 
+from infinitygan_jax import files
 from infinitygan_jax.sampling.plan import readable_bytes
 from infinitygan_jax.sampling.writers import (
     deepzoom,
@@ -17,7 +17,6 @@ from infinitygan_jax.sampling.writers import (
 )
 from infinitygan_jax.sampling.writers.base import Writer
 
-MAX_NAME = 230  # bytes: systems allow 255, and the part file's name is longer
 WRITERS: dict[str, type[Writer]] = {
     ".png": png.PngWriter,
     ".tif": tiff.TiffWriter,
@@ -82,27 +81,10 @@ def check_output(
             f"{path.suffix} file; {remedy}paint it in parts with --origin"
         )
     folder = path.absolute().parent
-    _check_folder(folder)
-    if not path.name.isprintable():
-        raise ValueError(
-            f"output file's name ({path.name!a}) must be of printable characters; "
-            "choose another with --out"
-        )
-    if len(os.fsencode(path.name)) > MAX_NAME:
-        raise ValueError(
-            f"output file's name ({path.name[:20]}...) must be at most {MAX_NAME} "
-            "bytes, as it is longer while it is written; choose another with --out"
-        )
+    files.check_folder(folder)
+    files.check_name(path)
     job.tidy(path)  # of a picture that is finished, so not in anybody's way
     _check_in_the_way(writer, path, overwrite)
-    try:
-        with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"output folder ({folder}) cannot be written ({error.strerror}); choose "
-            "another with --out"
-        ) from error
     need = writer.max_bytes(height, width)
     free = shutil.disk_usage(folder).free
     # Of a job that is there only the rest is needed, which the writer knows.
@@ -133,21 +115,6 @@ def check_shards(path: str | os.PathLike, height: int, width: int, shards: int) 
         raise ValueError(
             f"shards ({shards}) must be at most the tiles of {layout.TILE} px of the "
             f"picture ({rows * cols}); use {rows * cols} or fewer"
-        )
-
-
-def _check_folder(folder: pathlib.Path) -> None:
-    for parent in (folder, *folder.parents):
-        if parent.is_dir():
-            break
-        if parent.exists():
-            raise ValueError(
-                f"output folder ({folder}) must be a folder, and {parent} is a file; "
-                "choose another with --out"
-            )
-    if not folder.is_dir():
-        raise ValueError(
-            f"output folder ({folder}) does not exist; create it or choose another"
         )
 
 
