@@ -491,7 +491,7 @@ def test_the_example_of_the_documentation_is_painted(tmp_path):
     (tmp_path / "valley.json").write_text(example)
     document = documents.load(tmp_path / "valley.json")
     bundle = load_bundle(document.name)
-    assert document.digest == bundle.digest  # else write the new one there
+    assert document.digest == bundle.digest  # else: make digests
     world = document.world(bundle, tile_size=64)
     assert len(world.scene.edits) == 2
     picture = world[0:16, 256:288]
