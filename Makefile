@@ -45,7 +45,7 @@ bundle: install
 	$(MAKE) digests
 
 # Writes the digest of docs/model_card.md into the example world files.
-EXAMPLES := docs/world_file.md docs/gallery/valley.json
+EXAMPLES := docs/world_file.md docs/gallery/valley.json docs/gallery/places.json
 digests:
 	@digest=$$(sed -n 's/^| digest | `\([0-9a-f]*\)` |$$/\1/p' docs/model_card.md); \
 	[ -n "$$digest" ] || exit; for file in $(EXAMPLES); do \

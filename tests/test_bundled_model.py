@@ -34,7 +34,7 @@ def test_the_bundled_model_is_whole_small_and_described():
 
 def test_example_world_files_get_the_digest_of_a_new_model(tmp_path):
     """By ``make digests``, which ``make bundle`` ends with; all else stays."""
-    examples = ("world_file.md", "gallery/valley.json")
+    examples = ("world_file.md", "gallery/valley.json", "gallery/places.json")
     (tmp_path / "docs" / "gallery").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("model_card.md", *examples):
