@@ -10,7 +10,7 @@ SIZE ?= 4096x4096
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: install sample test test-slow lint format bundle gallery
+.PHONY: install sample test test-slow lint format bundle digests gallery
 
 install: $(STAMP)
 
@@ -32,14 +32,25 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200
 
-# Replaces the bundled model, its card and the README's picture by a workdir's newest
-# checkpoint: make bundle WORKDIR=runs/lite INFO="--info 'data=...' --info 'time=...'"
+# Replaces the bundled model, its card, the README's picture and the digest that example
+# world files name, by a workdir's newest checkpoint:
+#   make bundle WORKDIR=runs/lite INFO="--info 'data=...' --info 'time=...'"
+# The pictures of `make gallery` are of the former model until it is run, too.
 MODEL ?= landscape_lite
 SEED ?= 3
 WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
 	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)
 	$(BIN)/python -m infinitygan_jax.cli.card $(WEIGHTS) docs/model_card.md --seed $(SEED)
+	$(MAKE) digests
+
+# Writes the digest of docs/model_card.md into the example world files.
+EXAMPLES := docs/world_file.md docs/gallery/valley.json docs/gallery/places.json
+digests:
+	@digest=$$(sed -n 's/^| digest | `\([0-9a-f]*\)` |$$/\1/p' docs/model_card.md); \
+	[ -n "$$digest" ] || exit; for file in $(EXAMPLES); do \
+	    sed -i.old "s/\"digest\": \"[0-9a-f]*\"/\"digest\": \"$$digest\"/" $$file && \
+	    rm $$file.old || exit; done
 
 # Paints the pictures of docs/gallery.md with the commands that it shows.
 gallery: install

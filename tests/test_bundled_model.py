@@ -1,6 +1,8 @@
 """The model that comes with the package, as it is in this tree."""
 
 import pathlib
+import shutil
+import subprocess
 
 import jax
 import numpy as np
@@ -9,7 +11,8 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling.world import check_params
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
 def test_the_bundled_model_is_whole_small_and_described():
@@ -27,3 +30,22 @@ def test_the_bundled_model_is_whole_small_and_described():
     assert bundle.digest in page
     for label in ("samples", "wide", "window"):
         assert (DOCS / "images" / f"{DEFAULT_MODEL}-{label}.jpg").is_file()
+
+
+def test_example_world_files_get_the_digest_of_a_new_model(tmp_path):
+    """By ``make digests``, which ``make bundle`` ends with; all else stays."""
+    examples = ("world_file.md", "gallery/valley.json", "gallery/places.json")
+    (tmp_path / "docs" / "gallery").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("model_card.md", *examples):
+        shutil.copy(DOCS / name, tmp_path / "docs" / name)
+    old, new = bundle_lib.load(bundle_lib.bundled(DEFAULT_MODEL)).digest, "5e" * 32
+    card = tmp_path / "docs" / "model_card.md"
+    card.write_text(card.read_text("utf-8").replace(old, new), "utf-8")
+    subprocess.run(["make", "digests"], cwd=tmp_path, check=True, timeout=60)
+    for name in examples:
+        text = (DOCS / name).read_text("utf-8")
+        assert text.count(old) == 1  # so the bundled model paints it today
+        expected = text.replace(old, new)
+        assert (tmp_path / "docs" / name).read_text("utf-8") == expected
+    assert not list(tmp_path.rglob("*.old"))

@@ -145,18 +145,50 @@ def place(entry: Entry, key: str, where: str) -> tuple[int, int]:
     Raises:
       ValueError: not of this form, or beyond the world's end.
     """
-    value = entry.get(key)
-    if not (isinstance(value, list) and len(value) == 2 and all(map(is_whole, value))):
-        raise ValueError(
-            f"{where}.{key} ({shown(value)}) must be two whole numbers: row, column; "
-            "write e.g. [-64, 1024]"
-        )
+    value = two_whole(entry, key, where, "row, column", [-64, 1024])
     if max(map(abs, value)) > planning.POSITION_LIMIT:
         raise ValueError(
             f"{where}.{key} ({shown(value)}) must lie within -2**62 to 2**62; choose "
             "a place nearer to 0"
         )
+    return value
+
+
+def two_whole(
+    entry: Entry, key: str, where: str, what: str, example: Sequence[int]
+) -> tuple[int, int]:
+    """Two whole numbers; messages say what they are, and show an example.
+
+    Raises:
+      ValueError: not of this form, or larger than anything that a world knows.
+    """
+    value = entry.get(key)
+    if not (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(is_whole(each) and abs(each) <= 2**64 for each in value)
+    ):
+        raise ValueError(
+            f"{where}.{key} ({shown(value)}) must be two whole numbers within -2**64 "
+            f"to 2**64: {what}; write e.g. {list(example)}"
+        )
     return tuple(value)
+
+
+def share(entry: Entry, key: str, where: str) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+      ValueError: it is none.
+    """
+    value = entry.get(key)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value <= 1):
+        raise ValueError(
+            f"{where}.{key} ({shown(value)}) must be a number from 0 to 1; write e.g. "
+            "0.5"
+        )
+    return float(value)
 
 
 def filled_list(entry: Entry, key: str, where: str, most: int) -> list[Any]:

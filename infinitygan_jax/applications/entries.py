@@ -20,6 +20,7 @@ from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.styles import (
+    Between,
     Chain,
     Constant,
     Seed,
@@ -256,7 +257,7 @@ class Reader:
         return Region(top, left, height, width, mask)
 
     def _source(self, value: Any, where: str) -> Source:
-        """A style: a seed, or the inversion whose it is."""
+        """A style: a seed, one between two seeds, or the inversion whose it is."""
         if checked.is_whole(value):
             checked.whole({"": value}, "", where)
             try:
@@ -265,9 +266,17 @@ class Reader:
                 raise ValueError(f"{where}: {error}") from error
         if isinstance(value, dict) and set(value) == {"inversion"}:
             return self._inversion(value["inversion"], where).source
+        if isinstance(value, dict) and "between" in value:
+            checked.known_keys(value, where, "between", "share")
+            seeds = checked.two_whole(value, "between", where, "two seeds", [11, 22])
+            share = checked.share(value, "share", where)
+            try:
+                return Between(*seeds, share)
+            except ValueError as error:
+                raise ValueError(f"{where}.between: {error}") from error
         raise ValueError(
-            f"{where} ({checked.shown(value)}) must be a seed or "
-            '{"inversion": FILE}; write e.g. 7'
+            f'{where} ({checked.shown(value)}) must be a seed, {{"between": SEEDS, '
+            '"share": NUMBER} or {"inversion": FILE}; write e.g. 7'
         )
 
     def _sources(self, entry: checked.Entry, where: str) -> tuple[Source, ...]:

@@ -18,7 +18,7 @@ from infinitygan_jax.applications.documents import Document
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile
-from infinitygan_jax.sampling.styles import Chain, Constant, Seed, Site, Sites
+from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World, load_bundle
 from tests.applications import small
 from tests.sampling import tiny
@@ -98,6 +98,22 @@ def test_styles_are_those_that_it_says(folder, name):
     assert world.seed == SEED
     if name == "chain":
         np.testing.assert_array_equal(world[WINDOW], _painted(Scene(styles=field)))
+
+
+def test_a_style_between_two_seeds_is_neither_and_ends_are_the_seeds(folder):
+    def picture(style):
+        return _picture(_document(folder, **_one(style)))
+
+    ends = [picture({"between": [1, 2], "share": share}) for share in (0, 1)]
+    for seed, end in zip((1, 2), ends, strict=True):
+        np.testing.assert_array_equal(end, picture(seed))
+    style = {"between": [1, 2], "share": 0.25}
+    expected = Scene(styles=Constant(Between(1, 2, 0.25)))
+    np.testing.assert_array_equal(picture(style), _painted(expected))
+    for end in ends:
+        assert np.abs(picture(style).astype(int) - end).max() > 10
+    pinned = _world(_document(folder, edits=[STYLE | {"style": style}]))
+    assert pinned.scene.edits[0].source == Between(1, 2, 0.25)
 
 
 def test_all_settings_of_the_world_are_read(folder):
@@ -306,6 +322,10 @@ def test_missing_and_too_large_files_are_refused(tmp_path, monkeypatch):
         documents.load(tmp_path / "a.json")
 
 
+def _one(style):
+    return {"styles": {"kind": "one", "style": style}}
+
+
 EDIT = "edits[0]"
 BAD = [
     ({"colour": 1}, ("colour", "not known", "octaves")),
@@ -325,6 +345,13 @@ BAD = [
     ({"styles": {"kind": "two"}}, ("styles.kind ('two')", "one, sites, chain")),
     ({"styles": {"kind": "one", "style": -3}}, ("styles.style", "seed (-3)")),
     ({"styles": {"kind": "one", "style": "7"}}, ("styles.style ('7')",)),
+    (_one({"between": [1, 2]}), ("styles.style.share (None)", "0 to 1")),
+    (_one({"between": [1, 2], "share": 1.5}), ("styles.style.share (1.5)",)),
+    (_one({"between": [1, 2], "share": True}), ("styles.style.share (True)",)),
+    (_one({"between": [1, 2], "share": float("nan")}), ("styles.style.share (nan)",)),
+    (_one({"between": [1], "share": 0.5}), ("styles.style.between ([1])", "seeds")),
+    (_one({"between": [1, -2], "share": 0.5}), ("styles.style.between", "seed (-2)")),
+    (_one({"between": [1, 2], "share": 1, "to": 1}), ("styles.style.to", "known")),
     ({"styles": {"kind": "sites", "sites": []}}, ("styles.sites ([])", "one")),
     ({"styles": _sites((1, (0, 2**62 + 1)))}, ("styles.sites[0].at", "2**62")),
     (
@@ -449,6 +476,7 @@ def test_no_value_of_any_kind_is_a_traceback(folder):
     }
     others = [v[0] for v in STYLES.values()]
     others.append({"kind": "biomes", "every": 96, "blend": 20})
+    others.append(_one({"between": [3, 4], "share": 0.5})["styles"])
     map_ = {"kind": "map", "file": "map.png", "styles": [1, 2]}
     others.append(map_ | {"rectangle": [0, 0, 640, 960], "blend": 5})
     kinds = [None, True, -1, 0, 2**31, 2**62, 2**70, 10**400, 1.5, float("inf")]
@@ -491,7 +519,7 @@ def test_the_example_of_the_documentation_is_painted(tmp_path):
     (tmp_path / "valley.json").write_text(example)
     document = documents.load(tmp_path / "valley.json")
     bundle = load_bundle(document.name)
-    assert document.digest == bundle.digest  # else write the new one there
+    assert document.digest == bundle.digest  # else: make digests
     world = document.world(bundle, tile_size=64)
     assert len(world.scene.edits) == 2
     picture = world[0:16, 256:288]

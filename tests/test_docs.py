@@ -1,0 +1,81 @@
+"""Pages: links lead somewhere, commands are understood, pictures have a command."""
+
+import importlib
+import importlib.util
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from infinitygan_jax.cli import errors
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# As absl and programs without a parser of their own read them.
+_OTHER_OPTIONS = ("cli.train", "cli.card", "cli.convert", "cli.export", "benchmarks.")
+
+
+def _commands(page):
+    """Words of the commands that a page shows in indented lines."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^    python (.*)$", text, re.MULTILINE):
+        words = shlex.split(line, comments=True)
+        if words[0] == "-m":
+            yield words[1], words[2:]
+        else:
+            assert (ROOT / words[0]).is_file(), line
+            entry = (ROOT / words[0]).read_text("utf-8")
+            yield re.search(r"from (\S+) import main", entry)[1], words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"https?://", target):
+            path, _, anchor = target.partition("#")
+            there = (page.parent / path) if path else page
+            assert there.exists(), target
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.M)
+                kept = [re.sub(r"[^\w\- ]", "", each.lower()) for each in headings]
+                assert anchor in [each.replace(" ", "-") for each in kept], target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_understood(page):
+    """Their programs are there, and know the options."""
+    for name, words in _commands(page):
+        assert importlib.util.find_spec(name), name
+        if name.removeprefix("infinitygan_jax.").startswith(_OTHER_OPTIONS):
+            continue
+        program = importlib.import_module(name)
+        numbers = getattr(program, "_NUMBERS", ())
+        program._parser().parse_args(errors.joined(words, numbers))
+
+
+def test_every_picture_of_the_gallery_has_a_command():
+    page = ROOT / "docs" / "gallery.md"
+    outs = [words[words.index("--out") + 1] for _, words in _commands(page)]
+    drawn = ["docs/gallery/map.png"]
+    for target in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text("utf-8")):
+        name = f"docs/{target}"
+        # One of several answers, a frame of a film, or beside an inversion.
+        names = [
+            name,
+            re.sub(r"-\d+(\.\w+)$", r"\1", name),
+            f"{name.rpartition('/')[0]}/",
+        ]
+        names.append(re.sub(r"\.png$", ".npz", name))
+        assert set(names) & {*outs, *drawn}, target
+
+
+def test_the_gallery_is_small():
+    """For whoever clones it; inversions are not kept."""
+    pictures = [
+        path
+        for path in (ROOT / "docs" / "gallery").rglob("*")
+        if path.suffix in (".jpg", ".png")
+    ]
+    assert sum(path.stat().st_size for path in pictures) < 5e6
