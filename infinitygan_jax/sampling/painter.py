@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
-from infinitygan_jax.sampling.field_edits import FieldEditor
+from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
@@ -29,6 +29,10 @@ from infinitygan_jax.sampling.styles import Constant, StyleField
 # the texture synthesizer reads (2 before, 3 after).
 _SEEN_BY_STRUCTURE = 1 + 2 * geometry.STRUCTURE_MARGIN
 _SEEN_BY_TEXTURE = 1 + geometry.TILE_CELLS_EXTRA
+# Cells around what texture sees that are painted as it is, though they need not be: so
+# no few of them are left over where styles are pinned densely, for which a whole tile
+# would be painted. At most as far as structure sees.
+_BLENDED_AROUND = 5
 
 
 _Edits = Sequence[Edit | Placement]
@@ -137,19 +141,19 @@ class Painter:
         """Paints tiles of one style all over, and of others in places.
 
         What sees none of the others is painted by the very code that paints it where
-        there are none, and so keeps its bytes. Of the rest, what only the structure
-        sees is painted by it too, from another structure; most of the work is texture,
-        and little of it is done twice.
+        there are none, and so keeps its bytes. Of the rest, most of what only the
+        structure sees is painted by it too, from another structure; most of the work is
+        texture, and little of it is done twice.
 
         Args:
           drawn: the tiles' fields.
           weights: of styles at their cells, margins included.
           others: at which of these cells there is another style.
         """
-        margin = geometry.STRUCTURE_MARGIN
+        margin = geometry.STRUCTURE_MARGIN - _BLENDED_AROUND
         in_structure = _any_of(others, _SEEN_BY_STRUCTURE)
         near = others[:, margin:-margin, margin:-margin]
-        in_texture = _any_of(near, _SEEN_BY_TEXTURE)
+        in_texture = _any_of(near, _SEEN_BY_TEXTURE + 2 * _BLENDED_AROUND)
         look = self._look_of(weights)
         structure = self._functions.structure_blended(self._params_there, look, drawn)
         if not in_structure.all():
@@ -194,6 +198,24 @@ class Painter:
         """Styles of a batch of tiles, on the devices."""
         look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
         return device_lib.split(look, self._mesh)
+
+    def most_styles(self, wanted: Iterable[Tile]) -> int:
+        """The largest number of styles that one of some tiles sees; paints nothing.
+
+        Raises:
+          ValueError: a tile sees too many styles or seeds.
+        """
+        pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
+        few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
+        if isinstance(self._styles, Constant) and not pins and few:
+            return 1
+        most = 1
+        for tile in wanted:
+            seen = self._edits_of(tile)
+            check_resamples(sum(isinstance(edit, Resample) for edit in seen))
+            most = max(most, len(self._weights(tile, seen).sources))
+            style_lib.check_styles(most)
+        return most
 
     def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "n c"]:
         """Local latents of a tile's own cells that lie in a region."""
