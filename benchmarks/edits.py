@@ -6,47 +6,102 @@ that what else the machine does meets all of them.
 """
 
 import argparse
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
+from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices
+from infinitygan_jax.applications.inverted import Inversion
+from infinitygan_jax.applications.place import Place, default_span
+from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Window
-from infinitygan_jax.sampling.styles import Seed
+from infinitygan_jax.sampling.styles import Looks, Seed
 
 SIDE = 32  # pixels of an edit
 
+_Edit = Resample | Pin | Placement
+
+
+def inverted(bundle: bundle_lib.Bundle) -> Inversion:
+    """A picture of an edit's size, of random latents and colours."""
+    rng = np.random.default_rng(1)
+    model = bundle.config.model
+    place = Place(0, 0, SIDE, SIDE, model.num_stages)
+    look = Looks(model, bundle.generator)[Seed(100)]
+
+    shapes = place.shapes(model.z_local_size)
+    return Inversion(
+        *look,
+        z_local=rng.standard_normal(shapes.z_local, np.float32),
+        noise=tuple(rng.standard_normal(each, np.float32) for each in shapes.noise),
+        image=rng.integers(256, size=(SIDE, SIDE, 3), dtype=np.uint8),
+        mask=np.ones((SIDE, SIDE), bool),
+        top=0,
+        left=0,
+        vertical_span=default_span(model),
+        digest=bundle.digest,
+        model_name=bundle.config.name,
+    )
+
 
 def spread(
-    count: int, window: Window, pins: bool, styles: int, times: int
-) -> tuple[Resample | Pin, ...]:
+    count: int, window: Window, times: int, make: Callable[[int, int, int], _Edit]
+) -> tuple[_Edit, ...]:
     """Edits at random places of a part of the world around a window.
 
     Args:
       count: how many.
       window: that is painted.
-      pins: every second one pins a style.
-      styles: how many different ones.
       times: the part has this many times the window's area, a square number.
+      make: gives an edit, from its number, row and column.
     """
     rng = np.random.default_rng(0)
     scale = round(times**0.5)
-    found: list[Resample | Pin] = []
+    found = []
     for index in range(count):
         place = rng.random(2) * scale - (scale - 1) / 2
         top = window.top + round(place[0] * (window.height - SIDE))
         left = window.left + round(place[1] * (window.width - SIDE))
-        region = Region(top, left, SIDE, SIDE)
-        if pins and index % 2:
-            found.append(Pin(region, Seed(100 + index % styles), SIDE))
-        else:
-            found.append(Resample(region, 1000 + index))
+        found.append(make(index, top, left))
     return tuple(found)
+
+
+def kinds(
+    bundle: bundle_lib.Bundle, count: int, styles: int, exact: bool
+) -> dict[str, Callable[[int, int, int], _Edit]]:
+    """What makes the edits of each kind of case, by its name."""
+    model, picture = bundle.config.model, inverted(bundle)
+
+    def resampled(index: int, top: int, left: int) -> _Edit:
+        return Resample(Region(top, left, SIDE, SIDE), 1000 + index)
+
+    def pinned(index: int, top: int, left: int) -> _Edit:
+        if not index % 2:
+            return resampled(index, top, left)
+        return Pin(Region(top, left, SIDE, SIDE), Seed(100 + index % styles), SIDE)
+
+    def placed(exact: bool, index: int, top: int, left: int) -> _Edit:
+        cell = model.cell_size
+        top, left = top // cell * cell, left // cell * cell
+        return placement_of(picture, model, top, left, SIDE, exact)
+
+    half = count // 2
+    found = {
+        f"{count} resampled": resampled,
+        f"{half} resampled, {half} pinned to {styles} styles": pinned,
+        f"{count} placed, not exact": functools.partial(placed, False),
+    }
+    if exact:
+        found[f"{count} placed"] = functools.partial(placed, True)
+    return found
 
 
 def measure(
@@ -75,17 +130,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="edits")
     parser.add_argument("--styles", type=int, default=16, help="that are pinned")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="also place pictures whose own pixels show: each is measured alone",
+    )
     args = parser.parse_args()
     devices.keep_compiled()
     bundle = world_lib.load_bundle(args.checkpoint)
     window = Window(-(args.height // 2), 0, args.height, args.width)
-    each, half = f"{args.count} resampled", args.count // 2
-    both = f"{half} resampled, {half} pinned to {args.styles} styles"
+    made = kinds(bundle, args.count, args.styles, args.exact)
     cases = {"none": ()}
     for times, where in ((1, "in the window"), (16, "in 16 times its area")):
-        for pins, what in ((False, each), (True, both)):
-            edits = spread(args.count, window, pins, args.styles, times)
-            cases[f"{what}, {where}"] = edits
+        for what, make in made.items():
+            cases[f"{what}, {where}"] = spread(args.count, window, times, make)
     worlds = [
         world_lib.World(bundle.config.model, bundle.generator, scene=Scene(edits=edits))
         for edits in cases.values()

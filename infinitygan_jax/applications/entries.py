@@ -1,8 +1,9 @@
 """Entries of world files: checked, and made into what a world is painted from."""
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.data import decoding
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
+from infinitygan_jax.sampling.edits import Boxes, Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.styles import (
+    Axis,
     Between,
     Chain,
     Constant,
@@ -86,18 +88,48 @@ class Reader:
             )
         done: list[_Edit] = []
         for index, entry in enumerate(edits):
-            where = f"edits[{index}]"
-            try:
-                edit = self._edit(entry, where, scene, done, common)
+            with _naming(f"edits[{index}]") as where:
+                edit = self._edit(entry, where)
                 check_fits(edit, period)
                 done.append(edit)
-            except ValueError as error:
-                if str(error).startswith(where):
-                    raise
-                raise ValueError(f"{where}: {error}") from error
+        self._take_statistics(edits, done, scene, common)
         scene = dataclasses.replace(scene, edits=tuple(done))
         model = self._bundle.config.model
         return World(model, self._bundle.generator, scene=scene, **common)
+
+    def _take_statistics(
+        self,
+        entries: Sequence[checked.Entry],
+        edits: list[_Edit],
+        scene: Scene,
+        common: Mapping[str, Any],
+    ) -> None:
+        """Gives edits the statistics that they ask for; in place, in order.
+
+        Each is asked of a world with those edits before it that reach the rectangle:
+        the others change nothing there, and many edits do not make many worlds of many.
+        """
+        asking = [i for i, entry in enumerate(entries) if "statistics_of" in entry]
+        if not asking:
+            return
+        # At its full size, whatever size is asked for.
+        plain = {k: v for k, v in common.items() if k not in _OF_SIZE}
+        whole = World(self._bundle.config.model, self._bundle.generator, **plain)
+        boxes = Boxes([(edit.region, edit.reach) for edit in edits])
+        for index in asking:
+            with _naming(f"edits[{index}]") as where:
+                rectangle = checked.rectangle(entries[index], where, "statistics_of")
+                rows, cols = (
+                    Axis(start, size, 1, each)
+                    for start, size, each in zip(
+                        rectangle[:2], rectangle[2:], whole.period, strict=True
+                    )
+                )
+                former = [edits[i] for i in boxes.seen(rows, cols) if i < index]
+                so_far = dataclasses.replace(scene, edits=tuple(former))
+                world = whole.varied(self._seed, so_far)
+                statistics = Statistics(*world.latent_statistics(*rectangle))
+                edits[index] = dataclasses.replace(edits[index], statistics=statistics)
 
     def _period(self) -> tuple[int | None, int | None]:
         period = self._values.get("period")
@@ -179,9 +211,6 @@ class Reader:
         self,
         entry: Any,
         where: str,
-        scene: Scene,
-        former: list[_Edit],
-        common: Mapping[str, Any],
     ) -> _Edit:
         kind = checked.kind(entry, where, "edit", ("resample", "style", "place"))
         if kind == "place":
@@ -209,24 +238,14 @@ class Reader:
             structure="structure" in what,
             texture="texture" in what,
         )
-        if "statistics_of" not in entry:
-            return edit
-        if not edit.structure:
-            raise ValueError(
-                f"{where}.statistics_of is of local latents, and texture alone is "
-                'resampled; add "structure" to what, or leave it out'
-            )
-        rectangle = checked.rectangle(entry, where, "statistics_of")
-        so_far = dataclasses.replace(scene, edits=tuple(former))
-        world = self._level_0(so_far, common)
-        statistics = Statistics(*world.latent_statistics(*rectangle))
-        return dataclasses.replace(edit, statistics=statistics)
-
-    def _level_0(self, scene: Scene, common: Mapping[str, Any]) -> World:
-        """A world at its full size, whatever size is asked for."""
-        model, generator = self._bundle.config.model, self._bundle.generator
-        plain = {k: v for k, v in common.items() if k not in _OF_SIZE}
-        return World(model, generator, scene=scene, **plain)
+        if "statistics_of" in entry:
+            if not edit.structure:
+                raise ValueError(
+                    f"{where}.statistics_of is of local latents, and texture alone is "
+                    'resampled; add "structure" to what, or leave it out'
+                )
+            checked.rectangle(entry, where, "statistics_of")
+        return edit
 
     def _placed(self, entry: checked.Entry, where: str) -> Placement:
         names = ("inversion", "at", "feather", "exact")
@@ -314,6 +333,17 @@ class Reader:
                 f"{where} ({checked.shown(name)}) cannot be read ({one_line(error)}); "
                 "give another"
             ) from error
+
+
+@contextlib.contextmanager
+def _naming(where: str) -> Iterator[str]:
+    """Puts an entry's name before messages that do not begin with it."""
+    try:
+        yield where
+    except ValueError as error:
+        if str(error).startswith(where):
+            raise
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _decoded(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:

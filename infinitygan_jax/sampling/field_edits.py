@@ -78,11 +78,7 @@ class FieldEditor:
         """
         spans = self._spans(tile)
         resamples = [edit for edit in edits if isinstance(edit, Resample)]
-        if len(resamples) >= tiles.MAX_STREAMS:
-            raise ValueError(
-                f"edits seen by one tile ({len(resamples)}) must be below "
-                f"{tiles.MAX_STREAMS}; use a smaller --tile"
-            )
+        check_resamples(len(resamples))
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
         here, index = given.coords, 0
@@ -197,4 +193,17 @@ class FieldEditor:
             latent=np.pad(latent, more),
             noise=np.pad(noise, [(0, 0), *more]),
             octaves=parts[0].octaves,
+        )
+
+
+def check_resamples(number: int) -> None:
+    """Checks how many edits that draw anew one tile sees.
+
+    Raises:
+      ValueError: too many.
+    """
+    if number >= tiles.MAX_STREAMS:
+        raise ValueError(
+            f"edits seen by one tile ({number}) that draw anew must be below "
+            f"{tiles.MAX_STREAMS}; use a smaller --tile"
         )

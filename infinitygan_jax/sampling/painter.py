@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,15 +18,21 @@ from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
-from infinitygan_jax.sampling.field_edits import FieldEditor
+from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Constant, StyleField
 
-# Cells that a pixel sees on one axis: its own, those that the texture synthesizer reads
-# (2 before, 3 after), and those that the structure synthesizer loses (12 a side).
-_SEEN = 1 + geometry.TILE_CELLS_EXTRA + 2 * geometry.STRUCTURE_MARGIN
+# Cells that are seen on one axis: by a cell's structure, its own and those that the
+# structure synthesizer loses (12 a side); by a pixel's texture, its own and those that
+# the texture synthesizer reads (2 before, 3 after).
+_SEEN_BY_STRUCTURE = 1 + 2 * geometry.STRUCTURE_MARGIN
+_SEEN_BY_TEXTURE = 1 + geometry.TILE_CELLS_EXTRA
+# Cells around what texture sees that are painted as it is, though they need not be: so
+# no few of them are left over where styles are pinned densely, for which a whole tile
+# would be painted. At most as far as structure sees.
+_BLENDED_AROUND = 5
 
 
 _Edits = Sequence[Edit | Placement]
@@ -111,20 +118,104 @@ class Painter:
         seen = [self._edits_of(tile) for tile in wanted]
         drawn = self._draw(wanted, seen)
         weights = list(map(self._weights, wanted, seen))
-        if isinstance(self._styles, Constant):
-            blended = np.stack([_blended(self._styles, each) for each in weights])
+        if not isinstance(self._styles, Constant):
+            look = self._look_of(weights)
+            structure = self._functions.structure_blended(
+                self._params_there, look, drawn
+            )
+            return self._functions.paint_blended(
+                self._params_there, look, structure, drawn.noise
+            )
+        others = np.stack([_others(self._styles, each) for each in weights])
+        if others.any():
+            return self._paint_over(drawn, weights, others)
+        structure = self._functions.structure(*self._constants, drawn)
+        return self._functions.paint(*self._constants, structure, drawn.noise)
+
+    def _paint_over(
+        self,
+        drawn: tiles.Fields,
+        weights: Sequence[style_lib.Weights],
+        others: Bool[np.ndarray, "b h w"],
+    ) -> UInt8[Array, "b t t 3"]:
+        """Paints tiles of one style all over, and of others in places.
+
+        What sees none of the others is painted by the very code that paints it where
+        there are none, and so keeps its bytes. Of the rest, most of what only the
+        structure sees is painted by it too, from another structure; most of the work is
+        texture, and little of it is done twice.
+
+        Args:
+          drawn: the tiles' fields.
+          weights: of styles at their cells, margins included.
+          others: at which of these cells there is another style.
+        """
+        margin = geometry.STRUCTURE_MARGIN - _BLENDED_AROUND
+        in_structure = _any_of(others, _SEEN_BY_STRUCTURE)
+        near = others[:, margin:-margin, margin:-margin]
+        in_texture = _any_of(near, _SEEN_BY_TEXTURE + 2 * _BLENDED_AROUND)
+        look = self._look_of(weights)
+        structure = self._functions.structure_blended(self._params_there, look, drawn)
+        if not in_structure.all():
+            plain = self._functions.structure(*self._constants, drawn)
+            mask = device_lib.split(in_structure[..., None], self._mesh)
+            structure = _choose(mask, structure, plain)
+        if in_texture.all():
+            side = self._tile_size >> self._level
+            blank = np.zeros((len(weights), side, side, 3), np.uint8)
+            painted = device_lib.split(blank, self._mesh)
         else:
-            blended = np.ones((), bool)
-        plain = many = None
-        if not blended.all():
-            plain = self._functions.paint(*self._constants, drawn)
-        if blended.any():
-            look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
-            look = device_lib.split(look, self._mesh)
-            many = self._functions.paint_blended(self._constants[0], look, drawn)
-        if plain is None or many is None:
-            return many if plain is None else plain
-        return self._choose(device_lib.split(blended, self._mesh), many, plain)
+            painted = self._functions.paint(*self._constants, structure, drawn.noise)
+        for patches in self._patches(in_texture):
+            painted = self._functions.paint_patches(
+                *(self._params_there, look, structure, drawn.noise, painted),
+                device_lib.split(patches, self._mesh),
+            )
+        return painted
+
+    def _patches(
+        self, in_texture: Bool[np.ndarray, "b h w"]
+    ) -> Iterator[tiles.Patches]:
+        """Patches, one of each tile at a time, that cover some of the tiles' cells.
+
+        They lie on a lattice of the tile, so that each is the same computation whatever
+        else there is in the tile; the last end with it.
+        """
+        size = tiles.patch_cells(self._model, self._tile_size)
+        number = in_texture.shape[1]
+        starts = [min(start, number - size) for start in range(0, number, size)]
+        found = []
+        for tile in in_texture:
+            corners = itertools.product(starts, repeat=2)
+            parts = [(at, tile[at[0] :, at[1] :][:size, :size]) for at in corners]
+            found.append([(at, part) for at, part in parts if part.any()])
+        nothing = ((0, 0), np.zeros((size, size), bool))
+        for step in itertools.zip_longest(*found, fillvalue=nothing):
+            corners, shows = zip(*step, strict=True)
+            yield tiles.Patches(np.array(corners, np.int32), np.stack(shows))
+
+    def _look_of(self, weights: Sequence[style_lib.Weights]) -> tiles.BlendedLook:
+        """Styles of a batch of tiles, on the devices."""
+        look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
+        return device_lib.split(look, self._mesh)
+
+    def most_styles(self, wanted: Iterable[Tile]) -> int:
+        """The largest number of styles that one of some tiles sees; paints nothing.
+
+        Raises:
+          ValueError: a tile sees too many styles or seeds.
+        """
+        pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
+        few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
+        if isinstance(self._styles, Constant) and not pins and few:
+            return 1
+        most = 1
+        for tile in wanted:
+            seen = self._edits_of(tile)
+            check_resamples(sum(isinstance(edit, Resample) for edit in seen))
+            most = max(most, len(self._weights(tile, seen).sources))
+            style_lib.check_styles(most)
+        return most
 
     def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "n c"]:
         """Local latents of a tile's own cells that lie in a region."""
@@ -154,6 +245,11 @@ class Painter:
             look = self._looks[self._styles.source]
         return device_lib.replicate((self._params, look), self._mesh)
 
+    @property
+    def _params_there(self) -> Mapping[str, Any]:
+        """Parameters on every device."""
+        return self._constants[0]
+
     @functools.cached_property
     def _own(self) -> tuple[tiles.Keys, tiles.Streams]:
         """Keys and streams of tiles without edits, on the devices."""
@@ -168,16 +264,6 @@ class Painter:
     def _streams_of(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
         own = tiles.stack([self._editor.plain(seed)] * self.tiles_per_step)
         return device_lib.split(own, self._mesh)
-
-    @functools.cached_property
-    def _choose(self) -> Any:
-        square = self._model.cell_size >> self._level
-
-        def choose(mask, yes, no):
-            mask = jnp.repeat(jnp.repeat(mask, square, 1), square, 2)
-            return jnp.where(mask[..., None], yes, no)
-
-        return jax.jit(choose)
 
     def _draw(self, wanted: Sequence[Tile], seen: Sequence[_Edits]) -> tiles.Fields:
         inputs = tiles.tile_inputs(
@@ -230,14 +316,18 @@ class Painter:
         return [self._scene.edits[index] for index in seen]
 
 
-def _blended(base: Constant, weights: style_lib.Weights) -> Bool[np.ndarray, "h w"]:
-    """Which cells of a tile see another style than the one that shows all over.
+_choose = jax.jit(jnp.where)
 
-    Those that do not keep the bits that they have where there is no other style.
-    """
+
+def _others(base: Constant, weights: style_lib.Weights) -> Bool[np.ndarray, "h w"]:
+    """At which cells of a tile there is another style than the one all over."""
     others = [i for i, source in enumerate(weights.sources) if source != base.source]
-    seen = (weights.weights[..., others] > 0).any(axis=-1)
-    for axis in (0, 1):
-        windows = np.lib.stride_tricks.sliding_window_view(seen, _SEEN, axis=axis)
-        seen = windows.any(axis=-1)
-    return seen
+    return (weights.weights[..., others] > 0).any(axis=-1)
+
+
+def _any_of(where: Bool[np.ndarray, "b h w"], size: int) -> Bool[np.ndarray, "b H W"]:
+    """Whether any of ``size`` x ``size`` cells is true; ``size - 1`` fewer a side."""
+    for axis in (1, 2):
+        windows = np.lib.stride_tricks.sliding_window_view(where, size, axis=axis)
+        where = windows.any(axis=-1)
+    return where

@@ -154,15 +154,20 @@ class Placement:
           axes: their positions.
           world: frame of the world.
         """
-        share = self.region.share(*axes, self.feather)[..., None].astype(np.float32)
+        where, share = self.region.share_near(*axes, self.feather)
+        share = share[..., None].astype(np.float32)
         if not share.any():
             return here
+        near = here[where]
         num_rows = here.shape[-1] - 2  # channels of the row part
         bent = []
-        for axis, part in enumerate((here[..., :num_rows], here[..., num_rows:])):
-            known = self._parts(axis, spans[axis], axes[axis], world)
-            bent.append(_bent(part, *known, share, axis))
-        return np.concatenate(bent, axis=-1)
+        for axis, part in enumerate((near[..., :num_rows], near[..., num_rows:])):
+            there, own, *middles = self._parts(axis, spans[axis], axes[axis], world)
+            index = where[axis].ravel()
+            bent.append(_bent(part, there[index], own[index], *middles, share, axis))
+        changed = here.copy()
+        changed[where] = np.concatenate(bent, axis=-1)
+        return changed
 
     def _parts(
         self, axis: int, span: Span, positions: Axis, world: coords.Frame

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
@@ -213,11 +213,54 @@ class Sites:
         """Sites that can show between the axes' ends, by distance to the middle."""
         if len(self.sites) == 1:
             return [0]
-        middle = [axis._replace(start=axis.middle, size=1) for axis in (rows, cols)]
-        distances = np.array([site.distances(*middle)[0, 0] for site in self.sites])
+        distances = np.hypot(*map(_to_runs, (rows, cols), self._runs))
         radius = np.hypot(rows.size * rows.step, cols.size * cols.step) / 2
         reach = distances.min() + self.blend + 2 * (radius + rows.step)
         return np.flatnonzero(distances <= reach).tolist()
+
+    @functools.cached_property
+    def _runs(self) -> list["_Runs"]:
+        """Rows and columns of all sites."""
+        ends = np.array(self.sites, dtype=object)
+        return [_Runs.between(ends[:, 0], ends[:, 1]), _Runs.between(*ends[:, 2:].T)]
+
+
+class _Runs(NamedTuple):
+    """Runs of one axis's positions.
+
+    Attributes:
+      middles: rounded down.
+      halves: of their lengths, with what the middles lack; infinite for a whole axis.
+      odd: what the middles lack.
+    """
+
+    middles: Int64[np.ndarray, " n"]
+    halves: Float[np.ndarray, " n"]
+    odd: Float[np.ndarray, " n"]
+
+    @classmethod
+    def between(cls, starts: np.ndarray, stops: np.ndarray) -> "_Runs":
+        """Takes first positions and those after the last; or None for both."""
+        whole = np.array([start is None for start in starts])
+        starts, stops = np.where(whole, 0, starts), np.where(whole, 0, stops)
+        sizes = (stops - starts).astype(float)
+        middles = (starts + (stops - starts) // 2).astype(np.int64)
+        return cls(middles, np.where(whole, np.inf, sizes / 2), sizes % 2 / 2)
+
+
+def _to_runs(axis: Axis, runs: _Runs) -> Float[np.ndarray, " n"]:
+    """Pixels from the middle of an axis to each of some runs."""
+    if axis.period is None:
+        # Differences that leave 64 bits are far all the same.
+        rough = axis.middle - runs.middles.astype(float)
+        with np.errstate(over="ignore"):
+            away = np.int64(axis.middle) - runs.middles
+        away = np.where(np.abs(rough) < _FAR, away, np.copysign(_FAR, rough))
+    else:
+        half = axis.period // 2
+        away = axis.middle % axis.period - runs.middles % axis.period
+        away = (away + half) % axis.period - half
+    return np.maximum(np.abs(away - runs.odd) - runs.halves, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,14 +360,23 @@ class Biomes:
 def _check_number(number: int) -> None:
     """Checks how many places of styles are near a tile, before there is an array."""
     if number > _MOST_NEAR:
-        _refuse(number)
+        raise ValueError(
+            f"places of styles near one tile ({number}) must be at most {_MOST_NEAR}; "
+            "place them farther apart, or use a smaller --tile"
+        )
 
 
-def _refuse(number: int) -> None:
-    raise ValueError(
-        f"styles near one tile ({number}) must be at most {MAX_STYLES}; place them "
-        "farther apart, or use a smaller --tile"
-    )
+def check_styles(number: int) -> None:
+    """Checks how many styles one tile sees.
+
+    Raises:
+      ValueError: more than ``MAX_STYLES``.
+    """
+    if number > MAX_STYLES:
+        raise ValueError(
+            f"styles seen by one tile ({number}) must be at most {MAX_STYLES}; place "
+            "them farther apart, or use a smaller --tile"
+        )
 
 
 def _in_period(axis: tuple[Axis, Fraction], index: int) -> int:
@@ -484,8 +536,7 @@ def padded(
       ValueError: a tile sees more than ``MAX_STYLES``.
     """
     most = max(len(each.sources) for each in weights)
-    if most > MAX_STYLES:
-        _refuse(most)
+    check_styles(most)
     number = max(2, 1 << (most - 1).bit_length())  # few shapes, so little to compile
     batch = []
     for shares, each in ((w.weights, [looks[s] for s in w.sources]) for w in weights):

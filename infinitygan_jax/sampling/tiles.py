@@ -1,11 +1,12 @@
-"""Tiles on devices, in two steps: their fields are drawn, and then painted.
+"""Tiles on devices, in steps: fields are drawn, structure is formed, texture painted.
 
 A tile is given by the world words of its rows and columns and by its coordinate
 vectors; latents and noise are drawn on the device. Each step is a compiled function,
 vectorized over a device's tiles and mapped over all devices.
 
-They are two functions so that an edit, which changes fields, changes no bit of a pixel
-that does not see it: what paints is the same compiled code with and without edits.
+They are functions of their own so that an edit, which changes fields or structure,
+changes no bit of a pixel that does not see it: what paints is the same compiled code
+with and without edits.
 """
 
 import functools
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Bool, Float, UInt8, UInt16, UInt32
+from jaxtyping import Array, Bool, Float, Int32, UInt8, UInt16, UInt32
 
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
@@ -30,6 +31,9 @@ from infinitygan_jax.sampling import plan as planning
 
 MAX_STREAMS = 1024  # that one tile can be drawn from
 MAX_OCTAVES = 12
+# Of a patch, a side. Fewer see fewer styles, but paint more margin: 16 cost least for
+# pins strewn over a world, and on a CPU no more than whole tiles where all is blended.
+_PATCH_CELLS = 16
 
 
 class Keys(NamedTuple):
@@ -156,6 +160,23 @@ class BlendedLook(NamedTuple):
     weights: Float[np.ndarray, "b h w s"]
     z_global: Float[np.ndarray, "b s d"]
     styles: Float[np.ndarray, "b s n d"]
+
+
+class Patches(NamedTuple):
+    """A square part of each tile of a batch.
+
+    Attributes:
+      corners: row and column of its first cell, from the tile's own first.
+      shows: which of its cells.
+    """
+
+    corners: Int32[np.ndarray, "b 2"]
+    shows: Bool[np.ndarray, "b p p"]
+
+
+def patch_cells(model: ModelConfig, tile_size: int) -> int:
+    """Cells a side of the parts of a tile that are painted once more."""
+    return min(_PATCH_CELLS, tile_size // model.cell_size)
 
 
 def make_keys(model: ModelConfig, seed: int, octaves: int = 1) -> Keys:
@@ -352,35 +373,55 @@ def replace_fields(drawn: Fields, given: Fields, masks: FieldMasks) -> Fields:
     )
 
 
-def paint_tiles(
+def form_structure(
     model: ModelConfig,
-    tile_size: int,
     params: Mapping[str, Any],
     look: Look | BlendedLook,
     drawn: Fields,
+) -> Float[Array, "b n n s"]:
+    """Structure latents of a batch of tiles, and of the margin cells that texture sees.
+
+    Args:
+      model: sizes.
+      params: the generator's parameters.
+      look: the style, or styles.
+      drawn: the tiles' fields.
+    """
+    if isinstance(look, BlendedLook):
+        z_global = Blend(look.weights, look.z_global)
+    else:
+        batch = drawn.z_local.shape[0]
+        z_global = jnp.broadcast_to(look.z_global, (batch, *look.z_global.shape))
+    apply = functools.partial(make_generator(model).apply, {"params": params})
+    return apply(drawn.z_local, drawn.coords, z_global, method="structure")
+
+
+def paint_tiles(
+    model: ModelConfig,
+    params: Mapping[str, Any],
+    look: Look | BlendedLook,
+    structure: Float[Array, "b n n s"],
+    noise: Sequence[Float[Array, "b _ _ 1"]],
     level: int = 0,
 ) -> UInt8[Array, "b t t 3"]:
     """Paints a batch of tiles on one device; traceable.
 
     Args:
       model: sizes.
-      tile_size: pixels a side, a multiple of the model's cell size.
       params: the generator's parameters.
       look: the style, or styles.
-      drawn: the tiles' fields.
+      structure: see `form_structure`.
+      noise: of the tiles' fields.
       level: squares of 2**level pixels a side are averaged to one.
     """
-    batch = drawn.z_local.shape[0]
+    batch, cells = structure.shape[:2]
     apply = functools.partial(make_generator(model).apply, {"params": params})
-    cells = tile_size // model.cell_size + geometry.TILE_CELLS_EXTRA
     if isinstance(look, BlendedLook):
-        z_global = Blend(look.weights, look.z_global)
         styles = Blend(center_crop(look.weights, cells, cells), look.styles)
     else:
-        z_global = jnp.broadcast_to(look.z_global, (batch, *look.z_global.shape))
         styles = jnp.broadcast_to(look.styles, (batch, *look.styles.shape))
-    structure = apply(drawn.z_local, drawn.coords, z_global, method="structure")
-    image = apply(structure, styles, list(drawn.noise), method="texture")
+    image = apply(structure, styles, list(noise), method="texture")
+    tile_size = (cells - geometry.TILE_CELLS_EXTRA) * model.cell_size
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
     image = image[:, crop, crop]
     if level:  # the colours that would be shown are averaged
@@ -388,6 +429,63 @@ def paint_tiles(
         image = jnp.clip(image, -1, 1)
         image = image.reshape(batch, pixels, square, pixels, square, 3).mean((2, 4))
     return to_uint8(image)
+
+
+def paint_patches(
+    model: ModelConfig,
+    num_cells: int,
+    params: Mapping[str, Any],
+    look: BlendedLook,
+    structure: Float[Array, "b n n s"],
+    noise: Sequence[Float[Array, "b _ _ 1"]],
+    painted: UInt8[Array, "b t t 3"],
+    patches: Patches,
+    level: int = 0,
+) -> UInt8[Array, "b t t 3"]:
+    """Paints a square part of each tile anew, with blended styles; traceable.
+
+    Args:
+      model: sizes.
+      num_cells: of a patch, a side.
+      params: the generator's parameters.
+      look: the styles of the tiles.
+      structure: of the tiles.
+      noise: of the tiles' fields.
+      painted: the tiles as they are.
+      patches: which parts, and what of them shows.
+      level: as the tiles are painted.
+    """
+    window = num_cells + geometry.TILE_CELLS_EXTRA
+    spans = geometry.axis_spans(0, window, model.num_stages).noise
+
+    def part(maps, size, scale=1):  # of maps that have so many values to a cell
+        def of_one(one, corner):
+            start = (corner[0] * scale, corner[1] * scale, 0)
+            return jax.lax.dynamic_slice(one, start, (size, size, one.shape[-1]))
+
+        return jax.vmap(of_one)(maps, patches.corners)
+
+    weights = part(center_crop(look.weights, *structure.shape[1:3]), window)
+    new = paint_tiles(
+        model,
+        params,
+        look._replace(weights=weights),
+        part(structure, window),
+        [
+            part(each, span.size, 2**span.level)
+            for each, span in zip(noise, spans, strict=True)
+        ],
+        level,
+    )
+    square = model.cell_size >> level
+    shows = jnp.repeat(jnp.repeat(patches.shows, square, 1), square, 2)[..., None]
+    new = jnp.where(shows, new, part(painted, num_cells * square, square))
+
+    def put(one, patch, corner):
+        start = (corner[0] * square, corner[1] * square, 0)
+        return jax.lax.dynamic_update_slice(one, patch, start)
+
+    return jax.vmap(put)(painted, new, patches.corners)
 
 
 class TileFunctions(NamedTuple):
@@ -401,16 +499,23 @@ class TileFunctions(NamedTuple):
       mix: (fields, fields, fields, streams, shares) -> fields.
       adapt: (fields, streams, affine) -> fields.
       replace: (fields, fields, masks) -> fields.
-      paint: (parameters, look, fields) -> pixels.
-      paint_blended: (parameters, blended look, fields) -> pixels.
+      structure: (parameters, look, fields) -> structure.
+      structure_blended: (parameters, blended look, fields) -> structure.
+      paint: (parameters, look, structure, noise) -> pixels.
+      paint_blended: (parameters, blended look, structure, noise) -> pixels.
+      paint_patches: (parameters, blended look, structure, noise, pixels, patches) ->
+        pixels.
     """
 
     draw: Callable[[Keys, Streams, TileInputs], Fields]
     mix: Callable[..., Fields]
     adapt: Callable[[Fields, Streams, Affine], Fields]
     replace: Callable[[Fields, Fields, FieldMasks], Fields]
+    structure: Callable[..., Float[Array, "b n n s"]]
+    structure_blended: Callable[..., Float[Array, "b n n s"]]
     paint: Callable[..., UInt8[Array, "b t t 3"]]
     paint_blended: Callable[..., UInt8[Array, "b t t 3"]]
+    paint_patches: Callable[..., UInt8[Array, "b t t 3"]]
 
 
 @functools.lru_cache(maxsize=32)
@@ -425,15 +530,21 @@ def tile_functions(
             jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P(AXIS))
         )
 
-    paint = functools.partial(paint_tiles, model, tile_size, level=level)
+    structure = functools.partial(form_structure, model)
+    paint = functools.partial(paint_tiles, model, level=level)
+    num_cells = patch_cells(model, tile_size)
+    patches = functools.partial(paint_patches, model, num_cells, level=level)
     split, copies = P(AXIS), P()
     return TileFunctions(
         draw=mapped(functools.partial(draw_fields, model), split, split, split),
         mix=mapped(mix_fields, split, split, split, split, copies),
         adapt=mapped(adapt_latents, split, split, split),
         replace=mapped(replace_fields, split, split, split),
-        paint=mapped(paint, copies, copies, split),
-        paint_blended=mapped(paint, copies, split, split),
+        structure=mapped(structure, copies, copies, split),
+        structure_blended=mapped(structure, copies, split, split),
+        paint=mapped(paint, copies, copies, split, split),
+        paint_blended=mapped(paint, copies, split, split, split),
+        paint_patches=mapped(patches, copies, *[split] * 5),
     )
 
 

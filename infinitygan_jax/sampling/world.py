@@ -1,5 +1,6 @@
 """An infinite picture as an array: any window of it can be read."""
 
+import bisect
 import collections
 import copy
 import dataclasses
@@ -35,6 +36,7 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
+_MOST_LOOKED_AT = 1024  # tiles, before painting begins
 _KEPT_OVERLAYS = 64
 # Of a world, that its known pixels are measured against: all but its level.
 _OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
@@ -284,6 +286,28 @@ class World:
                 "nearer to 0"
             )
         return plan
+
+    def most_styles(self, window: Window) -> int:
+        """The largest number of styles that one tile of a window sees.
+
+        Of a window of more than 1024 tiles, so many are looked at, evenly spread.
+
+        Raises:
+          ValueError: a tile sees too many styles or edits to be painted.
+        """
+        plans = [self.plan(piece) for row in self.pieces(window) for piece in row]
+        ends = list(itertools.accumulate(plan.num_tiles for plan in plans))
+        step = -(-ends[-1] // _MOST_LOOKED_AT)
+
+        def tile(index: int) -> planning.Tile:
+            number = bisect.bisect_right(ends, index)
+            plan = plans[number]
+            row, col = divmod(
+                index - (ends[number] - plan.num_tiles), len(plan.tile_cols)
+            )
+            return planning.Tile(plan.tile_rows[row], plan.tile_cols[col])
+
+        return self._painter.most_styles(map(tile, range(0, ends[-1], step)))
 
     def strips(
         self,

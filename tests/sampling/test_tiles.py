@@ -56,7 +56,8 @@ def _painted(tile_size, batch, change=lambda keys: keys):
     inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
     drawn = functions.draw(change(keys), streams, inputs)
     look = styles.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
-    return np.asarray(functions.paint(tiny.params(), look, drawn))
+    structure = functions.structure(tiny.params(), look, drawn)
+    return np.asarray(functions.paint(tiny.params(), look, structure, drawn.noise))
 
 
 @pytest.mark.parametrize("tile", [Tile(0, 0), Tile(-2, 1), Tile(2**40, -(2**40))])
@@ -112,13 +113,15 @@ def test_the_style_is_mapped_once():
     keys = jax.tree.map(lambda part: part[None, ..., None, :], own)
     streams = tiles.stack([tiles.own_stream(tiny.MODEL, 16)])
     inputs = tiles.tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
-    paint = functools.partial(tiles.paint_tiles, tiny.MODEL, 16, look=look)
     drawn = jax.eval_shape(
         functools.partial(tiles.draw_fields, tiny.MODEL), keys, streams, inputs
     )
-    jax.eval_shape(
-        lambda params, drawn: paint(params=params, drawn=drawn), broken, drawn
-    )
+
+    def paint(params, drawn):
+        structure = tiles.form_structure(tiny.MODEL, params, look, drawn)
+        return tiles.paint_tiles(tiny.MODEL, params, look, structure, drawn.noise)
+
+    jax.eval_shape(paint, broken, drawn)
 
 
 def test_seeds_out_of_range_are_refused():
