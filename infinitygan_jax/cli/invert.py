@@ -265,7 +265,7 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
                 f"file ({path}) exists; choose another name, or add --overwrite"
             )
     read = [*args.images, *([] if args.mask is None else [args.mask]), *args.lpips]
-    pictures.check_kept(read, written)
+    files.check_kept(read, written)
     return outs
 
 
