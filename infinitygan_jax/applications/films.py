@@ -49,14 +49,14 @@ def file_ending(path: str) -> str:
       ValueError: the name has another ending.
     """
     ending = pathlib.Path(path).suffix
-    if ending.lower() in (VIDEO, gif.ENDING):
-        return ending.lower()
-    if ending and not path.endswith(("/", os.sep)):
+    if not ending or path.endswith(("/", os.sep)):
+        return ""
+    if ending.lower() not in (VIDEO, gif.ENDING):
         raise ValueError(
             f"no film can have the ending {ending!r} of {path}; give a name that ends "
             f"in {VIDEO} or {gif.ENDING}, or a folder's, with / at its end"
         )
-    return ""
+    return ending.lower()
 
 
 def check_film(

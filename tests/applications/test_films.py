@@ -128,6 +128,12 @@ def test_a_missing_encoder_is_named(folder, monkeypatch):
     films.check_film("frames", HEIGHT, WIDTH, 24, False)  # needs none
 
 
+def test_a_slash_makes_any_name_a_folders(folder):
+    for name in ("a.mp4/", "b.gif/", "c.d/"):
+        _write(name, _frames(1))
+        assert os.listdir(name) == ["000000.png"]
+
+
 @pytest.mark.parametrize(
     ("path", "options", "words"),
     [
