@@ -5,6 +5,7 @@ import os
 import pathlib
 import secrets
 import tempfile
+from collections.abc import Sequence
 
 MAX_NAME = 230  # bytes: systems allow 255, and a part file's name is longer
 
@@ -68,6 +69,18 @@ def check_folder(folder: pathlib.Path) -> None:
             f"output folder ({folder}) cannot be written ({error.strerror}); choose "
             "another"
         ) from error
+
+
+def check_kept(read: Sequence[str], written: Sequence[pathlib.Path]) -> None:
+    """Checks that no file that is read is written, also where it may be replaced.
+
+    Raises:
+      ValueError: one is.
+    """
+    targets = {os.path.realpath(path) for path in written}
+    for name in read:
+        if os.path.realpath(name) in targets:
+            raise ValueError(f"{name} would be overwritten; choose another --out")
 
 
 def write_whole(

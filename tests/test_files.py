@@ -30,3 +30,14 @@ def test_what_cannot_be_written_is_refused(tmp_path, name, words):
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(ValueError, match=words):
         files.check_target(tmp_path / name, ".npz")
+
+
+def test_a_file_that_is_read_is_not_written(tmp_path, monkeypatch):
+    """By whatever name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_text("dear")
+    (tmp_path / "link.png").symlink_to("a.png")
+    files.check_kept(["a.png"], [tmp_path / "b.png"])
+    for name in ("a.png", "./a.png", "link.png"):
+        with pytest.raises(ValueError, match=r"a\.png would be overwritten; choose"):
+            files.check_kept(["a.png"], [tmp_path / "b.png", tmp_path / name])

@@ -1,4 +1,4 @@
-"""Frames to a video or to a folder of pictures, whole when they have their name."""
+"""Frames to a video, a GIF or a folder of pictures, whole when they have their name."""
 
 import contextlib
 import importlib.util
@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import files, machine
+from infinitygan_jax.applications import gif
 from infinitygan_jax.sampling.writers import png
 
 VIDEO = ".mp4"
@@ -41,53 +42,63 @@ class Film(Protocol):
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None: ...
 
 
-def is_video(path: str) -> bool:
-    """Whether frames become a video; otherwise a folder.
+def file_ending(path: str) -> str:
+    """``.mp4`` or ``.gif`` where frames become one file, "" where a folder.
 
     Raises:
       ValueError: the name has another ending.
     """
     ending = pathlib.Path(path).suffix
-    if ending.lower() == VIDEO:
-        return True
-    if ending and not path.endswith(("/", os.sep)):
+    if not ending or path.endswith(("/", os.sep)):
+        return ""
+    if ending.lower() not in (VIDEO, gif.ENDING):
         raise ValueError(
             f"no film can have the ending {ending!r} of {path}; give a name that ends "
-            f"in {VIDEO}, or a folder's, with / at its end"
+            f"in {VIDEO} or {gif.ENDING}, or a folder's, with / at its end"
         )
-    return False
+    return ending.lower()
 
 
-def check_film(path: str, height: int, width: int, fps: float, overwrite: bool) -> None:
+def check_film(
+    path: str,
+    height: int,
+    width: int,
+    fps: float,
+    overwrite: bool,
+    num_frames: int = 1,
+) -> None:
     """Checks, before anything is computed, that a film can be written.
 
     Args:
-      path: ends in ``.mp4``, or is a folder's.
+      path: ends in ``.mp4`` or ``.gif``, or is a folder's.
       height: of the frames.
       width: of the frames.
       fps: frames a second.
       overwrite: whether what is there may be replaced.
+      num_frames: how many, which a GIF limits.
 
     Raises:
       ValueError: another ending, a size or rate that videos cannot have, no encoder, a
         folder that does not exist or cannot be written, or something in the way.
     """
-    video = is_video(path)
+    ending = file_ending(path)
     if not MIN_FPS <= fps <= MAX_FPS:
         raise ValueError(
             f"fps ({fps:g}) must be from {MIN_FPS} to {MAX_FPS}; use e.g. 30"
         )
     target = pathlib.Path(path)
-    if video:
+    if ending == VIDEO:
         _check_video(height, width)
+    elif ending == gif.ENDING:
+        gif.check(height, width, fps, num_frames)
     files.check_name(target)
     files.check_folder(target.absolute().parent)
     if not os.path.lexists(target):
         return
-    if video == target.is_dir():
+    if bool(ending) == target.is_dir():
         kind = "folder" if target.is_dir() else "file"
         raise ValueError(f"output ({target}) is a {kind}; give another name")
-    if not video and not _is_ours(target):
+    if not ending and not _is_ours(target):
         raise ValueError(
             f"output folder ({target}) holds other things than frames; give the name "
             "of a new one"
@@ -150,14 +161,17 @@ def open_film(
     """A film to be written; what had its name is replaced when it is whole.
 
     Args:
-      path: ends in ``.mp4``, or is a folder's.
+      path: ends in ``.mp4`` or ``.gif``, or is a folder's.
       height: of the frames.
       width: of the frames.
-      fps: frames a second, of a video.
-      comment: what a video says of itself.
+      fps: frames a second, of a video or GIF.
+      comment: what these say of themselves.
     """
-    if is_video(path):
+    ending = file_ending(path)
+    if ending == VIDEO:
         return Video(pathlib.Path(path), height, width, fps, comment)
+    if ending == gif.ENDING:
+        return gif.Gif(pathlib.Path(path), fps, comment)
     return Frames(pathlib.Path(path))
 
 

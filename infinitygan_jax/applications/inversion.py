@@ -69,51 +69,48 @@ def invert(
         of other sizes, or that know nothing; a value out of range.
     """
     model = bundle.config.model
-    check_pictures(model, images, masks)
-    height, width = images[0].shape[:2]
     if not settings.perceptual_weight:
         distance = None
     elif distance is None:
         distance = perceptual.distance_of(bundle, name=bundle.config.name)
-    perceptual.check_size(distance, height, width)
-    memory.check(model, distance, height, width, len(images))
+    check_pictures(model, images, masks, distance)
+    height, width = images[0].shape[:2]
     if vertical_span is None:
         vertical_span = default_span(model)
     top = default_top(height, horizon, model.num_stages)
     place = Place(top, 0, height, width, model.num_stages)
-    if masks is None:
-        masks = [np.ones((height, width), bool)] * len(images)
-    known = np.stack(masks)
-    pictures = np.stack(images)
+    known = np.ones((len(images), height, width), bool)
+    if masks is not None:
+        known = np.stack(masks)
     problem = _problem(
-        bundle, distance, pictures, known, settings, seed, place, vertical_span
+        *(bundle, distance, np.stack(images), known),
+        *(settings, seed, place, vertical_span),
     )
     if start is None:
         start = search.first_latents(model, place, problem, len(images))
     run, judge = _compiled(model, settings.steps <= _FEW_STEPS)
     latents = _search(run, problem, start, settings.steps, steps_at_once, on_steps)
     painted, figures = jax.tree.map(np.asarray, judge(problem, latents))
-    results = []
-    for index, (image, mask) in enumerate(zip(images, known, strict=True)):
-        parts = jax.tree.map(lambda x, i=index: np.asarray(x[i]), latents)
-        of_one = {name: float(values[index]) for name, values in figures.items()}
-        of_one["psnr"] = psnr(painted[index], image, mask)
-        of_one["steps"] = float(settings.steps)
-        results.append(
-            Inversion(
-                **parts._asdict(),
-                image=image,
-                mask=mask,
-                top=place.top,
-                left=place.left,
-                vertical_span=vertical_span,
-                digest=bundle.digest,
-                model_name=bundle.config.name,
-                distance="none" if distance is None else distance.name,
-                figures=of_one,
-            )
+    figures["psnr"] = list(map(psnr, painted, images, known))
+    figures["steps"] = [settings.steps] * len(images)
+    common = dict(
+        top=place.top,
+        left=place.left,
+        vertical_span=vertical_span,
+        digest=bundle.digest,
+        model_name=bundle.config.name,
+        distance="none" if distance is None else distance.name,
+    )
+    return [
+        Inversion(
+            **jax.tree.map(lambda x, i=index: np.asarray(x[i]), latents)._asdict(),
+            image=image,
+            mask=mask,
+            figures={name: float(each[index]) for name, each in figures.items()},
+            **common,
         )
-    return results
+        for index, (image, mask) in enumerate(zip(images, known, strict=True))
+    ]
 
 
 def _search(
@@ -144,12 +141,20 @@ def _search(
 def check_pictures(
     model: ModelConfig,
     images: Sequence[UInt8[np.ndarray, "h w 3"]],
-    masks: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
+    masks: Sequence[Bool[np.ndarray, "_ _"]] | None,
+    distance: perceptual.Distance | None,
 ) -> None:
-    """Checks sizes of pictures and masks.
+    """Checks that pictures can be inverted at once: sizes, masks, memory.
+
+    Args:
+      model: the model.
+      images: the pictures.
+      masks: True where their pixels are known; None where all are.
+      distance: perceptual distance; None where there is none.
 
     Raises:
-      ValueError: they differ, are too small for the model, or nothing is known.
+      ValueError: sizes differ, are too small for the model or the distance, or too
+        large for memory; or nothing is known.
     """
     if not images:
         raise ValueError("there must be at least one picture; give one")
@@ -167,6 +172,8 @@ def check_pictures(
             f"{LEAST_CELLS} cells of the model, which a pixel's texture is "
             "made from; use a larger one"
         )
+    perceptual.check_size(distance, height, width)
+    memory.check(model, distance, height, width, len(images))
     if masks is None:
         return
     if len(masks) != len(images) or any(m.shape != (height, width) for m in masks):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
-from infinitygan_jax.applications import films
+from infinitygan_jax.applications import films, gif
 from infinitygan_jax.cli import errors, options, progress, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         required=True,
-        metavar="FILE.mp4|FOLDER/",
-        help="a video, or a folder that gets a PNG file for each frame",
+        metavar="FILE.mp4|FILE.gif|FOLDER/",
+        help="a video, a short GIF, or a folder that gets a PNG file for each frame",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a film that is there"
@@ -114,7 +114,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(words)
     window = sample.window_of(args.size, None)
     places = _places(args, window)
-    films.check_film(args.out, window.height, window.width, args.fps, args.overwrite)
+    films.check_film(
+        *(args.out, window.height, window.width, args.fps, args.overwrite),
+        num_frames=args.frames,
+    )
 
     from infinitygan_jax import devices
     from infinitygan_jax.applications import flights
@@ -138,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if tile_size is None:
         tile_size = flights.tile_size_for(model, flight)
     world = world_lib.World(model, bundle.generator, tile_size=tile_size)
-    _check_memory(world, flight)
+    _check_memory(world, flight, args.out)
     with (
         errors.stoppable() as stop_if_asked,
         films.open_film(
@@ -153,7 +156,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             film.write(frame)
             bar.update()
     seconds = time.perf_counter() - start
-    shown = f", {args.frames / args.fps:.1f} s of film" * films.is_video(args.out)
+    is_file = bool(films.file_ending(args.out))
+    shown = f", {args.frames / args.fps:.1f} s of film" * is_file
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
 
@@ -168,11 +172,13 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
     return tuple(places)
 
 
-def _check_memory(world: "World", flight: "Flight") -> None:
+def _check_memory(world: "World", flight: "Flight", out: str) -> None:
     from infinitygan_jax.applications.overlaps import KEPT_BYTES
 
     window = Window(*flight.places[0], flight.height, flight.width)
     frames = 40 * flight.height * flight.width  # shifted in float32
+    if films.file_ending(out) == gif.ENDING:
+        frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
     planning.check_memory(
         world.plan(window),
         world.config,

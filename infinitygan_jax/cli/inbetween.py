@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, inverting, outpaint, pictures, rendering
+from infinitygan_jax import files, machine
+from infinitygan_jax.cli import errors, inverting, outpaint, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     stems = "-".join(pathlib.Path(name).stem for name in args.images)[:80]
     out = pathlib.Path(args.out or f"{stems}-inbetween.png")
-    pictures.check_kept(args.images, [out])
+    files.check_kept(args.images, [out])
     with rendering.about(out):
         writers.check_output(out, size.height, size.width, args.overwrite)
     images = inverting.check(args, args.images)

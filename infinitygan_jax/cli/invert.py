@@ -17,13 +17,12 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import errors, options, pictures, progress
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.cli import errors, inverting, options, pictures, progress
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications import perceptual
     from infinitygan_jax.applications.inverted import Inversion
     from infinitygan_jax.applications.settings import Settings
+    from infinitygan_jax.bundle import Bundle
 
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
@@ -170,7 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work
-        _check(batch, bundle.config.model, distance)
+        names, images = [t.name for t in batch], [t.image for t in batch]
+        inverting.check_group(bundle, names, images, distance)
     search = functools.partial(
         inversion.invert,
         bundle,
@@ -199,28 +199,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             results = search(images, masks, on_steps=on_steps, steps_at_once=at_once)
             seconds = (time.perf_counter() - start) / len(batch)
             for task, result in zip(batch, results, strict=True):
-                task.out.parent.mkdir(exist_ok=True)
-                result.save(task.out)
-                if args.preview:
-                    _write_preview(task, result.render(bundle))
+                _write(task, result, bundle if args.preview else None)
                 text = f"{task.out}: {_describe(result, seconds)}"
                 tqdm.tqdm.write(text, file=sys.stdout)
-
-
-def _check(
-    batch: Sequence[_Task], model: ModelConfig, distance: "perceptual.Distance | None"
-) -> None:
-    """Checks that pictures can be inverted at once."""
-    from infinitygan_jax.applications import inversion, memory, perceptual
-
-    images = [task.image for task in batch]
-    try:
-        inversion.check_pictures(model, images)
-    except ValueError as error:
-        raise ValueError(f"{batch[0].name}: {error}") from error
-    size = images[0].shape[:2]
-    perceptual.check_size(distance, *size)
-    memory.check(model, distance, *size, len(batch))
 
 
 def settings_of(
@@ -284,7 +265,7 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
                 f"file ({path}) exists; choose another name, or add --overwrite"
             )
     read = [*args.images, *([] if args.mask is None else [args.mask]), *args.lpips]
-    pictures.check_kept(read, written)
+    files.check_kept(read, written)
     return outs
 
 
@@ -316,11 +297,15 @@ def _tasks(args: argparse.Namespace, outs: Sequence[pathlib.Path]) -> list[_Task
     return tasks
 
 
-def _write_preview(task: _Task, painted: UInt8[np.ndarray, "h w 3"]) -> None:
-    buffer = io.BytesIO()
-    pair = np.concatenate([task.image, painted], axis=1)
-    Image.fromarray(pair).save(buffer, "PNG")
-    files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
+def _write(task: _Task, result: "Inversion", shown_by: "Bundle | None") -> None:
+    """Writes what was found and, where a model shows it, the preview."""
+    task.out.parent.mkdir(exist_ok=True)
+    result.save(task.out)
+    if shown_by is not None:
+        buffer = io.BytesIO()
+        pair = np.concatenate([task.image, result.render(shown_by)], axis=1)
+        Image.fromarray(pair).save(buffer, "PNG")
+        files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
 
 
 def _describe(result: "Inversion", seconds: float) -> str:

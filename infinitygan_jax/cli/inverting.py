@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from infinitygan_jax.cli import errors, pictures, progress
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.applications import perceptual
     from infinitygan_jax.applications.inverted import Inversion
     from infinitygan_jax.bundle import Bundle
 
@@ -87,6 +89,25 @@ def check(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     return images
 
 
+def check_group(
+    bundle: "Bundle",
+    names: Sequence[str],
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
+    distance: "perceptual.Distance | None",
+) -> None:
+    """Checks that pictures can be inverted at once.
+
+    Raises:
+      ValueError: they cannot; the message names the first.
+    """
+    from infinitygan_jax.applications import inversion as inversion_lib
+
+    try:
+        inversion_lib.check_pictures(bundle.config.model, images, None, distance)
+    except ValueError as error:
+        raise ValueError(f"{names[0]}: {error}") from error
+
+
 def inversions(
     args: argparse.Namespace,
     names: Sequence[str],
@@ -105,6 +126,7 @@ def inversions(
       ValueError: a picture or file cannot be used.
     """
     from infinitygan_jax.applications import inversion as inversion_lib
+    from infinitygan_jax.applications import perceptual
     from infinitygan_jax.applications.inverted import Inversion
     from infinitygan_jax.applications.settings import CONTINUED
 
@@ -115,13 +137,13 @@ def inversions(
     settings = CONTINUED
     if args.steps is not None:
         settings = dataclasses.replace(settings, steps=args.steps)
-    for name, image in images.items():
-        try:
-            inversion_lib.check_pictures(bundle.config.model, [image])
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
     shapes = [image.shape for image in images.values()]
     groups = pictures.batches(list(images), shapes, _AT_ONCE)
+    distance = None
+    if groups and settings.perceptual_weight:
+        distance = perceptual.distance_of(bundle, name=args.checkpoint)
+    for group in groups:  # all, before any work
+        check_group(bundle, group, [images[name] for name in group], distance)
     with (
         errors.stoppable() as stop_if_asked,
         progress.bar(settings.steps * len(groups), "step", disable=not groups) as bar,
@@ -138,6 +160,7 @@ def inversions(
                 bundle,
                 [images[name] for name in group],
                 settings=settings,
+                distance=distance,
                 horizon=args.horizon,
                 on_steps=on_steps,
             )

@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, inverting, options, pictures, rendering
+from infinitygan_jax import files, machine
+from infinitygan_jax.cli import errors, inverting, options, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not 1 <= args.count <= MAX_COUNT:
         raise ValueError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
     outs = _outs(args)
-    pictures.check_kept([args.image], outs)
+    files.check_kept([args.image], outs)
     for out in outs:
         with rendering.about(out):
             writers.check_output(out, size.height, size.width, args.overwrite)

@@ -1,6 +1,5 @@
 """Pictures that commands take: read, cut out, resized."""
 
-import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -33,18 +32,6 @@ def read(name: str) -> UInt8[np.ndarray, "h w 3"]:
         raise ValueError(
             f"image ({name}) cannot be read ({reason}); give another"
         ) from error
-
-
-def check_kept(read: Sequence[str], written: Sequence[pathlib.Path]) -> None:
-    """Checks that no file that is read is written, also where it may be replaced.
-
-    Raises:
-      ValueError: one is.
-    """
-    targets = {os.path.realpath(path) for path in written}
-    for name in read:
-        if os.path.realpath(name) in targets:
-            raise ValueError(f"{name} would be overwritten; choose another --out")
 
 
 def files_in(

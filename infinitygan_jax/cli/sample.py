@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import machine
-from infinitygan_jax.cli import errors, options, pictures, rendering, world_options
+from infinitygan_jax import files, machine
+from infinitygan_jax.cli import errors, options, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     out = pathlib.Path(_default_out(args, window) if args.out is None else args.out)
     if args.style_map is not None:
-        pictures.check_kept([args.style_map], [out])
+        files.check_kept([args.style_map], [out])
     num_shards = shard[1] if shard else 1
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)

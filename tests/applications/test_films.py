@@ -51,6 +51,20 @@ def test_a_video_has_the_frames_size_and_rate_that_were_asked_for(folder, fps):
         assert np.abs(got.astype(int) - frame).mean() < 6
 
 
+def test_a_gif_has_the_frames_and_takes_as_long_as_asked_for(folder):
+    _write("a.gif", _frames(9), fps=30)
+    assert os.listdir() == ["a.gif"]
+    with PIL.Image.open("a.gif") as file:
+        assert file.info["comment"] == b"words" and file.info["loop"] == 0
+        time = 0
+        for index, frame in enumerate(_frames(9)):
+            file.seek(index)
+            np.testing.assert_array_equal(np.asarray(file.convert("RGB")), frame)
+            time += file.info["duration"]
+        assert file.n_frames == 9
+    assert time == 300  # ms: 9 at 30 a second
+
+
 def test_a_folder_has_a_file_for_each_frame(folder):
     frames = np.random.default_rng(1).integers(256, size=(3, HEIGHT, WIDTH, 3))
     frames = frames.astype(np.uint8)
@@ -64,7 +78,7 @@ def test_a_folder_has_a_file_for_each_frame(folder):
                 np.testing.assert_array_equal(np.asarray(file), frame)
 
 
-@pytest.mark.parametrize("path", ["a.mp4", "frames/"])
+@pytest.mark.parametrize("path", ["a.mp4", "a.gif", "frames/"])
 @pytest.mark.parametrize("there", [False, True])
 def test_an_error_leaves_what_was_there(folder, path, there):
     if there:
@@ -114,10 +128,19 @@ def test_a_missing_encoder_is_named(folder, monkeypatch):
     films.check_film("frames", HEIGHT, WIDTH, 24, False)  # needs none
 
 
+def test_a_slash_makes_any_name_a_folders(folder):
+    for name in ("a.mp4/", "b.gif/", "c.d/"):
+        _write(name, _frames(1))
+        assert os.listdir(name) == ["000000.png"]
+
+
 @pytest.mark.parametrize(
     ("path", "options", "words"),
     [
-        ("a.gif", {}, "ending '.gif'.*in .mp4"),
+        ("a.avi", {}, "ending '.avi'.*in .mp4 or .gif"),
+        ("a.gif", dict(num_frames=10**6), r"frames \(1000000\) of 48x32.*most 87381"),
+        ("a.gif", dict(fps=60), r"fps \(60\) of a GIF.*at most 50"),
+        ("a.gif", dict(width=70000, height=1), "at most 65535"),
         ("a.mp4", dict(width=33), "33x32.*nearest is 34x32"),
         ("a.mp4", dict(height=31), "48x31.*nearest is 48x32"),
         ("a.mp4", dict(width=20000), "at most 16384"),

@@ -38,6 +38,14 @@ def refused(
 
 
 def _files() -> dict[str, int]:
-    """Everything in the current folder, with its time of change."""
-    found = pathlib.Path().rglob("*")
-    return {str(path): path.lstat().st_mtime_ns for path in found}
+    """Everything in the current folder, with its time of change.
+
+    But for what is in jobs: looking at one takes locks, and is going on.
+    """
+    found = {}
+    for path in pathlib.Path().rglob("*"):
+        if path.suffix == ".job":
+            found[str(path)] = 0
+        elif all(parent.suffix != ".job" for parent in path.parents):
+            found[str(path)] = path.lstat().st_mtime_ns
+    return found

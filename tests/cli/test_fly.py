@@ -122,7 +122,8 @@ def test_a_video_says_how_it_was_made(folder, model, capsys):
         (["--styles", "1", "-2"], ["seed (-2)", "2**64"]),
         (["--seeds", "1", str(2**64)], ["seed", "2**64"]),
         (["--seeds"], ["--seeds", "at least one"]),
-        (["--to", "1,1", "--out", "a.gif"], ["'.gif'", ".mp4", "/"]),
+        (["--to", "1,1", "--out", "a.avi"], ["'.avi'", ".mp4", "/"]),
+        (["--to", "1,1", "--out", "a.gif", "--frames", "999999"], ["GIF", "310689"]),
         (["--to", "1,1", "--out", "no/film"], ["no", "does not exist"]),
         (["--to", "1,1", "--out", "there"], ["there", "--overwrite"]),
         (["--to", "1,1", "--out", "mine"], ["mine", "other things than frames"]),
@@ -138,6 +139,16 @@ def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words
     pathlib.Path("mine/letter.txt").write_text("dear")
     usual = ["--checkpoint", model, *USUAL, "--out", "film"]
     refused(capsys, fly.main, [*usual, *options], *words)
+
+
+def test_a_gif_needs_no_encoder(folder, model, monkeypatch, capsys):
+    monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
+    fly.main([*USUAL, "--to", "-9,8", "--checkpoint", model, "--out", "a.gif"])
+    assert "5 frames, 0.2 s of film" in capsys.readouterr().out
+    assert os.listdir() == ["a.gif"]
+    with PIL.Image.open("a.gif") as file:
+        assert (file.n_frames, file.size) == (5, (24, 18))
+        assert b"infinitygan_jax.cli.fly" in file.info["comment"]
 
 
 def test_a_missing_encoder_is_one_line(folder, model, capsys, monkeypatch):
