@@ -24,7 +24,8 @@ def check_memory(world: "World", window: Window, out: pathlib.Path) -> None:
     """Checks that painting a window into a file fits into this machine's memory.
 
     Raises:
-      ValueError: it does not; the message says what would.
+      ValueError: it does not, and the message says what would; or a tile sees more
+        styles or edits than can be painted.
     """
     plan, writer_type = world.plan(window), writers.writer_of(out)
     planning.check_memory(
@@ -34,6 +35,7 @@ def check_memory(world: "World", window: Window, out: pathlib.Path) -> None:
         machine.memory_bytes(),
         writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
         parts.narrower(plan, writer_type),
+        world.blending(window),
     )
 
 
@@ -117,10 +119,12 @@ def describe(
     writer = writers.writer_of(out)
     extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
     part = parts.plan_of_part(plan, writer)
-    total = planning.total_bytes(part, model, shared, extra)
+    blending = world.blending(window)
+    total = planning.total_bytes(part, model, shared, extra, blending)
     memory = f"about {readable_bytes(total)}"
     if not shared:
-        memory += f", and {readable_bytes(planning.device_bytes(plan, model))} a device"
+        device_bytes = planning.device_bytes(plan, model, blending)
+        memory += f", and {readable_bytes(device_bytes)} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",

@@ -21,7 +21,7 @@ from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
 from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
-from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.plan import Blending, Tile
 from infinitygan_jax.sampling.styles import Constant, StyleField
 
 # Cells that are seen on one axis: by a cell's structure, its own and those that the
@@ -34,6 +34,9 @@ _SEEN_BY_TEXTURE = 1 + geometry.TILE_CELLS_EXTRA
 # would be painted. At most as far as structure sees.
 _BLENDED_AROUND = 5
 
+
+# On one axis, cells that any of a tile's pixels sees before or after the tile, at most.
+SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_EXTRA
 
 _Edits = Sequence[Edit | Placement]
 
@@ -199,23 +202,27 @@ class Painter:
         look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
         return device_lib.split(look, self._mesh)
 
-    def most_styles(self, wanted: Iterable[Tile]) -> int:
-        """The largest number of styles that one of some tiles sees; paints nothing.
+    def blending(self, wanted: Iterable[Tile]) -> Blending | None:
+        """What painting some tiles blends at most, if anything; paints nothing.
 
         Raises:
           ValueError: a tile sees too many styles or seeds.
         """
         pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
         few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
-        if isinstance(self._styles, Constant) and not pins and few:
-            return 1
+        in_parts = isinstance(self._styles, Constant)
+        if in_parts and not pins and few:
+            return None
         most = 1
         for tile in wanted:
             seen = self._edits_of(tile)
             check_resamples(sum(isinstance(edit, Resample) for edit in seen))
             most = max(most, len(self._weights(tile, seen).sources))
             style_lib.check_styles(most)
-        return most
+        if in_parts and most == 1:
+            return None
+        patch = tiles.patch_cells(self._model, self._tile_size) * self._model.cell_size
+        return Blending(most, patch if in_parts else self._tile_size)
 
     def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "n c"]:
         """Local latents of a tile's own cells that lie in a region."""

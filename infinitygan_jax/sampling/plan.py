@@ -25,6 +25,9 @@ _TILE_BYTES = 600_000_000  # what a tile may take where nobody asked for its siz
 # on a CPU: 2.1 to 2.5, and 2).
 _LIVE_LAYERS = 3
 _LIVE_KERNELS = 2
+# More of them where styles are blended: maps of scales (measured: 4.5 to 9, styles'
+# weights included).
+_BLENDED_LAYERS = 6
 _PROGRAM_BYTES = 400_000_000  # Python, JAX and compiling (measured)
 
 
@@ -82,6 +85,18 @@ class Tile(NamedTuple):
 
     row: int
     col: int
+
+
+class Blending(NamedTuple):
+    """What is blended at once.
+
+    Attributes:
+      styles: how many, at most.
+      side: pixels a side, as painted.
+    """
+
+    styles: int
+    side: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -361,20 +376,36 @@ def fitting_batch(model: ModelConfig, tile_size: int, memory: int | None) -> int
     return min(max(room // _tile_bytes(model, tile_size), 1), MAX_BATCH)
 
 
-def device_bytes(plan: Plan, model: ModelConfig) -> int:
+def device_bytes(
+    plan: Plan, model: ModelConfig, blending: Blending | None = None
+) -> int:
     """Estimated peak memory of one device while it paints a batch."""
-    return plan.batch_size * _tile_bytes(model, plan.tile_size) + _kernel_bytes(model)
+    tile = _tile_bytes(model, plan.tile_size)
+    if blending is not None:
+        tile += _blending_bytes(model, blending)
+    return plan.batch_size * tile + _kernel_bytes(model)
 
 
 def _tile_bytes(model: ModelConfig, tile_size: int) -> int:
     """Several times the largest layer."""
+    return _LIVE_LAYERS * _layer_bytes(model, tile_size)
+
+
+def _blending_bytes(model: ModelConfig, blending: Blending) -> int:
+    """What blended styles add: maps of scales, and weights for each pixel."""
+    styles = 1 << (blending.styles - 1).bit_length()  # as they are padded
+    weights = 4 * styles * blending.side**2
+    return _BLENDED_LAYERS * _layer_bytes(model, blending.side) + weights
+
+
+def _layer_bytes(model: ModelConfig, tile_size: int) -> int:
+    """The largest layer of a tile."""
     largest, channels = 0, model.structure_width
     size = tile_size // model.cell_size + geometry.TILE_CELLS_EXTRA
     for wide in model.texture_widths[: model.num_stages]:
         largest = max(largest, (2 * size - 1) ** 2 * max(wide, channels // 4))
         size, channels = 2 * size - 5, wide
-    width = 2 if model.dtype == "bfloat16" else 4
-    return _LIVE_LAYERS * largest * width
+    return largest * (2 if model.dtype == "bfloat16" else 4)
 
 
 def _kernel_bytes(model: ModelConfig) -> int:
@@ -397,7 +428,11 @@ def host_bytes(plan: Plan) -> int:
 
 
 def total_bytes(
-    plan: Plan, model: ModelConfig, shared: bool, writer_bytes: int = 0
+    plan: Plan,
+    model: ModelConfig,
+    shared: bool,
+    writer_bytes: int = 0,
+    blending: Blending | None = None,
 ) -> int:
     """Estimated peak of this machine's memory.
 
@@ -406,8 +441,10 @@ def total_bytes(
       model: sizes.
       shared: whether the devices paint in this memory too, as CPUs do.
       writer_bytes: what the writer takes beside a strip.
+      blending: of styles, if there is any.
     """
-    painting = plan.num_devices * device_bytes(plan, model) if shared else 0
+    each = device_bytes(plan, model, blending)
+    painting = plan.num_devices * each if shared else 0
     return _PROGRAM_BYTES + host_bytes(plan) + painting + writer_bytes
 
 
@@ -418,6 +455,7 @@ def check_memory(
     available: int,
     writer_bytes: int = 0,
     remedy: str | None = None,
+    blending: Blending | None = None,
 ) -> None:
     """Checks that a plan fits into this machine's memory.
 
@@ -428,11 +466,12 @@ def check_memory(
       available: bytes.
       writer_bytes: what the writer takes beside a strip.
       remedy: what would help, in place of painting narrower parts.
+      blending: of styles, if there is any.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
     """
-    need = total_bytes(plan, model, shared, writer_bytes)
+    need = total_bytes(plan, model, shared, writer_bytes, blending)
     strips = host_bytes(plan) + writer_bytes
     if need <= available:
         return

@@ -23,7 +23,7 @@ from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import compositing, indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Boxes, Edit, Region
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.painter import SEEN_CELLS, Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.styles import Axis
@@ -287,8 +287,8 @@ class World:
             )
         return plan
 
-    def most_styles(self, window: Window) -> int:
-        """The largest number of styles that one tile of a window sees.
+    def blending(self, window: Window) -> planning.Blending | None:
+        """What painting a window blends at most, if anything; paints nothing.
 
         Of a window of more than 1024 tiles, so many are looked at, evenly spread.
 
@@ -307,7 +307,7 @@ class World:
             )
             return planning.Tile(plan.tile_rows[row], plan.tile_cols[col])
 
-        return self._painter.most_styles(map(tile, range(0, ends[-1], step)))
+        return self._painter.blending(map(tile, range(0, ends[-1], step)))
 
     def strips(
         self,
@@ -420,6 +420,17 @@ class World:
         return indices, Boxes(areas)
 
     @functools.cached_property
+    def _boxes(self) -> Boxes:
+        """Areas of all edits."""
+        return Boxes([(edit.region, edit.reach) for edit in self.scene.edits])
+
+    @functools.cached_property
+    def _whole(self) -> "World":
+        """The world without edits, at its full size."""
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return World(self.config, self._generator_params, **options)
+
+    @functools.cached_property
     def _overlays(self) -> dict[int, compositing.Overlay]:
         """Those that were needed last, by the index of their edit."""
         return {}
@@ -432,20 +443,26 @@ class World:
         """
         if index in self._overlays:
             return self._overlays[index]
-        edits = self.scene.edits[: index + 1]
+        each = self.scene.edits[index]
+        ring = compositing.ring_of(each.height, each.width)
+        rows = slice(each.top - ring, each.top + each.height + ring)
+        cols = slice(each.left - ring, each.left + each.width + ring)
+        # Others are not seen there, and would only cost time.
+        margin = SEEN_CELLS * self.config.cell_size
+        near = (
+            Axis(run.start - margin, run.stop - run.start + 2 * margin, 1, period)
+            for run, period in zip((rows, cols), self.period, strict=True)
+        )
         bare = tuple(
             dataclasses.replace(edit, known=None)
             if isinstance(edit, Placement)
             else edit
-            for edit in edits
+            for edit in (
+                self.scene.edits[i] for i in self._boxes.seen(*near) if i <= index
+            )
         )
-        options = {name: getattr(self, name) for name in _OPTIONS}
-        options["scene"] = dataclasses.replace(self.scene, edits=bare)
-        painted = World(self.config, self._generator_params, **options)
-        each = edits[-1]
-        ring = compositing.ring_of(each.height, each.width)
-        rows = slice(each.top - ring, each.top + each.height + ring)
-        cols = slice(each.left - ring, each.left + each.width + ring)
+        scene = dataclasses.replace(self.scene, edits=bare)
+        painted = self._whole.varied(self.seed, scene)
         overlay = compositing.Overlay.around(
             each.known, each.top, each.left, painted[rows, cols], ring
         ).reduced(self.level)

@@ -15,6 +15,7 @@ import pytest
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.applications import documents, entries
 from infinitygan_jax.applications.documents import Document
+from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile
@@ -190,9 +191,33 @@ def test_statistics_are_those_of_another_region(folder):
     anew = {**RESAMPLE, "rectangle": other}
     moved = _world(_document(folder, edits=[anew, edit])).scene.edits[1].statistics
     assert np.abs(moved.mean - mean).max() > 0.01
+    # Not of what later ones make.
+    first = _world(_document(folder, edits=[edit, anew])).scene.edits[0].statistics
+    np.testing.assert_array_equal(first.mean, mean)
     # At a smaller size too, they are measured at the full one.
     small_ = _world(_document(folder, edits=[edit]), level=1).scene.edits[0].statistics
     np.testing.assert_array_equal(small_.mean, mean)
+
+
+def test_many_statistics_check_the_parameters_once(folder, monkeypatch):
+    """And each is of a world of those edits alone that reach the rectangle."""
+    sizes, checks = [], []
+    varied, check = world_lib.World.varied, world_lib.check_params
+    monkeypatch.setattr(world_lib, "check_params", lambda *a: checks.append(check(*a)))
+
+    def counted(world, seed, scene):
+        sizes.append(len(scene.edits))
+        return varied(world, seed, scene)
+
+    monkeypatch.setattr(world_lib.World, "varied", counted)
+    rectangles = [[0, 1000 * index, 32, 32] for index in range(6)]
+    edits = [
+        {**RESAMPLE, "what": ["structure"], "rectangle": each, "statistics_of": each}
+        for each in [*rectangles, rectangles[0]]
+    ]
+    _world(_document(folder, edits=edits))
+    assert sizes == [0, 0, 0, 0, 0, 0, 1]
+    assert len(checks) == 2
 
 
 def test_an_inversion_is_placed_and_its_known_pixels_are_exact(folder):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import geometry
+from infinitygan_jax.sampling import painter as painter_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.plan import Blending, Tile, Window
 from infinitygan_jax.sampling.styles import (
     Axis,
     Biomes,
@@ -263,3 +265,78 @@ def test_edits_out_of_range_are_refused():
         Region(0, 0, 0, 8)
     with pytest.raises(ValueError, match="mask"):
         Region(0, 0, 8, 8, np.ones((4, 4), bool))
+
+
+STREWN = tuple(
+    Pin(Region(y, x, 8, 8), Seed(20 + x), 4) for y, x in ((-30, 30), (40, 84), (44, 0))
+)
+
+
+def test_pins_change_no_byte_beside_them_in_tiles_of_several_patches():
+    """27 cells a side: patches of 16 that overlap, and pins in either and in both."""
+    options = {"tile_size": 27 * CELL}
+    before = _picture(**options)
+    for index, pin in enumerate(STREWN):
+        after = _picture(Scene(edits=STREWN[: index + 1]), **options)
+        top, bottom, left, right = _changed(before, after)
+        region, reach = pin.region, REACH + 4
+        assert region.top - reach <= top <= bottom < region.top + 8 + reach
+        assert region.left - reach <= left <= right < region.left + 8 + reach
+        assert bottom - top > 16  # it does show
+        before = after
+
+
+def test_patches_agree_with_tiles_of_any_size():
+    """A tile of one patch, of several, and of the whole window."""
+    scene = Scene(edits=(*EDITS, *STREWN))
+    expected = _picture(scene, tile_size=16)
+    for tile_size in (27 * CELL, 160):
+        assert _differ(_picture(scene, tile_size=tile_size), expected) <= 1
+    part = _world(scene, tile_size=27 * CELL)[-8:40, 20:70]
+    whole = _picture(scene, tile_size=27 * CELL)
+    np.testing.assert_array_equal(part, whole[32:80, 44:94])
+
+
+def test_a_pin_in_a_corner_paints_few_patches_anew():
+    """Nine patches are 48 cells; one of 16 holds all whose texture sees the pin."""
+    pin = Pin(Region(20, 20, 8, 8), Seed(9))
+    painter = _world(Scene(edits=(pin,)), tile_size=48 * CELL)._painter
+    tile = Tile(0, 0)
+    others = painter_lib._others(
+        painter._styles, painter._weights(tile, painter._edits_of(tile))
+    )
+    margin = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_BEFORE
+    own = others[None, margin : margin + 48, margin : margin + 48]
+    assert own.any()
+    assert len(list(painter._patches(own))) == 1
+    assert len(list(painter._patches(np.ones((1, 48, 48), bool)))) == 9
+
+
+def test_too_much_in_one_tile_is_known_before_painting():
+    """Of a window that meets it alone, and told by the number that is too much."""
+    window = Window(0, 0, 8, 8)
+    row = [Region(0, x % 8, 8, 8) for x in range(tiles.MAX_STREAMS)]
+    many = tuple(Resample(region, 5) for region in row)
+    assert _world(Scene(edits=many[1:])).blending(window) is None
+    with pytest.raises(ValueError, match=r"edits .*\(1024\).* below 1024; .*--tile"):
+        _world(Scene(edits=many)).blending(window)
+    pins = tuple(
+        Pin(Region(y, x, 4, 4), Seed(100 + 10 * y + x))
+        for y in range(0, 32, 4)
+        for x in range(0, 32, 4)
+    )
+    # 64 pins that cover what is between them, and the world's own style around.
+    assert _world(Scene(edits=pins[1:])).blending(window).styles == 64
+    with pytest.raises(ValueError, match=r"styles .*\(65\).* at most 64; .*--tile"):
+        _world(Scene(edits=pins)).blending(window)
+    far = Window(4000, 0, 8, 8)
+    assert _world(Scene(edits=pins)).blending(far) is None
+
+
+def test_what_is_blended_is_a_tile_or_a_patch():
+    window = Window(0, 0, 64, 64)
+    scene = Scene(styles=SITES)  # three styles, far from each other
+    assert _world(scene).blending(window) == Blending(3, 32)
+    assert _world(Scene(edits=STREWN), tile_size=160).blending(window) == Blending(
+        *(4, 16 * CELL)
+    )

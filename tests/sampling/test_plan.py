@@ -143,6 +143,23 @@ def test_memory_does_not_grow_with_height():
     assert planning.device_bytes(tall, model) == planning.device_bytes(low, model)
 
 
+def test_memory_counts_what_is_blended():
+    """Weights of a style are a float a pixel, of as many styles as a power of two."""
+    model = config.ModelConfig()
+    plan = Plan(Window(0, 0, 64, 64), 512, batch_size=2)
+    plain = planning.device_bytes(plan, model)
+    sizes = [
+        planning.device_bytes(plan, model, planning.Blending(number, 512))
+        for number in (2, 33, 64)
+    ]
+    assert sizes[2] - sizes[0] == 2 * 62 * 4 * 512**2
+    assert sizes[1] == sizes[2]
+    patch = planning.device_bytes(plan, model, planning.Blending(2, 128))
+    assert plain < patch < plain + (sizes[0] - plain) / 8
+    total = planning.total_bytes(plan, model, True, 0, planning.Blending(2, 512))
+    assert total - planning.total_bytes(plan, model, True) == sizes[0] - plain
+
+
 def test_default_tiles_are_valid_and_bounded():
     for patch in (17, 29, 53, 101, 197, 389, 773, 1541):
         model = config.ModelConfig(patch_size=patch)

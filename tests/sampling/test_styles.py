@@ -255,12 +255,35 @@ def test_a_tile_of_too_many_styles_says_so():
     weights = np.full((2, 2, len(many)), 1 / len(many), np.float32)
     with pytest.raises(ValueError, match=r"must be at most .*--tile"):
         styles.padded([Weights(many, weights)], looks)
-    with pytest.raises(ValueError, match=r"must be at most .*--tile"):
+    with pytest.raises(ValueError, match=r"must be at most 1024; .*--tile"):
         Biomes(7, (Fraction(1), Fraction(1)), 1.0).at(Axis(0, 90, 8), Axis(0, 90, 8))
     row = tuple(Site(0, 0, x, x) for x in range(5000))
     crowd = Sites(row, tuple(map(Seed, range(5000))), 5000.0)
-    with pytest.raises(ValueError, match=r"must be at most .*--tile"):
+    with pytest.raises(ValueError, match=r"near .*\(5000\) must be at most 1024; .*"):
         crowd.at(Axis(0, 90, 8), Axis(0, 90, 8))
+
+
+@pytest.mark.parametrize("period", [None, 4096])
+@pytest.mark.parametrize("shift", [0, 2**62 - 9000, -(2**62) + 9000])
+def test_sites_near_a_tile_are_found_by_their_own_distances(shift, period):
+    """Against `Site.distances`, one by one; every third site is at the origin."""
+    rng = np.random.default_rng(0)
+    sites = []
+    for index in range(60):
+        y, x = map(int, rng.integers(-8000, 8000, 2))
+        height, width = map(int, rng.integers(0, 900, 2))
+        y += shift if index % 3 else 0
+        whole = index % 7 == 0
+        rows = (None, None) if whole else (y, y + height)
+        sites.append(Site(*rows, x, x + width))
+    field = Sites(tuple(sites), (A,) * len(sites), 60.0)
+    for start in (-7000, -400, 0, 5000):
+        axes = Axis(start + shift, 69, 8, period), Axis(start, 69, 8, period)
+        middle = [axis._replace(start=axis.middle, size=1) for axis in axes]
+        distances = [site.distances(*middle).item() for site in sites]
+        reach = min(distances) + 60 + 2 * (69 * 8 / 2 * 2**0.5 + 8)
+        expected = [i for i, each in enumerate(distances) if each <= reach]
+        assert field._near(*axes) == expected
 
 
 def test_padding_takes_few_shapes_and_no_weight():
