@@ -233,6 +233,7 @@ def _problem(
         pictures=(images.astype(np.float32) / np.float32(127.5) - 1) * weights,
         known=weights,
         here=here,
+        near=jnp.asarray(place.cells_near(settings.margin)),
         inside=tuple(map(jnp.asarray, place.noise_inside())),
         key=jax.random.key(seed, impl="threefry2x32"),
     )

@@ -52,8 +52,8 @@ class Inversion:
       digest: the checkpoint's.
       model_name: the checkpoint's.
       distance: by what "perceptual" was measured: "discriminator", "lpips" or "none".
-      figures: what was reached: "psnr" (dB), "perceptual", "autocorrelation",
-        "z_global", "z_local", "mahalanobis", "loss", "steps".
+      figures: what was reached: "psnr" (dB), "steps", "loss" and its terms by the
+        names of their weights in ``Settings``.
     """
 
     z_global: Float32[np.ndarray, " d"]

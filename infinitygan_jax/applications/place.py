@@ -69,6 +69,23 @@ class Place:
         """Likewise for its columns."""
         return _axis(self.left, self.width, self.num_stages)
 
+    def cells_near(self, most: int) -> Float[np.ndarray, "H W"]:
+        """For each cell of z_local, 1 where it is near the picture, else 0.
+
+        Args:
+          most: cells from the picture's, up, down, left and right.
+        """
+        axes = []
+        for axis, start, size in (
+            (self.rows, self.top, self.height),
+            (self.cols, self.left, self.width),
+        ):
+            first = start // 2**self.num_stages
+            cells = -(-size // 2**self.num_stages)
+            place = axis.latent.start + np.arange(axis.latent.size) - first
+            axes.append((place >= -most) & (place < cells + most))
+        return np.outer(*axes).astype(np.float32)
+
     def noise_inside(self) -> tuple[Float[np.ndarray, "_ _"], ...]:
         """For each noise map, 1 where its values lie under the picture, else 0."""
         sides = ((self.rows, self.top, self.height), (self.cols, self.left, self.width))

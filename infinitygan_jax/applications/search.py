@@ -31,9 +31,10 @@ class Problem(NamedTuple):
       pictures: what to find, -1 to 1, and 0 where unknown.
       known: 1 where a pixel counts, else 0.
       here: coordinates of the pictures' cells.
-      inside: for each noise map, 1 where it lies under the pictures. Around them it
-        stays as drawn: nothing there is seen but by a few pixels at the rim, which
-        would make it as wild as they like, and what is painted beyond shows that.
+      near: for each cell of z_local, 1 where the search changes it. Farther ones stay
+        as drawn: the pictures hardly depend on them, and would make them as wild as
+        they like, which shows in what is painted beyond.
+      inside: likewise for each noise map, where it lies under the pictures.
       key: of all random numbers.
     """
 
@@ -44,6 +45,7 @@ class Problem(NamedTuple):
     pictures: Float[Array, "b h w 3"]
     known: Float[Array, "b h w 1"]
     here: Float[Array, "H W c"]
+    near: Float[Array, "H W"]
     inside: tuple[Float[Array, "_ _"], ...]
     key: PRNGKeyArray
 
@@ -106,6 +108,7 @@ def terms_of(
         "perceptual": look,
         "autocorrelation": sum(map(priors.autocorrelation, latents.noise)),
         "z_global": jnp.abs(jnp.mean(latents.z_global, axis=1)),
+        "z_local_autocorrelation": _z_local_autocorrelation(latents.z_local),
         "z_local": jnp.abs(
             priors.rms(latents.z_local) - problem.settings["z_local_rms"]
         ),
@@ -160,7 +163,8 @@ def _step(model: ModelConfig, problem: Problem, state: State) -> Any:
     kept = [
         g * share[None] for g, share in zip(gradient.noise, problem.inside, strict=True)
     ]
-    gradient = gradient._replace(noise=tuple(kept))
+    z_local = gradient.z_local * problem.near[None, :, :, None]
+    gradient = gradient._replace(z_local=z_local, noise=tuple(kept))
     with jax.numpy_dtype_promotion("standard"):  # Optax: float**int
         update, moments = _ADAM.update(gradient, state.moments)
     rate = learning_rate(settings, state.step)
@@ -201,6 +205,14 @@ def _normals(
         parts[name] = flat[start : start + count].reshape(shapes[name])
         start += count
     return parts
+
+
+def _z_local_autocorrelation(z_local: Float[Array, "b H W l"]) -> Float[Array, " b"]:
+    """Autocorrelation of the channels of local latents, on average."""
+    batch, height, width, channels = z_local.shape
+    maps = jnp.moveaxis(z_local, -1, 1).reshape(-1, height, width)
+    each = priors.autocorrelation(maps).reshape(batch, channels)
+    return jnp.mean(each, axis=1)
 
 
 def _psnr(squared_error: Float[Array, " b"]) -> Float[Array, " b"]:

@@ -29,6 +29,10 @@ class Settings:
       z_global_weight: of the absolute mean of z_global.
       z_local_weight: of the distance of z_local's root mean square from ...
       z_local_rms: ... this.
+      z_local_autocorrelation_weight: of z_local's autocorrelation over a pyramid, the
+        mean of its channels.
+      margin: cells around the picture's up to which z_local is searched; 15 are all
+        that its pixels see.
       mahalanobis_weight: of the styles' Mahalanobis distance in Gaussianized space.
       style_perturbation: random steps of the styles at the start, in their spread.
       structure_perturbation: likewise of z_global and z_local, absolutely.
@@ -49,6 +53,8 @@ class Settings:
     z_global_weight: float = 10.0
     z_local_weight: float = 10.0
     z_local_rms: float = 1.0
+    z_local_autocorrelation_weight: float = 0.0
+    margin: int = 15
     mahalanobis_weight: float = 0.01
     style_perturbation: float = 0.05
     structure_perturbation: float = 0.2
@@ -68,6 +74,7 @@ _MOST = 10**6
 _RANGES = {
     "steps": (1, _MOST),
     "style_samples": (2, _MOST),
+    "margin": (0, _MOST),
     "learning_rate": (0, 10),
     **dict.fromkeys(("structure_rate", "z_local_rms"), (0, 1000)),
     **dict.fromkeys(("style_perturbation", "structure_perturbation"), (0, 1000)),
@@ -94,12 +101,15 @@ def _check_setting(field: dataclasses.Field, value: Any) -> None:
         )
 
 
-# For pictures that are continued: styles stay among those that the model draws, and
-# noise keeps out of the picture, so that both do for what is invented around it.
+# For pictures that are continued: styles stay among those that the model draws, noise
+# keeps out of the picture, and local latents stay white and, some cells away, as drawn,
+# so that all do for what is invented around it.
 CONTINUED = Settings(
     structure_rate=1.0,
     pixel_weight=30.0,
     autocorrelation_weight=100.0,
+    z_local_autocorrelation_weight=10.0,
+    margin=6,
     mahalanobis_weight=1.0,
 )
 PUBLISHED = Settings(

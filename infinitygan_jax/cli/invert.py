@@ -310,7 +310,8 @@ def _write(task: _Task, result: "Inversion", shown_by: "Bundle | None") -> None:
 
 def _describe(result: "Inversion", seconds: float) -> str:
     figures = dict(result.figures)
-    names = ("autocorrelation", "z_global", "z_local", "mahalanobis")
+    names = ("autocorrelation", "z_local_autocorrelation", "z_global", "z_local")
+    names += ("mahalanobis",)
     terms = ", ".join(f"{name} {figures[name]:.4g}" for name in names)
     return (
         f"{figures['psnr']:.2f} dB, perceptual {figures['perceptual']:.4f} "

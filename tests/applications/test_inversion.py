@@ -21,6 +21,7 @@ PLAIN = dataclasses.replace(
     FULL,
     perceptual_weight=0.0,
     autocorrelation_weight=0.0,
+    z_local_autocorrelation_weight=0.0,
     z_global_weight=0.0,
     z_local_weight=0.0,
     mahalanobis_weight=0.0,
@@ -95,7 +96,7 @@ def test_what_is_stored_paints_what_was_reported():
         assert (found.top, found.left) == (-12, 0)
         weights = dataclasses.asdict(FULL)
         names = ("pixel", "perceptual", "autocorrelation", "z_global", "z_local")
-        names += ("mahalanobis",)
+        names += ("mahalanobis", "z_local_autocorrelation")
         total = sum(weights[f"{name}_weight"] * found.figures[name] for name in names)
         assert found.figures["loss"] == pytest.approx(total, rel=1e-4)
 
@@ -114,6 +115,34 @@ def test_noise_stays_normalized_and_ends_with_the_picture():
                 found.noise[index][around], first.noise[index][around]
             )
             assert (found.noise[index] != first.noise[index])[~around].any()
+
+
+def test_local_latents_beyond_the_margin_stay_as_drawn():
+    settings = dataclasses.replace(FULL, margin=2, structure_rate=1.0)
+    first, second = invert([small.sample(0), small.sample(40)], settings=settings)
+    near = first.place.cells_near(2) > 0
+    cells = -(-small.SIDE // 2**first.place.num_stages)
+    assert near.sum() == (cells + 4) ** 2
+    assert near[14 - 2 : 14 + cells + 2, 14 - 2 : 14 + cells + 2].all()
+    np.testing.assert_array_equal(first.z_local[~near], second.z_local[~near])
+    assert (first.z_local != second.z_local)[near].any(axis=-1).all()
+
+
+def test_local_latents_are_kept_white():
+    """Smooth ones, which a picture likes no less, come apart."""
+    true = small.true_inversion()
+    smooth = np.repeat(np.repeat(true.z_local[::3, ::3], 3, 0), 3, 1)
+    smooth = smooth[: true.z_local.shape[0], : true.z_local.shape[1]]
+    start = dataclasses.replace(true, z_local=smooth).latents
+    found = []
+    for weight in (0.0, 10.0):
+        settings = dataclasses.replace(
+            PLAIN, z_local_autocorrelation_weight=weight, structure_rate=0.1
+        )
+        (one,) = invert([true.image], settings=settings, start=start)
+        found.append(one.figures["z_local_autocorrelation"])
+    assert found[0] > 0.1
+    assert found[1] < 0.7 * found[0]
 
 
 def test_alone_is_as_among_others():
@@ -162,9 +191,7 @@ def test_perturbations_fade():
         )._replace(step=jnp.int32(step))
         statistics = search.priors.StyleStatistics(None, jnp.float32(2.0), None, None)
         settings = dataclasses.asdict(Settings(steps=100, perturbation_end=0.75))
-        problem = search.Problem(
-            None, None, statistics, settings, None, None, None, None, None
-        )
+        problem = search.Problem(None, None, statistics, settings, *(None,) * 6)
         moved = search.perturbation(problem, state, jax.random.key(0))
         return np.std(moved.z_local), np.std(moved.styles)
 
