@@ -180,7 +180,6 @@ class Frames:
 
     def __init__(self, path: pathlib.Path):
         self._path = path
-        self._part = _Part(path, folder=True)
         self._count = 0
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -190,6 +189,7 @@ class Frames:
         self._count += 1
 
     def __enter__(self) -> "Frames":
+        self._part = _Part(self._path, folder=True)
         return self
 
     def __exit__(
@@ -221,25 +221,15 @@ class Video:
         self, path: pathlib.Path, height: int, width: int, fps: float, comment: str
     ):
         self._path = path
-        self._part = _Part(path, folder=False)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [
+        self._command = [
             *(encoder(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
             *("-r", f"{fps:.12g}", "-i", "-", "-an"),
             *("-vf", _COLOURS, "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
             # A player may start before it has the whole.
             *("-movflags", "+faststart", "-metadata", f"comment={comment}"),
-            *("-f", "mp4", str(self._part.path.absolute())),
+            *("-f", "mp4"),
         ]
-        # In a group of its own: an interrupt at the keyboard is this program's alone.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-            start_new_session=True,
-        )
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         """See ``Film``.
@@ -254,6 +244,20 @@ class Video:
             raise self._failure() from None
 
     def __enter__(self) -> "Video":
+        self._part = _Part(self._path, folder=False)
+        try:
+            self._log = tempfile.TemporaryFile()
+            # In a group of its own: an interrupt at the keyboard is this program's.
+            self._process = subprocess.Popen(
+                [*self._command, str(self._part.path.absolute())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                start_new_session=True,
+            )
+        except BaseException:  # an interrupt too
+            self._part.close()
+            raise
         return self
 
     def __exit__(
@@ -304,12 +308,16 @@ class _Part:
         self._descriptor = None
         while True:
             self.path = _part_name(target)
-            if folder:
-                self.path.mkdir()
-            else:
-                self.path.touch(exist_ok=False)
-            if self._lock():
-                return
+            try:
+                if folder:
+                    self.path.mkdir()
+                else:
+                    self.path.touch(exist_ok=False)
+                if self._lock():
+                    return
+            except BaseException:  # an interrupt too
+                self.close()
+                raise
             self.close()
 
     def _lock(self) -> bool:

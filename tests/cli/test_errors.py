@@ -143,7 +143,12 @@ def test_an_interrupt_in_a_callback_of_jax_is_raised_when_asked():
     def _xla_gc_callback():
         signal.raise_signal(signal.SIGINT)
 
-    with errors.stoppable() as stop_if_asked:
-        _xla_gc_callback()
-        with pytest.raises(KeyboardInterrupt):
-            stop_if_asked()
+    # As in the foreground, wherever the tests run.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with errors.stoppable() as stop_if_asked:
+            _xla_gc_callback()
+            with pytest.raises(KeyboardInterrupt):
+                stop_if_asked()
+    finally:
+        signal.signal(signal.SIGINT, former)
