@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from infinitygan_jax.data import ImageSource, make_batches, open_source
+from infinitygan_jax.data.pipeline import make_batches
+from infinitygan_jax.data.sources import ImageSource, open_source
 
 SETTINGS = {
     "full_size": 40,

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infinitygan_jax.data import check_source, make_batches, open_source, sources
+from infinitygan_jax.data import sources
+from infinitygan_jax.data.pipeline import make_batches
+from infinitygan_jax.data.sources import check_source, open_source
 
 
 def picture(number, height=40, width=50):
@@ -358,7 +360,7 @@ def test_unknown_tfds_names_are_said(data_dir, prepared, monkeypatch, name, mess
 def test_reading_tfds_needs_no_tensorflow(prepared):
     program = (
         "import sys\n"
-        "from infinitygan_jax.data import open_source\n"
+        "from infinitygan_jax.data.sources import open_source\n"
         f"assert open_source('tfds:{prepared}')[0].shape[2] == 3\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
