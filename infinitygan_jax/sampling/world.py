@@ -36,7 +36,7 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
-_MOST_LOOKED_AT = 1024  # tiles, before painting begins
+_MOST_LOOKED_AT = 128  # tiles, before painting begins: some 15 ms each
 _KEPT_OVERLAYS = 64
 # Of a world, that its known pixels are measured against: all but its level.
 _OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
@@ -290,7 +290,7 @@ class World:
     def blending(self, window: Window) -> planning.Blending | None:
         """What painting a window blends at most, if anything; paints nothing.
 
-        Of a window of more than 1024 tiles, so many are looked at, evenly spread.
+        Of a window of more than 128 tiles, so many are looked at, evenly spread.
 
         Raises:
           ValueError: a tile sees too many styles or edits to be painted.
