@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.geometry import AxisSpans
+from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.models.generator import make_generator
 from infinitygan_jax.sampling import world as world_lib
 
@@ -75,29 +75,23 @@ class Place:
         Args:
           most: cells from the picture's, up, down, left and right.
         """
-        axes = []
-        for axis, start, size in (
-            (self.rows, self.top, self.height),
-            (self.cols, self.left, self.width),
-        ):
-            first = start // 2**self.num_stages
-            cells = -(-size // 2**self.num_stages)
-            place = axis.latent.start + np.arange(axis.latent.size) - first
-            axes.append((place >= -most) & (place < cells + most))
-        return np.outer(*axes).astype(np.float32)
+        return self._near(self.rows.latent, self.cols.latent, most)
 
     def noise_inside(self) -> tuple[Float[np.ndarray, "_ _"], ...]:
         """For each noise map, 1 where its values lie under the picture, else 0."""
-        sides = ((self.rows, self.top, self.height), (self.cols, self.left, self.width))
-        maps = []
-        for pair in zip(self.rows.noise, self.cols.noise, strict=True):
-            axes = []
-            for span, (_, start, size) in zip(pair, sides, strict=True):
-                step = 2 ** (self.num_stages - span.level)
-                place = step * (span.start + np.arange(span.size)) - start
-                axes.append((place >= 0) & (place < size))
-            maps.append(np.outer(*axes).astype(np.float32))
-        return tuple(maps)
+        return tuple(map(self._near, self.rows.noise, self.cols.noise))
+
+    def _near(self, rows: Span, cols: Span, most: int = 0) -> Float[np.ndarray, "_ _"]:
+        """1 where a field's values lie at most so many of them from the picture."""
+        axes = []
+        for span, start, size in (
+            (rows, self.top, self.height),
+            (cols, self.left, self.width),
+        ):
+            step = 2 ** (self.num_stages - span.level)
+            place = step * (span.start + np.arange(span.size)) - start
+            axes.append((place >= -most * step) & (place < size + most * step))
+        return np.outer(*axes).astype(np.float32)
 
     def shapes(self, z_local_size: int) -> Latents:
         """Shapes of its z_local and noise, without an axis of samples."""

@@ -67,7 +67,12 @@ class Scene:
 
 
 class Painter:
-    """Paints tiles of one world; nothing is compiled before the first."""
+    """Paints tiles of one world; nothing is compiled before the first.
+
+    Attributes:
+      tiles_per_step: tiles that are painted at once, on all devices.
+      boxes: areas that the scene's edits reach.
+    """
 
     def __init__(
         self,
@@ -106,7 +111,7 @@ class Painter:
         self._level = level
         self.tiles_per_step = len(devices) * batch_size
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
-        self._boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
+        self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
         self._editor = FieldEditor(
             model, cell_pixels, tile_size, seed, frame, scene.octaves
@@ -319,7 +324,7 @@ class Painter:
     def _edits_of(self, tile: Tile) -> _Edits:
         if not self._scene.edits:
             return []
-        seen = self._boxes.seen(*self._editor.cell_axes(tile))
+        seen = self.boxes.seen(*self._editor.cell_axes(tile))
         return [self._scene.edits[index] for index in seen]
 
 

@@ -420,11 +420,6 @@ class World:
         return indices, Boxes(areas)
 
     @functools.cached_property
-    def _boxes(self) -> Boxes:
-        """Areas of all edits."""
-        return Boxes([(edit.region, edit.reach) for edit in self.scene.edits])
-
-    @functools.cached_property
     def _whole(self) -> "World":
         """The world without edits, at its full size."""
         options = {name: getattr(self, name) for name in _OPTIONS}
@@ -458,7 +453,9 @@ class World:
             if isinstance(edit, Placement)
             else edit
             for edit in (
-                self.scene.edits[i] for i in self._boxes.seen(*near) if i <= index
+                self.scene.edits[i]
+                for i in self._painter.boxes.seen(*near)
+                if i <= index
             )
         )
         scene = dataclasses.replace(self.scene, edits=bare)

@@ -109,15 +109,15 @@ class Steps:
         self._compilers = ThreadPoolExecutor(num_compilers or devices.num_compilers())
         train, patch = self._config.train, self._config.model.patch_size
 
-        def described(array: Any, spec: P, shape: tuple[int, ...]) -> Any:
+        def described(shape: tuple[int, ...], dtype: Any, spec: P) -> Any:
             sharding = jax.sharding.NamedSharding(self.mesh, spec)
-            return jax.ShapeDtypeStruct(shape, array.dtype, sharding=sharding)
+            return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
-        state = jax.tree.map(lambda x: described(x, P(), x.shape), state)
-        size, pixel = train.batch_size, np.empty((), np.float32)
+        state = jax.tree.map(lambda x: described(x.shape, x.dtype, P()), state)
+        size = train.batch_size
         batch = {
-            "image": described(pixel, P(AXIS), (size, patch, patch, 3)),
-            "label": described(pixel, P(AXIS), (size,)),
+            "image": described((size, patch, patch, 3), np.float32, P(AXIS)),
+            "label": described((size,), np.float32, P(AXIS)),
         }
         for name in self.phases(0):  # when all that are ever taken are due
             lowered = self._steps[name].lower(state, batch)
