@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import coords, devices
+from infinitygan_jax.machine import keep_memory
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.painter import Painter, Scene
@@ -191,6 +192,7 @@ def _paint_in_process(
 
 def paint(checkpoint: str, side: int, number: int) -> None:
     """Paints a square on so many devices; prints what `_paint_in_process` returns."""
+    keep_memory()
     devices.keep_compiled()
     some = jax.local_devices()[:number]
     if len(some) < number:

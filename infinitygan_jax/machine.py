@@ -14,7 +14,11 @@ _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
 
-_M_ARENA_MAX = -8  # of glibc's malloc.h
+_MALLOC_OPTIONS = (  # glibc's numbers for them, of malloc.h
+    (-8, 1),  # M_ARENA_MAX
+    (-4, 0),  # M_MMAP_MAX: no block is mapped alone
+    (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: of what is free at the end of the heap
+)
 
 
 def num_cores() -> int:
@@ -49,24 +53,24 @@ def try_lock(file: IO | int, shared: bool = False) -> bool | None:
     return True
 
 
-def limit_arenas() -> bool:
-    """Lets glibc manage memory in as many arenas as there are processors.
+def keep_memory() -> bool:
+    """Lets glibc keep memory that was freed, all in one place, for the next use.
 
-    By default it makes eight times as many, one for every thread that finds the others
-    busy, and each keeps what was freed in it. A user's own setting stays. To be called
-    before threads start.
+    By default a large block is the system's as soon as it is freed, and XLA's working
+    memory, some 90 MB for a tile, is a new one at each call: every page of it is
+    cleared by the system again. And many arenas each keep what was freed in them. A
+    user's own settings of ``malloc`` stay. To be called before threads start.
 
     Returns:
       Whether it was done; elsewhere than in glibc there is nothing to do.
     """
-    if "MALLOC_ARENA_MAX" in os.environ or "arena_max" in os.environ.get(
-        "GLIBC_TUNABLES", ""
-    ):
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if "glibc.malloc" in tunables or any(n.startswith("MALLOC_") for n in os.environ):
         return False
     try:
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018  others may number options otherwise
-        return libc.mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1)) == 1
+        return all(libc.mallopt(*option) == 1 for option in _MALLOC_OPTIONS)
     except (AttributeError, OSError, TypeError):  # not glibc; Windows
         return False
 

@@ -8,31 +8,30 @@ import pytest
 
 from infinitygan_jax import machine
 
-ARENAS = """
-import ctypes, os, re, sys, threading
+REUSE = """
+import ctypes, resource, sys, threading
 from infinitygan_jax import machine
-if machine.limit_arenas() != (sys.argv[2] == "limited"):
-    sys.exit("limited, or not, against expectation")
-threads = 4 * max(2, os.cpu_count())
+if machine.keep_memory() != (sys.argv[1] == "kept"):
+    sys.exit("kept, or not, against expectation")
 libc = ctypes.CDLL(None)
-libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
-barrier = threading.Barrier(threads)
+libc.malloc.restype = ctypes.c_void_p
+size = 100_000_000
 
-def take():
-    barrier.wait()
-    for _ in range(1000):  # ctypes lets go of the interpreter's lock
-        libc.malloc(1000)
-    barrier.wait()
+def faults():
+    # ctypes lets go of the interpreter's lock: threads meet in malloc.
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = ctypes.c_void_p(libc.malloc(size))
+    ctypes.memset(block, 1, size)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-started = [threading.Thread(target=take) for _ in range(threads)]
-for thread in started:
+faults()
+in_turn = []
+for _ in range(2):  # each thread would have an arena of its own
+    thread = threading.Thread(target=lambda: in_turn.append(faults()))
     thread.start()
-for thread in started:
     thread.join()
-file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
-libc.malloc_info(0, file)
-libc.fclose(file)
-print(open(sys.argv[1]).read().count("<heap "))
+print(*in_turn)
 """
 
 
@@ -46,22 +45,32 @@ def test_memory_is_at_most_the_container_s(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-@pytest.mark.parametrize("setting", ["limited", "free"])
-def test_arenas_are_at_most_the_processors_unless_a_user_says(tmp_path, setting):
-    command = [sys.executable, "-c", ARENAS, str(tmp_path / "info"), setting]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC")}
-    most = max(2, os.cpu_count())
-    if setting == "free":
-        environment["MALLOC_ARENA_MAX"] = str(3 * most)
+@pytest.mark.parametrize("setting", ["kept", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_large_blocks_are_used_again_unless_a_user_says_otherwise(setting):
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
+    }
+    if setting != "kept":
+        value = "4" if setting == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=4"
+        environment[setting] = value
     result = subprocess.run(
-        command, env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", REUSE, setting],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
-    arenas = int(result.stdout)
-    assert arenas <= most if setting == "limited" else arenas > most
+    pages = 100_000_000 // os.sysconf("SC_PAGE_SIZE")
+    if setting == "kept":
+        assert max(map(int, result.stdout.split())) < pages // 100
 
 
 def test_other_allocators_are_left_alone(monkeypatch):
-    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    for name in list(os.environ):
+        if name.startswith("MALLOC_") or name == "GLIBC_TUNABLES":
+            monkeypatch.delenv(name)
     for other in (object(), None):
         monkeypatch.setattr(ctypes, "CDLL", lambda _, other=other: other)
-        assert machine.limit_arenas() is False
+        assert machine.keep_memory() is False

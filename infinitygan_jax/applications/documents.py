@@ -115,7 +115,10 @@ def load(path: str | os.PathLike) -> Document:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(f"world file ({path}) does not exist; write one first")
+        raise ValueError(
+            f"world file ({path}) must be a file, and there is none; write one with "
+            "--save_world"
+        )
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(

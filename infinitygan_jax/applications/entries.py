@@ -21,7 +21,6 @@ from infinitygan_jax.sampling.edits import Boxes, Pin, Region, Resample, Statist
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.styles import (
-    Axis,
     Between,
     Chain,
     Constant,
@@ -119,13 +118,8 @@ class Reader:
         for index in asking:
             with _naming(f"edits[{index}]") as where:
                 rectangle = checked.rectangle(entries[index], where, "statistics_of")
-                rows, cols = (
-                    Axis(start, size, 1, each)
-                    for start, size, each in zip(
-                        rectangle[:2], rectangle[2:], whole.period, strict=True
-                    )
-                )
-                former = [edits[i] for i in boxes.seen(rows, cols) if i < index]
+                near = boxes.meeting(*rectangle, whole.period)
+                former = [edits[i] for i in near if i < index]
                 so_far = dataclasses.replace(scene, edits=tuple(former))
                 world = whole.varied(self._seed, so_far)
                 statistics = Statistics(*world.latent_statistics(*rectangle))

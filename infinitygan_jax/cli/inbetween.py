@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         writers.check_output(out, size.height, size.width, args.overwrite)
     images = inverting.check(args, args.images)
 
-    machine.limit_arenas()  # before JAX starts threads
+    machine.keep_memory()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.applications import outpainting, place
     from infinitygan_jax.sampling import styles
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     world, window = outpainting.inbetween(
         *(bundle, found, size.height, size.width), seed=args.seed, tile_size=args.tile
     )
-    rendering.check_memory(world, window, out)
+    rendering.check_memory(world, window, out, world.blending(window))
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
         "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),

@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             writers.check_output(out, size.height, size.width, args.overwrite)
     images = inverting.check(args, [args.image])
 
-    machine.limit_arenas()  # before JAX starts threads
+    machine.keep_memory()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.applications import outpainting
     from infinitygan_jax.sampling import styles
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         world = outpainting.outpainted(
             bundle, inversion, seed=seed, tile_size=args.tile
         )
-        rendering.check_memory(world, window, out)
+        rendering.check_memory(world, window, out, world.blending(window))
         texts = rendering.texts_of(world, window, bundle) | {
             "Picture": pathlib.Path(args.image).name,
             "Picture's place": f"{inversion.top},{inversion.left}",

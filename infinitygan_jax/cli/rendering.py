@@ -20,12 +20,22 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.sampling.world import World
 
 
-def check_memory(world: "World", window: Window, out: pathlib.Path) -> None:
+def check_memory(
+    world: "World",
+    window: Window,
+    out: pathlib.Path,
+    blending: planning.Blending | None,
+) -> None:
     """Checks that painting a window into a file fits into this machine's memory.
 
+    Args:
+      world: what is painted.
+      window: of it.
+      out: the file.
+      blending: see `World.blending`.
+
     Raises:
-      ValueError: it does not, and the message says what would; or a tile sees more
-        styles or edits than can be painted.
+      ValueError: it does not, and the message says what would.
     """
     plan, writer_type = world.plan(window), writers.writer_of(out)
     planning.check_memory(
@@ -35,7 +45,7 @@ def check_memory(world: "World", window: Window, out: pathlib.Path) -> None:
         machine.memory_bytes(),
         writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
         parts.narrower(plan, writer_type),
-        world.blending(window),
+        blending,
     )
 
 
@@ -109,6 +119,7 @@ def describe(
     world: "World",
     bundle: "bundle_lib.Bundle",
     out: pathlib.Path,
+    blending: planning.Blending | None,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
@@ -119,7 +130,6 @@ def describe(
     writer = writers.writer_of(out)
     extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
     part = parts.plan_of_part(plan, writer)
-    blending = world.blending(window)
     total = planning.total_bytes(part, model, shared, extra, blending)
     memory = f"about {readable_bytes(total)}"
     if not shared:

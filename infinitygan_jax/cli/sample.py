@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not (args.dry_run or maybe_done):
             writers.check_output(out, *checked)
 
-    machine.limit_arenas()  # before JAX starts threads
+    machine.keep_memory()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import world as world_lib
 
@@ -175,8 +175,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Command": _command(args, window),
     }
     writer_type = writers.writer_of(out)
+    blending = world.blending(window)
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(rendering.describe(plan, world, bundle, out)))
+        print("\n".join(rendering.describe(plan, world, bundle, out, blending)))
         if writer_type.resumable:
             print("\n".join(_describe_rest(args, plan, world, out, texts)))
     if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
@@ -186,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.dry_run or maybe_done:
         with rendering.about(out):
             writers.check_output(out, *checked)
-    rendering.check_memory(world, window, out)
+    rendering.check_memory(world, window, out, blending)
     if args.dry_run:
         return
     if args.save_world is not None:  # before hours of painting

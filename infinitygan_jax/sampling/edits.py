@@ -226,6 +226,27 @@ class Boxes:
         along = [_meets(rows, *self._rows), _meets(cols, *self._cols)]
         return np.flatnonzero(along[0] & along[1]).tolist()
 
+    def meeting(
+        self,
+        top: int,
+        left: int,
+        height: int,
+        width: int,
+        period: Sequence[int | None],
+    ) -> list[int]:
+        """Indices, in order, of those that reach a rectangle of world pixels.
+
+        Args:
+          top: its first row.
+          left: its first column.
+          height: its rows.
+          width: its columns.
+          period: rows and columns after which the world repeats, or None.
+        """
+        return self.seen(
+            Axis(top, height, 1, period[0]), Axis(left, width, 1, period[1])
+        )
+
 
 def _ends(
     runs: Sequence[tuple[int, int]], reach: Sequence[int]

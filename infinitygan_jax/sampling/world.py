@@ -20,13 +20,13 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
-from infinitygan_jax.sampling import compositing, indexing
+from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Boxes, Edit, Region
+from infinitygan_jax.sampling.edits import Edit, Region
+from infinitygan_jax.sampling.overlays import Overlays
 from infinitygan_jax.sampling.painter import SEEN_CELLS, Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
-from infinitygan_jax.sampling.styles import Axis
 from infinitygan_jax.sampling.view import View
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
@@ -37,7 +37,6 @@ SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
 _MOST_LOOKED_AT = 128  # tiles, before painting begins: some 15 ms each
-_KEPT_OVERLAYS = 64
 # Of a world, that its known pixels are measured against: all but its level.
 _OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
 
@@ -334,7 +333,9 @@ class World:
             if on_tiles is not None:
                 on_tiles(len(step))
             for place, pixels in zip(step, painted, strict=False):  # fillers dropped
-                _put(place, self._laid_over(place, pixels))
+                size = place.plan.tile_pixels
+                corner = place.tile.row * size, place.tile.col * size
+                _put(place, self._overlays.over(pixels, *corner))
                 if place.is_last:
                     yield place.strip
 
@@ -402,22 +403,24 @@ class World:
                         left = right
 
     @functools.cached_property
-    def _known(self) -> tuple[list[int], Boxes]:
-        """Which edits show known pixels, and the areas that they touch."""
-        indices = [
-            index
-            for index, edit in enumerate(self.scene.edits)
-            if isinstance(edit, Placement) and edit.known is not None
-        ]
-        placed = [self.scene.edits[index] for index in indices]
-        areas = [
-            (
-                Region(each.top, each.left, each.height, each.width),
-                compositing.ring_of(each.height, each.width),
-            )
-            for each in placed
-        ]
-        return indices, Boxes(areas)
+    def _overlays(self) -> Overlays:
+        """Known pixels, which lie over all edits."""
+        return Overlays(
+            self.scene.edits,
+            self._edits_seen,
+            self._paint_with,
+            self.period,
+            self.level,
+        )
+
+    def _edits_seen(self, region: Region) -> list[int]:
+        """Indices, in order, of the edits that pixels of level 0 see."""
+        margin = SEEN_CELLS * self.config.cell_size
+        return self._painter.boxes.meeting(
+            *(region.top - margin, region.left - margin),
+            *(region.height + 2 * margin, region.width + 2 * margin),
+            self.period,
+        )
 
     @functools.cached_property
     def _whole(self) -> "World":
@@ -425,70 +428,14 @@ class World:
         options = {name: getattr(self, name) for name in _OPTIONS}
         return World(self.config, self._generator_params, **options)
 
-    @functools.cached_property
-    def _overlays(self) -> dict[int, compositing.Overlay]:
-        """Those that were needed last, by the index of their edit."""
-        return {}
-
-    def _overlay(self, index: int) -> compositing.Overlay:
-        """Known pixels of one edit, at this level.
-
-        Measured against what is painted without later edits, so that none of them
-        reaches any further through it.
-        """
-        if index in self._overlays:
-            return self._overlays[index]
-        each = self.scene.edits[index]
-        ring = compositing.ring_of(each.height, each.width)
-        rows = slice(each.top - ring, each.top + each.height + ring)
-        cols = slice(each.left - ring, each.left + each.width + ring)
-        # Others are not seen there, and would only cost time.
-        margin = SEEN_CELLS * self.config.cell_size
-        near = (
-            Axis(run.start - margin, run.stop - run.start + 2 * margin, 1, period)
-            for run, period in zip((rows, cols), self.period, strict=True)
-        )
-        bare = tuple(
-            dataclasses.replace(edit, known=None)
-            if isinstance(edit, Placement)
-            else edit
-            for edit in (
-                self.scene.edits[i]
-                for i in self._painter.boxes.seen(*near)
-                if i <= index
-            )
-        )
-        scene = dataclasses.replace(self.scene, edits=bare)
-        painted = self._whole.varied(self.seed, scene)
-        overlay = compositing.Overlay.around(
-            each.known, each.top, each.left, painted[rows, cols], ring
-        ).reduced(self.level)
-        while len(self._overlays) >= _KEPT_OVERLAYS:
-            self._overlays.pop(next(iter(self._overlays)))
-        self._overlays[index] = overlay
-        return overlay
-
-    def _laid_over(
-        self, place: "_Place", pixels: UInt8[np.ndarray, "t t 3"]
-    ) -> UInt8[np.ndarray, "t t 3"]:
-        """A tile with the scene's known pixels, which lie over all edits."""
-        indices, boxes = self._known
-        if not indices:
-            return pixels
-        size = place.plan.tile_pixels
-        corner = [index * size for index in place.tile]
-        rows, cols = (
-            Axis(start << self.level, 1, size << self.level, period)
-            for start, period in zip(corner, self.period, strict=True)
-        )
-        seen = boxes.seen(rows, cols)
-        if not seen:
-            return pixels
-        pixels = pixels.copy()
-        periods = [p if p is None else p >> self.level for p in self.period]
-        for each in seen:
-            self._overlay(indices[each]).put(pixels, *corner, periods)
-        return pixels
+    def _paint_with(
+        self, edits: tuple[Edit | Placement, ...], region: Region
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """A region at level 0, of the world with such edits in place of its own."""
+        scene = dataclasses.replace(self.scene, edits=edits)
+        rows = slice(region.top, region.top + region.height)
+        cols = slice(region.left, region.left + region.width)
+        return self._whole.varied(self.seed, scene)[rows, cols]
 
     def _painted(
         self, places: Iterator["_Place"]

@@ -232,7 +232,7 @@ def test_only_what_is_seen_is_measured():
     world = _world(11, Scene(edits=(*far, near)))
     shown = _show(world, 40, 44)
     np.testing.assert_array_equal(shown, _known().image)
-    assert list(world._overlays) == [1000]
+    assert list(world._overlays._kept) == [1000]
 
 
 def test_varied_worlds_take_edits():
