@@ -50,9 +50,9 @@ class Overlay(NamedTuple):
     ) -> "Overlay":
         """The overlay of known pixels on what was painted there.
 
-        The difference at the rim of the known pixels is spread around them like a
-        membrane, down to nothing ``ring`` pixels away (Laplace's equation), so that
-        colours continue across the rim.
+        Pixels beside known ones take their colours, and what that adds to them is
+        spread around like a membrane, down to nothing ``ring`` pixels away (Laplace's
+        equation), so that colours continue across the rim, whatever was painted there.
 
         Args:
           known: pixels.
@@ -64,9 +64,10 @@ class Overlay(NamedTuple):
         pads = [(ring, ring), (ring, ring)]
         mask = np.pad(known.mask, pads)
         image = np.pad(known.image, [*pads, (0, 0)]).astype(np.float32)
-        fixed = mask.copy()
+        beside, colours = _beside(image, mask)
+        fixed = mask | beside
         fixed[[0, -1]] = fixed[:, [0, -1]] = True
-        difference = np.where(mask[..., None], image - painted, 0)
+        difference = np.where(beside[..., None], colours - painted, 0)
         correction = membrane(difference.astype(np.float32), fixed)
         share = mask[..., None].astype(np.float32)
         return cls(top - ring, left - ring, image * share, share, correction)
@@ -114,6 +115,23 @@ class Overlay(NamedTuple):
                 part = np.clip(part + self.correction[rows, cols], 0, 255)
                 part = part * (1 - self.share[rows, cols]) + self.colours[rows, cols]
                 pixels[to_rows, to_cols] = np.clip(np.rint(part), 0, 255)
+
+
+def _beside(
+    image: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+) -> tuple[Bool[np.ndarray, "h w"], Float[np.ndarray, "h w 3"]]:
+    """Which pixels lie beside known ones, and the mean colours of those.
+
+    The border of the mask must be unknown.
+    """
+    number = np.zeros(mask.shape, np.float32)
+    total = np.zeros(image.shape, np.float32)
+    known = image * mask[..., None]
+    for axis in (0, 1):
+        for step in (-1, 1):
+            number += np.roll(mask, step, axis)
+            total += np.roll(known, step, axis)
+    return ~mask & (number > 0), total / np.maximum(number, 1)[..., None]
 
 
 def membrane(
