@@ -23,8 +23,10 @@ $(STAMP): setup.py
 	@echo '$(EXTRAS)' >$(VENV)/.extras
 	@touch $@
 
+# As tall as the picture: a span for low pictures leaves one sky and one ground.
+SPAN = $(lastword $(subst x, ,$(SIZE)))
 sample: install
-	$(BIN)/python run_sample.py --size $(SIZE) --overwrite
+	$(BIN)/python run_sample.py --size $(SIZE) --vertical_span $(SPAN) --overwrite
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

@@ -79,3 +79,22 @@ def test_the_gallery_is_small():
         if path.suffix in (".jpg", ".png")
     ]
     assert sum(path.stat().st_size for path in pictures) < 5e6
+
+
+@pytest.mark.slow  # it compiles what each example needs
+def test_the_examples_of_python_run(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "python.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    code = "\n".join(blocks)
+    few = code.replace("=CONTINUED)", "=dataclasses.replace(CONTINUED, steps=2))")
+    assert few != code
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(few, "docs/python.md", "exec"), names)
+    for name in ("picture", "panorama", "travelled", "mapped", "edited", "elsewhere"):
+        assert names[name].shape == (128, 128, 3), name
+        assert names[name].std() > 10  # it shows something
+    assert names["around"].shape == (96, 192, 3)
+    assert names["passage"].shape == (96, 256, 3)
+    assert (tmp_path / "left.npz").is_file()
+    assert len(names["strips"]) == 2 and len(names["frames"]) == 4

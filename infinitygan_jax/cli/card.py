@@ -8,7 +8,7 @@ from infinitygan_jax.cli import errors
 
 _CARD = """# {name}
 
-A narrow InfinityGAN of {parameters:,} generator parameters, made by this project.
+An InfinityGAN of {parameters:,} generator parameters, made by this project.
 
 ![samples]({images}/{name}-samples.jpg)
 

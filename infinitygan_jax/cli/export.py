@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.check_target(args.file, bundle_lib.SUFFIX)
     bundle = checkpoint.load_for_sampling(args.workdir)
     check_params(bundle.config.model, bundle.generator)
-    merged = {**bundle.info, **_kept(args.file), **info}
+    former = {k: v for k, v in _kept(args.file).items() if k not in info}
+    merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
     # Where somebody's photographs lay is nobody else's business; `info` can say more.
     data = dataclasses.replace(bundle.config.data, source="")
     config = dataclasses.replace(bundle.config, data=data)
@@ -47,6 +48,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
     for name, text in merged.items():
         print(f"  {name}: {text}")
+    if former:
+        print(
+            f"what it says of {', '.join(former)} is that of the file that it "
+            "replaced; if it no longer holds, give it with --info"
+        )
+
+
+def _command(name: str) -> str:
+    """What trained a model, as far as its settings say."""
+    return (
+        f"python run_train.py --config=configs/{name}.py --workdir=WORKDIR "
+        "--config.data.source=PHOTOGRAPHS, with the settings that the file holds"
+    )
 
 
 def _kept(file: str) -> dict[str, str]:

@@ -31,8 +31,9 @@ from infinitygan_jax.sampling.view import View
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
-# Chosen by looking at pictures of 384 to 4096 rows of the bundled model: as in training
-# (1) a tall one is two walls with a line between, from 10 on a low one has no sky.
+# Chosen by looking at pictures of the bundled model: as in training (1) one of 1000
+# rows is two walls with a line between, from 10 on one of 384 has no sky. At 4096 rows
+# any fixed span is one of the two; `make sample` spreads it over the picture.
 SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles

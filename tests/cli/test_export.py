@@ -29,6 +29,8 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
     export.main([workdir, "a.safetensors", "--info", "data=five = 5", "--info", "m=2c"])
     loaded = bundle_lib.load("a.safetensors")
     assert loaded.config == tiny.CONFIG  # without the folder of the pictures
+    command = loaded.info.pop("command")
+    assert f"--config=configs/{tiny.CONFIG.name}.py" in command
     assert loaded.info == {"step": "12", "data": "five = 5", "m": "2c"}
     jax.tree.map(np.testing.assert_array_equal, loaded.generator, tiny.params())
     out = capsys.readouterr().out
@@ -56,8 +58,10 @@ def test_a_missing_workdir_is_one_line(tmp_path, monkeypatch, capsys):
     refused(capsys, export.main, ["nowhere", "a.safetensors"], "nowhere")
 
 
-def test_what_a_replaced_file_says_of_data_and_use_stays(workdir):
+def test_what_a_replaced_file_says_of_data_and_use_stays_and_is_named(workdir, capsys):
     export.main([workdir, "a.safetensors", "--info", "data=five", "--info", "m=2c"])
     export.main([workdir, "a.safetensors", "--info", "use=any"])
     info = bundle_lib.load("a.safetensors").info
+    info.pop("command")
     assert info == {"step": "12", "data": "five", "use": "any"}
+    assert "what it says of data is that of the file" in capsys.readouterr().out
