@@ -1,21 +1,25 @@
-"""The tile function's rate by the machine's: ``python -m benchmarks.sampling``.
+"""Painting's rate by the machine's: ``python -m benchmarks.sampling``.
 
-This machine's matrix-product rate is measured before, between and after, in the same
-run, as other programs may take their share of it at any time. With ``--devices`` and
-``--command`` whole pictures are painted, in processes of their own.
+Three sections, all of them unless ``--only`` names some: a picture on several devices;
+whole commands beside the devices' own time for the same tiles; the tile function over
+tile sizes and batches. The machine's matrix-product rate is measured around each
+figure, in the same run, as other programs may take their share of it at any time.
 """
 
 import argparse
+import collections
 import functools
 import hashlib
 import importlib
+import itertools
+import json
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,14 +30,26 @@ from infinitygan_jax import config as config_lib
 from infinitygan_jax import coords, devices
 from infinitygan_jax.machine import keep_memory
 from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.painter import Painter, Scene
-from infinitygan_jax.sampling.world import World
+from infinitygan_jax.sampling.writers import layout
 
 MODELS = ("landscape", "landscape_lite")
+NARROW = "landscape_lite"  # is fast enough for many cases and whole pictures
+TILES = (256, 512, 1024)  # of the narrow model, each with
+BATCHES = (1, 2, 4)
+# The sides are multiples of the tiles'. One is large, as starting up weighs on others.
+PICTURES = (
+    *("4096x4096.png", "4096x4096.tif", "4096x4096.dzi", "4096x4096.zarr"),
+    "8192x8192.tif",
+)
+# In this order: once this process uses an accelerator, others may find no room on it,
+# and only the last section paints in this process.
+SECTIONS = ("devices", "command", "tiles")
 ONE_SHOT = 1024  # pixels a side of the picture whose operations are compared
 _FORCED = "--xla_force_host_platform_device_count"
-STREAMED = ("tif", "dzi", "zarr")
 
 # A process starts with its parent's peak memory as its own, so a small one must watch.
 _WATCH = """
@@ -54,14 +70,23 @@ def random_params(model: config_lib.ModelConfig) -> dict:
     )
 
 
-def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> None:
-    """Prints the rates of one model on the first device."""
-    module = importlib.import_module(f"configs.{name}")
-    model = config_lib.from_mapping(module.get_config()).model
-    tile_size = tile_size or planning.default_tile_size(model)
-    planning.check_tile_size(tile_size, model)
-    params = random_params(model)
-    painter = Painter(
+def cases(
+    name: str, tile_sizes: Sequence[int] | None, batch_sizes: Sequence[int] | None
+) -> list[tuple[int | None, int]]:
+    """Tile sizes (None: the model's) and batches of a model, from what is asked for."""
+    if not (tile_sizes or batch_sizes or name != NARROW):
+        tile_sizes, batch_sizes = TILES, BATCHES
+    return list(itertools.product(tile_sizes or [None], batch_sizes or [1]))
+
+
+def _painter_of(
+    model: config_lib.ModelConfig,
+    params: dict,
+    tile_size: int,
+    batch_size: int,
+    some: Sequence[jax.Device],
+) -> Painter:
+    return Painter(
         model=model,
         cell_pixels=model.cell_size,
         params=params,
@@ -69,50 +94,66 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
         frame=coords.AS_TRAINED,
         scene=Scene(),
         tile_size=tile_size,
-        devices=jax.devices()[:1],
+        devices=some,
         batch_size=batch_size,
         level=0,
     )
+
+
+def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> None:
+    """Prints the rates of one model on the first device."""
+    module = importlib.import_module(f"configs.{name}")
+    model = config_lib.from_mapping(module.get_config()).model
+    tile_size = tile_size or planning.default_tile_size(model)
+    planning.check_tile_size(tile_size, model)
+    params = random_params(model)
+    painter = _painter_of(model, params, tile_size, batch_size, jax.devices()[:1])
     batch = [planning.Tile(0, index) for index in range(batch_size)]
     paint = functools.partial(painter.paint, batch)
     operations = batch_size * planning.operations(model, tile_size, tile_size)
-    walls = _rounds(paint, operations, rounds, time.perf_counter)
-    pixels = max(walls[0]) / operations * batch_size * tile_size**2 * 1e3
+    rates, products = _rounds(paint, operations, rounds)
+    best, product = rates.max(axis=0)[0], products.max(axis=0)[0]
+    pixels = best / operations * batch_size * tile_size**2 * 1e3
     print(f"{name}: tile {tile_size}, batch {batch_size}, {model.dtype}")
-    print(f"  painting        {max(walls[0]):8.1f} GFLOP/s, {pixels:.3f} megapixels/s")
-    print(f"  matrix product  {max(walls[1]):8.1f} GFLOP/s")
-    print(f"  share           {_share(*walls)}", flush=True)
-    window = planning.Window(-ONE_SHOT // 2, 0, ONE_SHOT, ONE_SHOT)
-    plan = planning.Plan(window, tile_size)
-    more = planning.tile_operations(plan, model) / planning.window_operations(
-        plan, model
-    )
-    print(
-        f"  operations      {100 * more - 100:8.0f} % above one shot at {ONE_SHOT} px"
-    )
+    print(f"  painting        {best:8.1f} GFLOP/s, {pixels:.3f} megapixels/s")
+    print(f"  matrix product  {product:8.1f} GFLOP/s")
+    print(f"  share           {_share(rates[:, 0], products[:, 0])}")
     if jax.default_backend() == "cpu":
         # Where other programs run too, this says more.
-        times = _rounds(paint, operations, rounds, time.process_time)
-        print(f"  by CPU time     {_share(*times)}", flush=True)
+        print(f"  by CPU time     {_share(rates[:, 1], products[:, 1])}")
+    plan = planning.Plan(planning.Window(0, 0, ONE_SHOT, ONE_SHOT), tile_size)
+    least = planning.window_operations(plan, model)
+    more = 100 * planning.tile_operations(plan, model) / least - 100
+    print(
+        f"  operations      {more:8.0f} % above one shot at {ONE_SHOT} px", flush=True
+    )
+
+
+def _clocks() -> np.ndarray:
+    """Seconds, and this program's seconds of CPU time."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def _rounds(
-    paint: Callable[[], Any], operations: int, rounds: int, clock: Callable[[], float]
-) -> tuple[list[float], list[float]]:
-    """GFLOP/s of painting and of the matrix product, in turns."""
+    paint: Callable[[], Any], operations: int, rounds: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """GFLOP/s of painting and of the matrix product, in turns.
+
+    Returns:
+      Two arrays (rounds, 2) and (rounds + 1, 2): by wall and by CPU time.
+    """
     rates, products = [], []
     for _ in range(rounds):
-        products.append(machine.matmul_rate(clock=clock))
-        seconds = machine.best_seconds(paint, repeats=2, clock=clock)
+        products.append(machine.matmul_rate(clock=_clocks))
+        seconds = machine.best_seconds(paint, repeats=2, clock=_clocks)
         rates.append(operations / 1e9 / seconds)
-    products.append(machine.matmul_rate(clock=clock))
-    return rates, products
+    products.append(machine.matmul_rate(clock=_clocks))
+    return np.stack(rates), np.stack(products)
 
 
-def _share(rates: list[float], products: list[float]) -> str:
-    pairs = zip(rates, products, products[1:], strict=False)
-    shares = [200 * rate / (before + after) for rate, before, after in pairs]
-    best = 100 * max(rates) / max(products)
+def _share(rates: np.ndarray, products: np.ndarray) -> str:
+    shares = 200 * rates / (products[:-1] + products[1:])
+    best = 100 * rates.max() / products.max()
     return f"{best:8.0f} % (by round {', '.join(f'{each:.0f}' for each in shares)})"
 
 
@@ -133,109 +174,265 @@ def command_cost(
     return seconds, int(result.stdout.split()[-1]) / 1024  # Linux counts it in KiB
 
 
-def measure_command(checkpoint: str) -> None:
-    """Prints what whole commands cost, and what they add to painting alone."""
-    for size in ("4096x4096", "4096x16384"):
-        seconds, memory = command_cost(size, checkpoint)
-        print(f"run_sample.py --size {size}: {seconds:.1f} s, {memory:.0f} MB at most")
-    # Painting alone before, between and after: the machine's rate wanders.
-    alone = [_paint_in_process(checkpoint, 8192, 1)[0]]
-    for ending in STREAMED:
-        seconds, memory = command_cost("8192x8192", checkpoint, ending)
-        alone.append(_paint_in_process(checkpoint, 8192, 1)[0])
-        painting = sum(alone[-2:]) / 2
-        print(
-            f"run_sample.py --size 8192x8192 --out picture.{ending}: {seconds:.1f} s, "
-            f"{memory:.0f} MB at most; {seconds / painting:.2f} times painting alone "
-            f"({painting:.1f} s)",
-            flush=True,
+def measure_commands(checkpoint: str, pictures: Sequence[str]) -> None:
+    """Prints what whole commands cost, beside the devices' time for the same tiles.
+
+    The devices' before and after each command: the machine's rate wanders.
+    """
+    former, after = None, {}
+    for picture in pictures:
+        size, _, ending = picture.partition(".")
+        height, width = _sides(size)
+        order = size, _part_width(width, ending)
+        before = after
+        if order != former:
+            before = _paint_in_process(checkpoint, height, width, 1, ending)
+        seconds, memory = command_cost(size, checkpoint, ending)
+        after = _paint_in_process(checkpoint, height, width, 1, ending)
+        former = order
+        alone, product = (
+            (before[name] + after[name]) / 2 for name in ("wall", "product")
         )
+        rates = [before["operations"] / 1e9 / each for each in (seconds, alone)]
+        print(f"run_sample.py --size {size} --out picture.{ending}")
+        print(
+            f"  command to file {seconds:8.1f} s, {memory:.0f} MB at most: "
+            f"{_speeds(height * width, seconds, rates[0], product)}"
+        )
+        print(
+            f"  device only     {alone:8.1f} s: "
+            f"{_speeds(height * width, alone, rates[1], product)}"
+        )
+        print(f"  one by the other{seconds / alone:8.2f}", flush=True)
 
 
-def measure_devices(checkpoint: str, numbers: list[int]) -> None:
+def _speeds(pixels: int, seconds: float, rate: float, product: float) -> str:
+    return (
+        f"{pixels / 1e6 / seconds:.2f} megapixels/s, {rate:.1f} GFLOP/s, "
+        f"{100 * rate / product:.0f} % of the matrix product's {product:.1f}"
+    )
+
+
+def measure_devices(checkpoint: str, numbers: Sequence[int], side: int) -> None:
     """Prints what a picture costs on so many devices, and whether it is the same."""
     first = None
     for number in numbers:
-        wall, cpu, digest = _paint_in_process(checkpoint, 2048, number)
-        first = first or (wall, cpu, digest)
-        same = "the same bytes" if digest == first[2] else "OTHER BYTES"
+        cost = _paint_in_process(checkpoint, side, side, number, digest=True)
+        first = first or cost
+        same = "the same bytes" if cost["digest"] == first["digest"] else "OTHER BYTES"
+        rate = cost["operations"] / 1e9 / cost["wall"]
+        print(f"{side}x{side}, device only, on {number} devices")
+        print(f"  {_speeds(side**2, cost['wall'], rate, cost['product'])}")
         print(
-            f"2048x2048 on {number} devices: {2048**2 / 1e6 / wall:.2f} megapixels/s, "
-            f"{cpu:.1f} s of CPU time ({cpu / first[1]:.2f} of the first), {same}",
+            f"  {cost['cpu']:.1f} s of CPU time ({cost['cpu'] / first['cpu']:.2f} of "
+            f"the first), {same}",
             flush=True,
         )
 
 
-def _paint_in_process(
-    checkpoint: str, side: int, number: int
-) -> tuple[float, float, str]:
-    """Wall and CPU seconds, compiling left out, and a digest of the pixels."""
-    code = "from benchmarks import sampling; "
-    code += f"sampling.paint({checkpoint!r}, {side}, {number})"
+def _in_process(call: str, number: int = 1) -> dict[str, Any]:
+    """What one of this module's functions prints as JSON, in a process of its own.
+
+    Args:
+      call: of the function.
+      number: devices that a CPU pretends to have.
+    """
     environment = dict(os.environ)
-    if jax.default_backend() == "cpu":
-        others = environment.get("XLA_FLAGS", "").split()
-        others = [flag for flag in others if _FORCED not in flag]
-        environment["XLA_FLAGS"] = " ".join([*others, f"{_FORCED}={number}"])
+    others = environment.get("XLA_FLAGS", "").split()
+    others = [flag for flag in others if _FORCED not in flag]
+    environment["XLA_FLAGS"] = " ".join([*others, f"{_FORCED}={number}"])
     result = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"from benchmarks import sampling; sampling.{call}"],
         env=environment,
         cwd=pathlib.Path(__file__).parents[1],
         capture_output=True,
         text=True,
     )
     if result.returncode:
-        raise SystemExit(f"painting on {number} devices failed: {result.stderr}")
-    wall, cpu, digest = result.stdout.split()[-3:]
-    return float(wall), float(cpu), digest
+        raise SystemExit(f"{call} on {number} devices failed: {result.stderr}")
+    return json.loads(result.stdout.splitlines()[-1])
 
 
-def paint(checkpoint: str, side: int, number: int) -> None:
-    """Paints a square on so many devices; prints what `_paint_in_process` returns."""
+def describe() -> None:
+    """Prints which devices there are."""
+    found = jax.local_devices()
+    kind = found[0].device_kind
+    number = len(found)
+    print(json.dumps({"kind": kind, "number": number, "platform": found[0].platform}))
+
+
+def _paint_in_process(
+    checkpoint: str,
+    height: int,
+    width: int,
+    number: int,
+    ending: str = "png",
+    digest: bool = False,
+) -> dict[str, Any]:
+    arguments = checkpoint, height, width, number, ending, digest
+    return _in_process(f"paint{arguments!r}", number)
+
+
+def paint(
+    checkpoint: str, height: int, width: int, number: int, ending: str, digest: bool
+) -> None:
+    """Paints a picture's tiles as ``run_sample.py`` does, and drops them.
+
+    Prints wall and CPU seconds, compiling left out; operations; GFLOP/s of the matrix
+    product on these devices, the mean of before and after; and, if asked for, a digest
+    of the pixels, which are painted for it once more.
+
+    Args:
+      checkpoint: the model.
+      height: rows of the picture, the horizon in the middle.
+      width: columns.
+      number: devices.
+      ending: of the file that it would be written to, which says the tiles' order.
+      digest: whether there shall be one.
+    """
     keep_memory()
     devices.keep_compiled()
     some = jax.local_devices()[:number]
     if len(some) < number:
         raise SystemExit(f"there are {len(some)} devices; ask for no more")
-    world = World.load(checkpoint, devices=some)
-    world[0:1, 0:1]  # compiles
-    digest = hashlib.sha256()
-    wall, cpu = time.perf_counter(), time.process_time()
-    for strip in world.strips(planning.Window(-side // 2, 0, side, side)):
-        digest.update(strip)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(wall, cpu, digest.hexdigest())
+    bundle = world_lib.load_bundle(checkpoint)
+    model = bundle.config.model
+    world = world_lib.World(model, bundle.generator, devices=some)
+    window = planning.Window(-(height // 2), 0, height, width)
+    tiles = [
+        planning.Tile(row, col)
+        for part in _parts_of(world, window, ending)
+        for row in world.plan(part).tile_rows
+        for col in world.plan(part).tile_cols
+    ]
+    painter = _painter_of(
+        model, bundle.generator, world.tile_size, world.batch_size, some
+    )
+    _paint_tiles(painter, tiles[:1])  # compiles
+    product = machine.matmul_rate()
+    start = _clocks()
+    _paint_tiles(painter, tiles)
+    wall, cpu = (_clocks() - start).tolist()
+    product = (product + machine.matmul_rate()) / 2
+    if some[0].platform != "cpu":  # where devices share the processor, one has it all
+        product *= number
+    each = planning.operations(model, world.tile_size, world.tile_size)
+    steps = -(-len(tiles) // painter.tiles_per_step)
+    found = {
+        "wall": wall,
+        "cpu": cpu,
+        "operations": each * steps * painter.tiles_per_step,
+        "product": float(product),
+    }
+    if digest:
+        pixels = hashlib.sha256()
+        for strip in world.strips(window):
+            pixels.update(strip)
+        found["digest"] = pixels.hexdigest()
+    print(json.dumps(found))
 
 
-def main() -> None:
-    """Runs the command."""
+def _parts_of(
+    world: world_lib.World, window: planning.Window, ending: str
+) -> list[planning.Window]:
+    """The parts in which a picture is painted for a file of such an ending."""
+    writer = writers.writer_of(pathlib.Path(f"picture.{ending}"))
+    width = parts.part_width(world.plan(window), writer)
+    if width is None:
+        return [window]
+    size = window.height, window.width
+    everything = layout.shard_range(layout.grid(size), (0, 1))
+    return parts.moved(window, layout.windows_of([everything], size, width))
+
+
+def _part_width(width: int, ending: str) -> int:
+    """Columns of these parts, where tiles are whole: says the tiles' order."""
+    writer = writers.writer_of(pathlib.Path(f"picture.{ending}"))
+    return min(width, layout.BLOCK * layout.TILE) if writer.resumable else width
+
+
+def _paint_tiles(painter: Painter, tiles: Sequence[planning.Tile]) -> None:
+    """Paints tiles, two steps under way at most, as `World.strips` has them."""
+    ahead: collections.deque = collections.deque()
+    size = painter.tiles_per_step
+    for start in range(0, len(tiles), size):
+        step = list(tiles[start : start + size])
+        ahead.append(painter.paint(step + step[-1:] * (size - len(step))))
+        if len(ahead) > 1:
+            jax.block_until_ready(ahead.popleft())
+    jax.block_until_ready(list(ahead))
+
+
+def _sides(size: str) -> tuple[int, int]:
+    """Rows and columns of WIDTHxHEIGHT."""
+    width, height = map(int, size.split("x"))
+    return height, width
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=MODELS, action="append")
     parser.add_argument(
-        "--tile", type=int, nargs="+", help="pixels a side (default: the model's)"
+        "--only",
+        choices=SECTIONS,
+        nargs="+",
+        default=SECTIONS,
+        help="sections (default: all)",
     )
     parser.add_argument(
-        "--batch", type=int, nargs="+", default=[1], help="tiles at once"
+        "--model", choices=MODELS, action="append", help="of the tiles (default: each)"
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--tile",
+        type=int,
+        nargs="+",
+        help=f"pixels a side (default: the model's; {NARROW}: several)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        nargs="+",
+        help=f"tiles at once (default: 1; {NARROW}: several)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="of tiles")
     parser.add_argument(
         "--devices",
         type=int,
         nargs="+",
-        help="paint a picture on so many devices, which a CPU pretends to have",
+        help="numbers of them (default: 1 and 8 that a CPU pretends to have, 1 and all "
+        "elsewhere)",
     )
-    parser.add_argument("--command", action="store_true", help="time run_sample.py too")
-    args = parser.parse_args()
-    device = jax.devices()[0]
-    print(f"{device.device_kind}, jax {jax.__version__}")
-    for name in args.model or MODELS:
-        for tile_size in args.tile or [None]:
-            for batch_size in args.batch:
+    parser.add_argument(
+        "--side",
+        type=int,
+        default=2048,
+        help="pixels of the picture that they paint (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pictures",
+        nargs="+",
+        default=PICTURES,
+        metavar="WIDTHxHEIGHT.ENDING",
+        help=f"that commands write (default: {' '.join(PICTURES)})",
+    )
+    return parser
+
+
+def main() -> None:
+    """Runs the command."""
+    args = _parser().parse_args()
+    there = _in_process("describe()")
+    print(f"{there['kind']}, jax {jax.__version__}", flush=True)
+    if "devices" in args.only:
+        most = 8 if there["platform"] == "cpu" else there["number"]
+        measure_devices(NARROW, args.devices or sorted({1, most}), args.side)
+    if "command" in args.only:
+        measure_commands(NARROW, args.pictures)
+    if "tiles" in args.only:
+        keep_memory()  # as run_sample.py does
+        devices.keep_compiled()
+        for name in args.model or MODELS:
+            for tile_size, batch_size in cases(name, args.tile, args.batch):
                 measure(name, tile_size, batch_size, args.rounds)
-    if args.devices:
-        measure_devices("landscape_lite", args.devices)
-    if args.command:
-        measure_command("landscape_lite")
 
 
 if __name__ == "__main__":

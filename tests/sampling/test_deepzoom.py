@@ -1,9 +1,13 @@
 """Deep Zoom: the page shows the picture, from disk, in a browser."""
 
+import contextlib
+import functools
+import http.server
 import json
 import re
 import shutil
 import subprocess
+import threading
 import xml.etree.ElementTree
 
 import numpy as np
@@ -81,17 +85,7 @@ def test_the_page_shows_the_picture_from_disk(tmp_path):
     picture[:600, 600:], picture[600:, 600:] = colours[1], colours[3]
     path = tmp_path / "with space.dzi"
     write(path, picture)
-    shot = tmp_path / "shot.png"
-    command = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-        *("--window-size=640,640", "--virtual-time-budget=8000"),
-        f"--user-data-dir={tmp_path / 'profile'}",
-        f"--screenshot={shot}",
-        path.with_suffix(".html").as_uri(),
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    with Image.open(shot) as image:
-        seen = np.asarray(image.convert("RGB")).astype(int)
+    seen = screenshot(tmp_path, path.with_suffix(".html").as_uri(), 640, 640)
     # The whole picture is fitted and centred; buttons and navigator lie at the edges.
     height, width = seen.shape[:2]
     size = min(height, width)
@@ -101,3 +95,69 @@ def test_the_page_shows_the_picture_from_disk(tmp_path):
         x = width // 2 + (2 * col - 1) * size // 8
         quarter = seen[y - size // 10 : y + size // 10, x - size // 10 : x + size // 10]
         assert np.abs(quarter - colour).max() <= 3, (index, quarter[0, 0])
+
+
+@contextlib.contextmanager
+def served(folder):
+    """A web server of a folder; gives its address."""
+    handler = functools.partial(QuietHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("where", ["disk", "server"])
+def test_the_page_shows_every_pixel_as_it_is(tmp_path, where):
+    # Of noise, as what is rescaled or moved by a part of a pixel changes it all over.
+    # Four tiles; in a viewport of its own size the picture is shown 1:1.
+    height, width = 600, 700
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+    write(tmp_path / "a.dzi", picture)
+    # In a frame, as the browser's own window is higher than a page in it, and changes
+    # for the screenshot, and the page with it.
+    (tmp_path / "frame.html").write_text(
+        f'<!DOCTYPE html><body style="margin: 0"><iframe src="a.html" width="{width}" '
+        f'height="{height}" style="border: 0; display: block"></iframe>'
+    )
+    with contextlib.ExitStack() as stack:
+        if where == "disk":
+            base = tmp_path.as_uri()
+        else:
+            base = stack.enter_context(served(tmp_path))
+        shot = screenshot(tmp_path, f"{base}/frame.html", width + 100, height + 300)
+    seen = shot[:height, :width]
+    # Buttons lie at the top left, the name at the bottom left, and the navigator, a
+    # fifth of the page's size, at the top right.
+    shows = np.ones((height, width), bool)
+    shows[:60, :300] = shows[-60:, :300] = False
+    shows[: height // 5 + 10, -width // 5 - 10 :] = False
+    np.testing.assert_array_equal(seen[shows], picture[shows])
+    assert (seen != picture).any()  # the buttons; it is the page that was seen
+
+
+def screenshot(folder, address, width, height):
+    """What Chromium shows, as integers (height, width, 3), one pixel for each."""
+    shot = folder / "shot.png"
+    command = [
+        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+        *("--force-device-scale-factor=1", "--force-color-profile=srgb"),
+        *(f"--window-size={width},{height}", "--virtual-time-budget=8000"),
+        f"--user-data-dir={folder / 'profile'}",
+        f"--screenshot={shot}",
+        address,
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with Image.open(shot) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
