@@ -266,7 +266,8 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _build(cls: type, mapping: Any, prefix: str) -> Any:
     if not isinstance(mapping, Mapping | ml_collections.ConfigDict):
         raise ValueError(
-            f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings"
+            f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings; "
+            "name each with its value"
         )
     types = typing.get_type_hints(cls)
     values = {}
@@ -303,15 +304,16 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
 def wrong_type(name: str, value: Any, kind: Any) -> str:
     """One line for a setting's value that is not of its type, with what is."""
     element, *rest = typing.get_args(kind) or (kind,)
-    expected = {
-        bool: "true or false",
-        float: "a finite number",
-        int: "a whole number",
-        str: "a text",
+    expected, remedy = {
+        bool: ("true or false", "use one of the two"),
+        float: ("a finite number", "write it in digits, such as 0.5 or 1e-3"),
+        int: ("a whole number", "write it in digits, such as 1000"),
+        str: ("a text", "put it in quotes"),
     }[element]
     if rest:
         expected = f"a list, such as (64, 32), of which each is {expected}"
-    return f"setting {name} ({value!r}) must be {expected}"
+        remedy = "use brackets and commas"
+    return f"setting {name} ({value!r}) must be {expected}; {remedy}"
 
 
 def setting_types(cls: type = Config, prefix: str = "") -> dict[str, Any]:
@@ -333,8 +335,14 @@ def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> Non
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 continue
             if number < 0 or (number == 0 and field.name not in zero):
-                least = "at least 0" if field.name in zero else "above 0"
-                raise ValueError(f"{prefix}.{field.name} ({value}) must be {least}")
+                rule, remedy = "above 0", f"a number such as {field.default}"
+                if field.name in zero:
+                    rule, remedy = "at least 0", "0 or more"
+                elif isinstance(number, int):
+                    remedy = "1 or more"
+                raise ValueError(
+                    f"{prefix}.{field.name} ({value}) must be {rule}; use {remedy}"
+                )
 
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
@@ -345,6 +353,7 @@ def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
 def _check_length(name: str, values: tuple[int, ...], least: int) -> None:
     if len(values) < least:
         raise ValueError(
-            f"{name} ({values}) needs at least {least} entries for this patch_size; "
-            f"it has {len(values)}"
+            f"{name} ({', '.join(map(str, values))}) needs at least {least} entries "
+            f"for this patch_size and has {len(values)}; add {least - len(values)}, or "
+            "use a smaller model.patch_size"
         )

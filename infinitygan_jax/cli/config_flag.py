@@ -18,6 +18,7 @@ from infinitygan_jax.cli import errors
 from infinitygan_jax.messages import one_line
 
 PREFIX = "config."
+_MOST_NAMED = 10  # files in a message
 
 
 def parse_config(
@@ -121,10 +122,25 @@ def _check_file(path: str) -> None:
     file = pathlib.Path(path.partition(":")[0])
     if file.is_file():
         return
-    others = sorted(str(other) for other in file.parent.glob("*.py"))
-    near = difflib.get_close_matches(str(file), others, n=1, cutoff=0.5)
-    remedy = f"; the nearest is {near[0]}" if near else ""
-    raise ValueError(f"config ({file}) is not a file{remedy}")
+    folder = file if file.is_dir() else file.parent
+    found = {*folder.glob("*.py"), *pathlib.Path("configs").glob("*.py")}
+    others = {other.stem: str(other) for other in sorted(found) if _defines(other)}
+    near = difflib.get_close_matches(file.stem, others, n=1, cutoff=0.5)
+    if near:
+        remedy = f"the nearest is {others[near[0]]}"
+    elif others:
+        remedy = "there are " + ", ".join(list(others.values())[:_MOST_NAMED])
+    else:
+        remedy = "name one, such as configs/landscape.py of the project"
+    raise ValueError(f"config ({file}) is not a file; {remedy}")
+
+
+def _defines(file: pathlib.Path) -> bool:
+    """Whether a file defines settings, which not all files of Python do."""
+    try:
+        return "def get_config(" in file.read_text(errors="replace")
+    except OSError:
+        return False
 
 
 def _explain(error: BaseException, path: str, overrides: dict[str, str]) -> str:

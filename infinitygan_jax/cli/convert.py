@@ -34,18 +34,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import conversion, files
-    from infinitygan_jax.config import Config, DataConfig
+    from infinitygan_jax.config import Config, DataConfig, TrainConfig
 
     files.check_target(args.out, bundle_lib.SUFFIX)
     name = _GENERATORS[args.generator]
     arrays = _read(pathlib.Path(args.checkpoint), {"g": name, "d": "d"})
     converted = conversion.from_state_dict(arrays)
     model = converted.config
+    no_vertical = {"coords_weight": 0.0} if model.coords == "plane" else {}
     config = Config(
         name=pathlib.Path(args.out).stem,
         model=model,
         # Its training data is unknown; the full image cannot be below the patch.
         data=DataConfig(full_size=max(DataConfig().full_size, model.patch_size)),
+        train=TrainConfig(**no_vertical),
     )
     info = {"converted_from": f"{pathlib.Path(args.checkpoint).name} ({name}, d)"}
     bundle = bundle_lib.Bundle(

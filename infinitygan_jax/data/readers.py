@@ -38,6 +38,10 @@ class ImageSource(abc.ABC):
         """Number of images."""
 
     @abc.abstractmethod
+    def __str__(self) -> str:
+        """What to call the source in messages: as `open_source` takes it."""
+
+    @abc.abstractmethod
     def name(self, index: int) -> str:
         """What to call an image in messages."""
 
@@ -60,12 +64,12 @@ class ImageSource(abc.ABC):
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         if not 0 <= index < len(self):  # What ends `for image in source`.
-            raise IndexError(f"image {index} of {len(self)} in {self!r}")
+            raise IndexError(f"image {index} of {len(self)} in {self}")
         try:
             return self.read(index)
         except decoding.ImageError as error:
             raise ValueError(
-                f"image {self.name(index)} of {self!r} {error}; replace or remove it"
+                f"image {self.name(index)} of {self} {error}; replace or remove it"
             ) from error
 
 
@@ -78,6 +82,9 @@ class FolderSource(ImageSource):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __str__(self) -> str:
+        return self.root
 
     def name(self, index: int) -> str:
         return self.names[index]
@@ -107,6 +114,9 @@ class TfdsSource(ImageSource):
     def __len__(self) -> int:
         return len(self.records)
 
+    def __str__(self) -> str:
+        return f"tfds:{self.location}:{self.split}"
+
     def name(self, index: int) -> str:
         return f"{self.split} #{index}"
 
@@ -131,6 +141,9 @@ class GeneratedSource(ImageSource):
 
     def __len__(self) -> int:
         return self.count
+
+    def __str__(self) -> str:
+        return f"generated:{self.count}"
 
     def name(self, index: int) -> str:
         return f"#{index}"

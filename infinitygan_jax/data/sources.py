@@ -51,8 +51,8 @@ class CheckedSource(ImageSource):
     def __len__(self) -> int:
         return len(self._usable)
 
-    def __repr__(self) -> str:
-        return repr(self._source)
+    def __str__(self) -> str:
+        return str(self._source)
 
     def name(self, index: int) -> str:
         return self._source.name(int(self._usable[index]))
@@ -192,7 +192,7 @@ def check_source(
         first = skipped[0]
         raise ValueError(
             f"most images of the source must be usable, but {len(skipped)} of "
-            f"{len(indices)} in {source!r} are not (the first, {first.name}, "
+            f"{len(indices)} in {source} are not (the first, {first.name}, "
             f"{first.reason}); replace or remove them, or name another source"
         )
     usable = np.setdiff1d(np.arange(len(source)), [index for index, _ in bad])

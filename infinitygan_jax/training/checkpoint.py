@@ -217,6 +217,27 @@ class Checkpoints:
                 "the same command again"
             ) from error
 
+    def check_data(self) -> None:
+        """Checks, before any work, that the newest checkpoint learned from this data.
+
+        Raises:
+          ValueError: it learned from other data, or it was altered.
+        """
+        step = self.latest_step
+        if step is None:
+            return
+        try:
+            stored = self._checkpointer.metadata(step).custom_metadata.get("data", "")
+        except Exception as error:  # Orbax raises many kinds on damaged files.
+            path = pathlib.Path(self._checkpointer.directory / str(step))
+            raise ValueError(_altered(path, error)) from error
+        if self._data and stored and self._data != stored:
+            raise ValueError(
+                f"the images of data.source ({self._data}) must be those that "
+                f"{self._checkpointer.directory} was trained on ({stored}), and some "
+                "were added, removed or changed; restore them, or use another --workdir"
+            )
+
     def restore(self, make_state: Callable[[], Any]) -> Any:
         """The newest checkpoint, in the structure of a fresh state.
 
@@ -230,15 +251,9 @@ class Checkpoints:
           ValueError: there is none; it was truncated or altered; it does not fit; or
             it learned from other data.
         """
+        self.check_data()
         arrays, stored = _load(self._checkpointer, self.latest_step)
         self._seconds_before = stored.seconds
-        if self._data and stored.data and self._data != stored.data:
-            raise ValueError(
-                f"the images of data.source ({self._data}) must be those that "
-                f"{self._checkpointer.directory} was trained on ({stored.data}), and "
-                "some were added, removed or changed; restore them, or use another "
-                "--workdir"
-            )
         return _fill(make_state, arrays, self._checkpointer.directory)
 
 
@@ -248,7 +263,6 @@ class _Stored:
 
     step: int
     settings: Mapping[str, Any]
-    data: str
     seconds: float
     machine: str
 
@@ -314,7 +328,6 @@ def _load(
     return arrays, _Stored(
         step,
         settings,
-        metadata.get("data", ""),
         metadata.get("seconds", 0.0),
         metadata.get("machine", ""),
     )

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -67,12 +68,15 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     source, data = _together(lambda: _prepared(config, workdir))
     _check_same(config, data)
     with contextlib.ExitStack() as stack:
-        # Settings before checkpoints: a kill in between must leave a usable workdir.
-        _together(lambda: _claim(workdir, config, stack))
+        _together(lambda: _claim(workdir, stack))
         checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config, data))
+        _together(checkpoints.check_data)
         steps = stack.enter_context(contextlib.closing(make_steps(config)))
         steps.compile(jax.eval_shape(_initializer(config)))
         state, start = _first_state(config, checkpoints)
+        # After all that may be refused, as that changes nothing; before the first
+        # checkpoint, as a kill in between must leave a usable workdir.
+        _together(lambda: _write_settings(workdir, config))
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
         batches = _batches(config, source, start)
         stack.callback(getattr(batches, "close", lambda: None))
@@ -96,7 +100,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
 
 
 def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
-    """Checks everything that can be checked before heavy work, and makes the workdir.
+    """Checks everything that can be checked before heavy work; writes nothing.
 
     Returns:
       The usable images of ``config.data.source``.
@@ -113,11 +117,12 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
             "data.source must name a folder of images or tfds:NAME; "
             "set --config.data.source"
         )
+    # Before the images: to read many takes minutes.
+    check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
     source = sources.open_source(config.data.source)
     report = sources.check_source(
         source, config.model.patch_size, num_threads=config.data.num_threads
     )
-    check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
     return report.source
 
 
@@ -150,7 +155,9 @@ def check_batch_memory(config: Config, available: int) -> None:
 
 
 def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
-    """Makes a workdir and checks that it can be written and holds the checkpoints.
+    """Checks that a workdir can be made or written, and holds the checkpoints.
+
+    It leaves nothing there: a folder that is missing is not made yet.
 
     Args:
       workdir: folder.
@@ -164,19 +171,23 @@ def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
     held = len(list(path.iterdir())) if path.is_dir() else 0
     # The oldest one goes only after the newest is whole.
     needed = max(checkpoint.NUM_KEPT + 1 - held, 1) * num_bytes
-    # Asked before anything is made, of what is there already.
-    disk = next(p for p in (workdir, *workdir.absolute().parents) if p.exists())
-    free = shutil.disk_usage(disk).free
+    with _errors_of(workdir):
+        there = next(p for p in (workdir, *workdir.absolute().parents) if p.exists())
+        with tempfile.TemporaryFile(dir=there):  # has no name: nothing stays behind
+            pass
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise ValueError(
             f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
             f"disk has {free / 1e6:.0f} MB free; free some, or choose another --workdir"
         )
-    trial = workdir / f".write_test.{jax.process_index()}"
+
+
+@contextlib.contextmanager
+def _errors_of(workdir: pathlib.Path) -> Iterator[None]:
+    """Makes a system error of a workdir that cannot be written one line."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(b"")
-        trial.unlink()
+        yield
     except OSError as error:
         raise ValueError(
             f"workdir ({workdir}) must be a folder that can be written, and it is not "
@@ -338,10 +349,17 @@ def _check_same(config: Config, data: str) -> None:
         )
 
 
-def _claim(workdir: pathlib.Path, config: Config, stack: contextlib.ExitStack) -> None:
-    """Locks the workdir until the stack ends, and writes the settings into it."""
+def _claim(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    """Makes the workdir, if need be, and locks it until the stack ends."""
+    with _errors_of(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
         stack.enter_context(_lock(workdir))
+
+
+def _write_settings(workdir: pathlib.Path, config: Config) -> None:
+    """Keeps the settings, once for all processes."""
+    if jax.process_index() == 0:
         checkpoint.write_config(workdir, config)
 
 

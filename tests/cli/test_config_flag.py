@@ -106,7 +106,12 @@ def test_a_flag_file_is_read(tmp_path):
             ["configs/landscpe.py", "is not a file", "nearest is configs/landscape.py"],
         ),
         (["--config=nowhere/a.py"], ["nowhere/a.py", "is not a file"]),
-        (["--config=configs"], ["configs", "is not a file"]),
+        (
+            ["--config=configs/nowhere.py"],
+            ["is not a file; there are configs/landscape.py, ", "configs/maps.py"],
+        ),
+        (["--config=maps.py"], ["is not a file; the nearest is configs/maps.py"]),
+        (["--config=configs"], ["configs", "is not a file; there are configs/"]),
         (
             [FILE + ":runlcal"],
             ["unknown variant 'runlcal' of configs/landscape.py", "use :runlocal"],
@@ -126,7 +131,7 @@ def test_a_flag_file_is_read(tmp_path):
         ),
         (
             [FILE, "--config.train.num_steps=1e5"],
-            ["train.num_steps ('1e5') must be a whole number"],
+            ["train.num_steps ('1e5') must be a whole number; write it in digits"],
         ),
         (
             [FILE, "--config.train.learning_rate=fast"],
@@ -156,7 +161,10 @@ def test_a_flag_file_is_read(tmp_path):
         ),
         ([FILE, "--noconfig.train.seed"], ["--noconfig.train.seed", "=0"]),
         ([FILE, "--config.model.patch_size=100"], ["(100)", "the nearest is 101"]),
-        ([FILE, "--config.train.batch_size=0"], ["train.batch_size (0) must be above"]),
+        (
+            [FILE, "--config.train.batch_size=0"],
+            ["batch_size (0) must be above 0; use 1"],
+        ),
         ([FILE, "--config.train.batch_size=-4"], ["(-4) must be above 0"]),
         (
             [FILE, "--worksdir=a"],
@@ -192,6 +200,13 @@ def test_a_faulty_file_is_one_line(tmp_path, text, part):
     file = tmp_path / "faulty.py"
     file.write_text(text)
     assert part in error_of(f"--config={file}")
+
+
+def test_where_no_settings_lie_the_project_s_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run_train.py").write_text("from other import main")
+    message = error_of("--config=nowhere.py")
+    assert message.endswith("; name one, such as configs/landscape.py of the project")
 
 
 def test_a_file_with_unknown_settings_names_the_nearest(tmp_path):

@@ -7,11 +7,14 @@ from infinitygan_jax import World, bundle
 from infinitygan_jax.cli import convert
 from tests.conversion.public import state_dict
 
-torch = pytest.importorskip("torch", reason="the extra 'convert' is not installed")
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="the extra 'convert' is not installed")
 
 
 @pytest.fixture
-def checkpoint(tmp_path):
+def checkpoint(tmp_path, torch):
     arrays = state_dict()
     parts = {
         side: {k[2:]: torch.from_numpy(v) for k, v in arrays.items() if k[0] == side[0]}
@@ -35,13 +38,22 @@ def test_a_checkpoint_becomes_a_file_that_paints(checkpoint, tmp_path, choice, f
     assert World.load(out, tile_size=32)[-8:8, 0:16].shape == (16, 16, 3)
 
 
+def test_a_plane_is_converted_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "_read", lambda *unused: state_dict(num_coords=4))
+    out = tmp_path / "model.safetensors"
+    convert.main(["plane.pth.tar", str(out)])
+    config = bundle.load(out).config
+    assert (config.model.coords, config.train.coords_weight) == ("plane", 0.0)
+    assert World.load(out, tile_size=32)[-8:8, 0:16].shape == (16, 16, 3)
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("this must not run",))
 
 
 @pytest.mark.parametrize("case", ["missing", "cut", "pickle", "incomplete", "text"])
-def test_bad_files_are_one_line(checkpoint, tmp_path, capsys, case):
+def test_bad_files_are_one_line(checkpoint, torch, tmp_path, capsys, case):
     path, out = tmp_path / "bad.pth.tar", tmp_path / "out.safetensors"
     if case == "cut":
         path.write_bytes(checkpoint.read_bytes()[:2000])

@@ -27,6 +27,9 @@ class Numbered(ImageSource):
     def __len__(self):
         return self.count
 
+    def __str__(self):
+        return "numbered"
+
     def name(self, index):
         return str(index)
 

@@ -52,13 +52,18 @@ def tiny_config(**train) -> config_lib.Config:
 
 def start(folder: pathlib.Path, *flags: str, devices: int = 1) -> subprocess.Popen:
     """Starts ``run_train.py`` on the tiny model; stderr is a pipe of text."""
+    return start_config(tiny_file(folder), folder, *flags, devices=devices)
+
+
+def tiny_file(folder: pathlib.Path) -> str:
+    """A file in a folder, written if need be, of the tiny model's settings."""
     file = folder / "tiny_config.py"
     if not file.exists():
         file.write_text(
             "from infinitygan_jax import config\n\n\ndef get_config(arg=''):\n"
             f"    return config.to_config_dict(config.from_mapping({TINY!r}))\n"
         )
-    return start_config(str(file), folder, *flags, devices=devices)
+    return str(file)
 
 
 def start_config(

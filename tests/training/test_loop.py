@@ -194,11 +194,89 @@ def test_restored_state_replaces_the_fresh_one(run, tmp_path):
     assert dataclasses.is_dataclass(second.state)
 
 
-def test_changed_data_is_refused(run, tmp_path):
+def forbidden(*unused, **also_unused):
+    raise AssertionError("this must not be called")
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_changed_data_is_refused_at_once_and_nothing_changes(
+    run, tmp_path, monkeypatch
+):
     run(num_steps=3)
+    before = contents(tmp_path)
+    monkeypatch.setattr(CountingSteps, "compile", forbidden)  # takes long
     with pytest.raises(ValueError, match=r"\(13 images, .* some were added, removed"):
         run(num_steps=6, source="generated:13")
-    assert saved_steps(tmp_path) == {"3"}
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_damaged_checkpoint_is_refused_and_nothing_changes(run, tmp_path, listed):
+    run(num_steps=3)
+    folder = checkpoint.checkpoints_path(tmp_path) / "3"
+    if listed:
+        path = folder / "_CHECKPOINT_METADATA"
+        os.truncate(path, path.stat().st_size // 2)
+    else:  # Its arrays alone tell, once they are restored.
+        (folder / checkpoint.FILE_DIGESTS).unlink()
+        path = folder / "_CHECKPOINT_METADATA"
+        metadata = json.loads(path.read_text())
+        metadata["custom_metadata"]["digest"] = "0"
+        path.write_text(json.dumps(metadata))
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match="must be unaltered"):
+        run(num_steps=9999)
+    assert contents(tmp_path) == before
+
+
+def test_a_run_that_goes_on_keeps_its_new_length(run, tmp_path):
+    run(num_steps=3)
+    run(num_steps=5)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert settings["train"]["num_steps"] == 5
+
+
+def test_a_kill_before_the_settings_are_kept_leaves_a_usable_workdir(
+    run, tmp_path, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    def kill(*unused):
+        raise Killed
+
+    for num_steps in (3, 5):  # A new run, and one that goes on.
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(checkpoint, "write_config", kill)
+            run(num_steps=num_steps)
+        assert run(num_steps=num_steps)[1].step == num_steps
+
+
+def test_the_workdir_is_checked_before_the_images(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.sources, "check_source", forbidden)
+    workdir = tmp_path / "file" / "run"
+    workdir.parent.write_text("")
+    with pytest.raises(ValueError, match="must be a folder that can be written"):
+        loop.prepare(running.tiny_config(), workdir)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_refused_images_leave_the_workdir_as_it_was(run, tmp_path, there):
+    workdir = tmp_path / "runs" / "one"
+    if there:
+        workdir.mkdir(parents=True)
+    config = running.tiny_config()
+    data = dataclasses.replace(config.data, source=str(tmp_path / "none"))
+    with pytest.raises(ValueError, match="none does not"):
+        loop.train(dataclasses.replace(config, data=data), workdir)
+    expected = ["runs", "runs/one"] if there else []
+    found = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")]
+    assert sorted(found) == expected
 
 
 def test_where_one_process_fails_all_stop(monkeypatch):

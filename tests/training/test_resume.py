@@ -6,6 +6,7 @@ import time
 
 import jax
 import numpy as np
+import pytest
 from orbax.checkpoint import v1 as ocp
 
 from infinitygan_jax.training import checkpoint
@@ -31,6 +32,28 @@ def wait_for_line(process, start: str) -> None:
     raise AssertionError(f"the run ended before {start!r}")
 
 
+def kill_after_save(process, workdir: pathlib.Path, step: int) -> None:
+    """Kills a run as soon as the checkpoint of a step, its newest, is whole."""
+    whole_save = checkpoint.checkpoints_path(workdir) / f"{step}"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (whole_save / checkpoint.FILE_DIGESTS).exists():
+            break
+        time.sleep(0.01)
+    process.kill()
+    assert running.finish(process)[0] == -signal.SIGKILL
+    assert newest(workdir) == step
+
+
+def assert_same(whole: pathlib.Path, parts: pathlib.Path, step: int) -> None:
+    """Compares the newest checkpoints of two runs, bit for bit."""
+    assert newest(whole) == newest(parts) == step
+    pairs = list(zip(stored(whole, step), stored(parts, step), strict=True))
+    assert len(pairs) > 50
+    for one, other in pairs:
+        np.testing.assert_array_equal(one, other)
+
+
 def test_killed_and_stopped_runs_equal_an_uninterrupted_one(tmp_path):
     """12 steps = 6 steps, kill -9, some steps, SIGTERM, the rest; bit for bit."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -42,13 +65,7 @@ def test_killed_and_stopped_runs_equal_an_uninterrupted_one(tmp_path):
     flags.append("--config.train.sheet_every=7")
     process = running.start(tmp_path, *flags)
     wait_for_line(process, "step 7/12")
-    whole_save = checkpoint.checkpoints_path(parts) / "6" / checkpoint.FILE_DIGESTS
-    deadline = time.monotonic() + 60
-    while not whole_save.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    assert running.finish(process)[0] == -signal.SIGKILL
-    assert newest(parts) == 6
+    kill_after_save(process, parts, 6)
 
     flags = [f"--workdir={parts}", "--config.train.save_every=100"]
     process = running.start(tmp_path, *flags)
@@ -63,8 +80,34 @@ def test_killed_and_stopped_runs_equal_an_uninterrupted_one(tmp_path):
     status, text = running.finish(running.start(tmp_path, f"--workdir={parts}"))
     assert status == 0, text
     assert f"going on from step {stopped_at}" in text
-    assert newest(whole) == newest(parts) == 12
-    pairs = list(zip(stored(whole, 12), stored(parts, 12), strict=True))
-    assert len(pairs) > 50
-    for one, other in pairs:
-        np.testing.assert_array_equal(one, other)
+    assert_same(whole, parts, 12)
+
+
+@pytest.mark.slow
+def test_a_killed_run_equals_an_uninterrupted_one_when_compiled_for_long_ones(
+    tmp_path,
+):
+    """4 steps = 2 steps, kill -9, the rest; optimized as users' runs are."""
+
+    def start(workdir, *flags):
+        return running.start_python(
+            "run_train.py",
+            f"--config={running.tiny_file(tmp_path)}",
+            f"--workdir={workdir}",
+            "--config.train.in_a_hurry=false",
+            "--config.train.num_steps=4",
+            "--config.train.save_every=2",
+            *flags,
+        )
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    status, text = running.finish(start(whole))
+    assert status == 0, text
+    # Painting the first sheet takes seconds: the save of step 2 ends, 4 is far away.
+    process = start(parts, "--config.train.sheet_every=3")
+    wait_for_line(process, "step 3/4")
+    kill_after_save(process, parts, 2)
+    status, text = running.finish(start(parts))
+    assert status == 0, text
+    assert "going on from step 2" in text
+    assert_same(whole, parts, 4)

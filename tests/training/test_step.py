@@ -16,7 +16,7 @@ from tests.sampling import tiny
 PHASES = ("d", "d_r1", "g", "g_path")
 
 
-def config_of(**train):
+def config_of(dtype="float32", **train):
     model = ModelConfig(
         patch_size=17,
         z_global_size=6,
@@ -26,6 +26,7 @@ def config_of(**train):
         mapping_layers=2,
         discriminator_widths=(8, 6, 4),
         stddev_group=4,
+        dtype=dtype,
     )
     # Nearly all of the time here is compiling.
     settings = {"batch_size": 16, "path_every": 2, "r1_every": 3, "in_a_hurry": True}
@@ -232,3 +233,28 @@ def test_options_train_too():
     other = make_steps(dataclasses.replace(config, train=released), one.mesh)
     _, metrics = other.gradients["g"](state, one.shard_batch(batch_of(config)))
     assert np.isfinite(float(metrics["g_diversity"]))
+
+
+def test_bfloat16_computes_and_float32_is_kept():
+    config = config_of(dtype="bfloat16", batch_size=4)
+    one = make_steps(config, make_mesh(jax.devices()[:1]))
+    state = one.replicate(init_state(config))
+    before = jax.device_get(state)
+    batch = one.shard_batch(batch_of(config))
+    for phase in PHASES:
+        gradients, _ = jax.eval_shape(one.gradients[phase], state, batch)
+        types = {leaf.dtype for leaf in jax.tree.leaves(gradients)}
+        assert types == {jnp.dtype("float32")}, phase
+    after, metrics = one.iterate(state, batch, 0)
+    assert {"d_adv", "r1", "g_adv", "path_penalty"} <= metrics.keys()
+    for name, value in metrics.items():
+        assert np.isfinite(value), name
+    # Moments of Adam and the moving average too.
+    for path, leaf in jax.tree.leaves_with_path(after):
+        assert leaf.dtype in (jnp.float32, jnp.int32), path
+        assert np.isfinite(leaf).all(), path
+    for name in ("g_params", "d_params"):
+        old = dict(jax.tree.leaves_with_path(getattr(before, name)))
+        for path, leaf in jax.tree.leaves_with_path(getattr(after, name)):
+            # Of a bias, the gradients of so few samples may cancel.
+            assert path[-1].key != "kernel" or (leaf != old[path]).any(), path
