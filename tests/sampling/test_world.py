@@ -165,8 +165,13 @@ def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch
         ((slice(0, 5), slice(None, 5)), ["columns", "no ends", "world[y0:y1, x0:x1]"]),
         ((slice(0, None), slice(0, 5)), ["rows", "no ends"]),
         ((slice(0, 8, 0), slice(0, 5)), ["rows", "step other than 0"]),
-        ((slice(0, 5), None), ["columns (None)", "whole numbers"]),
-        ((slice(0.0, 8.0), slice(0, 5)), ["rows", "whole numbers"]),
+        ((..., slice(0, 5)), ["rows", "no ends"]),
+        ((slice(0, 5), ..., 0), ["columns", "no ends"]),
+        ((slice(0, 5), None), ["columns (None)", "whole numbers", "write a range,"]),
+        (([0, 5], 0), ["rows ([0, 5])", "write a range, and index the array that it"]),
+        ((0, np.eye(4)), ["columns (array", "write a range, and index the array"]),
+        ((0, 0, [0, 2]), ["channels ([0, 2])", "write a range, and index the array"]),
+        ((slice(0.0, 8.0), slice(0, 5)), ["rows", "whole numbers", "; round them"]),
         ((slice(0, 2**62 + 1), slice(0, 5)), ["rows", "at most 2147483647"]),
         ((slice(0, 5), slice(2**70, 0, -2)), ["columns", "at most 2147483647"]),
         ((slice(2**62, 2**62 + 9), slice(0, 5)), ["rows", "2**62"]),
@@ -179,6 +184,36 @@ def test_impossible_windows_say_what_to_write(key, words):
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [0, -1, np.int64(1), np.s_[:], np.s_[1:], np.s_[::-1], np.s_[-5::-1], np.s_[3:9]],
+    ids=str,
+)
+def test_channels_are_taken_as_numpy_takes_them(channels):
+    world, picture = _world(), _whole()
+    expected = picture[30:50, 90:130:3, channels]
+    found = world[-10:10, -10:30:3, channels]
+    assert found.shape == expected.shape
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(world[-10, -10, channels], picture[30, 90, channels])
+
+
+def test_an_ellipsis_of_a_world_stands_for_channels():
+    expected = _world()[0:4, -9]
+    np.testing.assert_array_equal(_world()[0:4, -9, ...], expected)
+    np.testing.assert_array_equal(_world()[0:4, ..., -9, 1], expected[:, 1])
+
+
+def test_no_channels_paint_nothing():
+    assert _world()[0 : 2**31 - 1, 0 : 2**31 - 1, 3:].shape == (2**31 - 1,) * 2 + (0,)
+
+
+@pytest.mark.parametrize("key", [(0, 0, 3), (0, 0, -4), (0, 0, 0, 0), (0, ..., 0, ...)])
+def test_indices_that_a_world_has_not_are_index_errors(key):
+    with pytest.raises(IndexError):
+        _world()[key]
 
 
 def test_numpy_integers_are_positions():
@@ -206,6 +241,10 @@ def test_numpys_integers_make_the_same_world(unchecked):
 def test_a_world_is_no_array_and_says_what_is():
     with pytest.raises(ValueError, match=r"no end.*world\[y0:y1, x0:x1\] or world\.v"):
         np.asarray(_world())
+    with pytest.raises(TypeError, match=r"no first row.*world\[y0:y1, x0:x1\]"):
+        iter(_world())
+    assert (_world().ndim, _world().dtype) == (3, np.uint8)
+    assert not hasattr(_world(), "shape")
 
 
 def test_parameters_of_other_sizes_are_refused():
@@ -421,6 +460,7 @@ VIEW_KEYS = [
     np.s_[:, :, -1:],
     np.s_[200:, 3],
     np.s_[0:0, 0:0, 0:0],
+    np.s_[-1, -1, -1],
 ]
 
 
