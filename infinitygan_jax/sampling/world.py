@@ -95,8 +95,8 @@ class World:
             pixels. Positions are those of the smaller picture; ``horizon``,
             ``vertical_span`` and ``period`` stay pixels of level 0.
           quick: does not paint what is averaged, but stops the generator ``level``
-            stages early, at about a quarter of the cost a level. Similar, not equal.
-            Needs a level above 0.
+            stages early: on the bundled model with 59% and 24% of the operations at
+            levels 1 and 2. Similar, not equal. Needs a level above 0.
           scene: styles, octaves and edits; by default the seed's own world.
 
         Raises:
