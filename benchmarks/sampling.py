@@ -70,7 +70,6 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
         scene=Scene(),
         tile_size=tile_size,
         devices=jax.devices()[:1],
-        batch_size=batch_size,
         level=0,
     )
     batch = [planning.Tile(0, index) for index in range(batch_size)]

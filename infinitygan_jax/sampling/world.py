@@ -83,7 +83,8 @@ class World:
           tile_size: pixels a side that are painted at once; a multiple of the model's
             cell size. Default: what is fast for the model.
           devices: those to paint on. Default: all of this process.
-          batch_size: tiles a device paints at once. Default: see
+          batch_size: tiles a device paints at once, at most; fewer where a window has
+            few. Above 1, windows agree within 1/255 only, on a CPU too. Default: see
             `default_batch_size`.
           horizon: world row of the horizon, the middle of the learned vertical range.
           vertical_span: pixels over which the learned vertical range is spread, from
@@ -159,7 +160,6 @@ class World:
             self.scene,
             self.tile_size,
             self.devices,
-            self.batch_size,
             self._averaged,
         )
 
@@ -299,6 +299,9 @@ class World:
         plan = Plan(
             window, self.tile_size, len(self.devices), self.batch_size, self._averaged
         )
+        batch_size = planning.batch_for(
+            plan.num_tiles, plan.num_devices, self.batch_size
+        )
         limit = planning.POSITION_LIMIT >> self.level
         if min(window.top, window.left) < -limit or (
             max(window.bottom, window.right) > limit
@@ -308,7 +311,7 @@ class World:
                 f"within {-limit} to {limit} at level {self.level}; choose an origin "
                 "nearer to 0"
             )
-        return plan
+        return dataclasses.replace(plan, batch_size=batch_size)
 
     def blending(self, window: Window) -> planning.Blending | None:
         """What painting a window blends at most, if anything; paints nothing.
@@ -465,15 +468,21 @@ class World:
         self, places: Iterator["_Place"]
     ) -> Iterator[tuple[list["_Place"], UInt8[np.ndarray, "b t t 3"]]]:
         """Steps and their tiles; the next step is under way when one is handed out."""
-        tiles_per_step = len(self.devices) * self.batch_size
+        num_devices = len(self.devices)
+        step = list(itertools.islice(places, num_devices * self.batch_size))
+        # A short first step is the only one, and its batches may be smaller. A short
+        # last one is filled: another shape would be compiled for it alone.
+        batch_size = planning.batch_for(len(step), num_devices, self.batch_size)
+        tiles_per_step = num_devices * batch_size
         ahead: collections.deque = collections.deque()
-        while step := list(itertools.islice(places, tiles_per_step)):
+        while step:
             wanted = [place.tile for place in step]
             fillers = [wanted[-1]] * (tiles_per_step - len(step))
             ahead.append((step, self._painter.paint(wanted + fillers)))
             if len(ahead) > 1:
                 former, painted = ahead.popleft()
                 yield former, np.asarray(painted)
+            step = list(itertools.islice(places, tiles_per_step))
         for former, painted in ahead:
             yield former, np.asarray(painted)
 

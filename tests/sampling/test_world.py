@@ -13,7 +13,9 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.painter import Painter
+from infinitygan_jax.sampling.edits import Region, Resample
+from infinitygan_jax.sampling.mixing import Mix
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
@@ -125,6 +127,77 @@ def test_steps_reach_from_one_window_into_the_next():
     for window, strip in zip(windows, strips, strict=True):
         expected = _world()[window.top : window.bottom, window.left : window.right]
         np.testing.assert_array_equal(strip, expected)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Tiles that a painter was asked for, by call."""
+    numbers, paint = [], Painter.paint
+
+    def count(self, wanted):
+        numbers.append(len(wanted))
+        return paint(self, wanted)
+
+    monkeypatch.setattr(Painter, "paint", count)
+    return numbers
+
+
+def _in_batches(num_devices=1, scene=world_lib.PLAIN):
+    options = {"seed": 3, "tile_size": 32, "batch_size": 4, "scene": scene}
+    return World(
+        tiny.MODEL, tiny.params(), devices=jax.devices()[:num_devices], **options
+    )
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        world_lib.PLAIN,
+        Scene(edits=(Resample(Region(4, 4, 12, 12), 5),)),
+        Scene(mix=Mix(3, 4, 0.3)),
+    ],
+    ids=["plain", "edited", "mixed"],
+)
+def test_a_small_window_is_painted_without_fillers(asked, scene):
+    world = _in_batches(scene=scene)
+    whole = world[0:32, 0:128]
+    assert asked == [4]
+    one = world[0:32, 0:32]
+    assert asked == [4, 1]
+    assert np.abs(one.astype(int) - whole[:, :32]).max() <= 1
+    world[0:32, 0:96]  # three of four
+    world[0:64, 0:32]
+    assert asked == [4, 1, 4, 2]
+
+
+def test_a_short_last_step_is_filled(asked):
+    """Nothing is compiled for it."""
+    world = _in_batches()
+    found = world[0:32, 0:160]
+    assert asked == [4, 4]
+    assert np.abs(found[:, 128:].astype(int) - world[0:32, 128:160]).max() <= 1
+
+
+def test_a_small_window_fills_all_devices(asked):
+    world = _in_batches(num_devices=8)
+    found = world[-32:64, 0:96]
+    assert asked == [16]  # nine tiles
+    assert np.abs(found.astype(int) - _world()[-32:64, 0:96]).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "tiles"), [(1, 1), (64, 2), (96, 4), (160, 8)])
+def test_a_plan_has_the_batches_that_are_painted(asked, width, tiles):
+    window = Window(0, 0, 32, width)
+    plan = _in_batches().plan(window)
+    assert plan.num_steps * plan.tiles_per_step == tiles
+    list(_in_batches().strips(window))
+    assert sum(asked) == tiles
+
+
+def test_statistics_are_the_same_in_any_batch():
+    expected = _world().latent_statistics(-20, 3, 50, 60)
+    found = _in_batches(num_devices=2).latent_statistics(-20, 3, 50, 60)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_strips_come_before_the_rest_is_painted():
