@@ -83,7 +83,6 @@ def _painter_of(
     model: config_lib.ModelConfig,
     params: dict,
     tile_size: int,
-    batch_size: int,
     some: Sequence[jax.Device],
 ) -> Painter:
     return Painter(
@@ -95,7 +94,6 @@ def _painter_of(
         scene=Scene(),
         tile_size=tile_size,
         devices=some,
-        batch_size=batch_size,
         level=0,
     )
 
@@ -107,7 +105,7 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
     tile_size = tile_size or planning.default_tile_size(model)
     planning.check_tile_size(tile_size, model)
     params = random_params(model)
-    painter = _painter_of(model, params, tile_size, batch_size, jax.devices()[:1])
+    painter = _painter_of(model, params, tile_size, jax.devices()[:1])
     batch = [planning.Tile(0, index) for index in range(batch_size)]
     paint = functools.partial(painter.paint, batch)
     operations = batch_size * planning.operations(model, tile_size, tile_size)
@@ -305,23 +303,22 @@ def paint(
         for row in world.plan(part).tile_rows
         for col in world.plan(part).tile_cols
     ]
-    painter = _painter_of(
-        model, bundle.generator, world.tile_size, world.batch_size, some
-    )
-    _paint_tiles(painter, tiles[:1])  # compiles
+    painter = _painter_of(model, bundle.generator, world.tile_size, some)
+    size = number * world.batch_size
+    _paint_tiles(painter, tiles[:1], size)  # compiles
     product = machine.matmul_rate()
     start = _clocks()
-    _paint_tiles(painter, tiles)
+    _paint_tiles(painter, tiles, size)
     wall, cpu = (_clocks() - start).tolist()
     product = (product + machine.matmul_rate()) / 2
     if some[0].platform != "cpu":  # where devices share the processor, one has it all
         product *= number
     each = planning.operations(model, world.tile_size, world.tile_size)
-    steps = -(-len(tiles) // painter.tiles_per_step)
+    steps = -(-len(tiles) // size)
     found = {
         "wall": wall,
         "cpu": cpu,
-        "operations": each * steps * painter.tiles_per_step,
+        "operations": each * steps * size,
         "product": float(product),
     }
     if digest:
@@ -351,10 +348,9 @@ def _part_width(width: int, ending: str) -> int:
     return min(width, layout.BLOCK * layout.TILE) if writer.resumable else width
 
 
-def _paint_tiles(painter: Painter, tiles: Sequence[planning.Tile]) -> None:
-    """Paints tiles, two steps under way at most, as `World.strips` has them."""
+def _paint_tiles(painter: Painter, tiles: Sequence[planning.Tile], size: int) -> None:
+    """Paints tiles in steps, two under way at most, as `World.strips` has them."""
     ahead: collections.deque = collections.deque()
-    size = painter.tiles_per_step
     for start in range(0, len(tiles), size):
         step = list(tiles[start : start + size])
         ahead.append(painter.paint(step + step[-1:] * (size - len(step))))

@@ -1,12 +1,15 @@
 """Indices of NumPy's basic kind, on axes with and without ends. Integers, no JAX."""
 
 import dataclasses
+import numbers
 import operator
+import reprlib
 from collections.abc import Iterator
 from typing import Any
 
 from infinitygan_jax.sampling.plan import SIDE_LIMIT
 
+AXES = ("rows", "columns", "channels")
 _EXTENT = 4096  # positions that are painted at once to take every n-th of
 
 
@@ -21,6 +24,14 @@ class Selection:
 
     positions: range
     keeps_axis: bool = True
+
+    def as_slice(self) -> slice:
+        """The positions as a slice of an array, where none of them is negative."""
+        taken = self.positions
+        if not taken:
+            return slice(0)
+        # Downwards to the first, a stop of -1 would mean the last.
+        return slice(taken.start, None if taken.stop < 0 else taken.stop, taken.step)
 
     def runs(self) -> Iterator[tuple[slice, range]]:
         """Parts to paint one by one: where they go in the result, and what they take.
@@ -98,7 +109,10 @@ def expand(key: Any, ndim: int) -> tuple[Any, ...]:
     parts = key if isinstance(key, tuple) else (key,)
     given = [part for part in parts if part is not Ellipsis]
     if len(given) > ndim or len(parts) - len(given) > 1:
-        raise IndexError(f"index ({key!r}) must have at most {ndim} parts and one ...")
+        raise IndexError(
+            f"index ({_shown(key)}) must have at most {ndim} parts and one ...; leave "
+            "the others out"
+        )
     at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
     filled = (slice(None),) * (ndim - len(given))
     return (*parts[:at], *filled, *parts[at + 1 :])
@@ -108,6 +122,15 @@ def _integer(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
+        remedy = "write a range, and index the array that it gives"
+        if isinstance(value, numbers.Real):
+            remedy = "round them"
         raise ValueError(
-            f"{name} ({value!r}) must be whole numbers or ranges of them; round them"
+            f"{name} ({_shown(value)}) must be whole numbers or ranges of them; "
+            f"{remedy}"
         ) from None
+
+
+def _shown(value: Any) -> str:
+    """A value on one short line, arrays too."""
+    return " ".join(reprlib.repr(value).split())

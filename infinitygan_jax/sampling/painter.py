@@ -70,7 +70,6 @@ class Painter:
     """Paints tiles of one world; nothing is compiled before the first.
 
     Attributes:
-      tiles_per_step: tiles that are painted at once, on all devices.
       boxes: areas that the scene's edits reach.
     """
 
@@ -84,7 +83,6 @@ class Painter:
         scene: Scene,
         tile_size: int,
         devices: Sequence[jax.Device],
-        batch_size: int,
         level: int,
     ):
         """Takes what ``World`` has checked.
@@ -98,7 +96,6 @@ class Painter:
           scene: styles, octaves and edits.
           tile_size: pixels a side, as painted.
           devices: to paint on.
-          batch_size: tiles a device paints at once.
           level: squares of 2**level pixels a side are averaged to one.
         """
         self._model = model
@@ -109,16 +106,18 @@ class Painter:
         self._tile_size = tile_size
         self._mesh = device_lib.make_mesh(devices)
         self._level = level
-        self.tiles_per_step = len(devices) * batch_size
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
         self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
         self._editor = FieldEditor(
             model, cell_pixels, tile_size, seed, frame, scene.octaves
         )
+        self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
 
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b t t 3"]:
-        """Starts to paint ``tiles_per_step`` tiles, and returns without waiting.
+        """Starts to paint tiles, as many on each device, and returns without waiting.
+
+        Every number of tiles is compiled anew.
 
         Raises:
           ValueError: a tile sees too many styles or seeds.
@@ -231,8 +230,8 @@ class Painter:
 
     def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "n c"]:
         """Local latents of a tile's own cells that lie in a region."""
-        wanted = [tile] * self.tiles_per_step
-        drawn = self._draw(wanted, [self._edits_of(tile)] * self.tiles_per_step)
+        copies = self._mesh.size  # one for each device
+        drawn = self._draw([tile] * copies, [self._edits_of(tile)] * copies)
         margin = geometry.TILE_CELLS_BEFORE + geometry.STRUCTURE_MARGIN
         own = slice(margin, margin + self._tile_size // self._model.cell_size)
         latents = np.asarray(drawn.z_local)[0, own, own]
@@ -262,20 +261,15 @@ class Painter:
         """Parameters on every device."""
         return self._constants[0]
 
-    @functools.cached_property
-    def _own(self) -> tuple[tiles.Keys, tiles.Streams]:
-        """Keys and streams of tiles without edits, on the devices."""
-        return self._streams_of(self._seed)
-
-    @functools.cached_property
-    def _ends(self) -> list[tuple[tiles.Keys, tiles.Streams]]:
-        """The same of the seeds that are mixed."""
-        mix = self._scene.mix
-        return [self._streams_of(seed) for seed in (mix.first, mix.second)]
-
-    def _streams_of(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
-        own = tiles.stack([self._editor.plain(seed)] * self.tiles_per_step)
-        return device_lib.split(own, self._mesh)
+    def _streams_of(
+        self, seed: int, num_tiles: int
+    ) -> tuple[tiles.Keys, tiles.Streams]:
+        """Keys and streams of so many tiles without edits, on the devices."""
+        key = seed, num_tiles
+        if key not in self._unedited:
+            streams = tiles.stack([self._editor.plain(seed)] * num_tiles)
+            self._unedited[key] = device_lib.split(streams, self._mesh)
+        return self._unedited[key]
 
     def _draw(self, wanted: Sequence[Tile], seen: Sequence[_Edits]) -> tiles.Fields:
         inputs = tiles.tile_inputs(
@@ -285,8 +279,9 @@ class Painter:
         on_devices = device_lib.split(inputs, self._mesh)
         edits = [edit for tile_edits in seen for edit in tile_edits]
         if not any(isinstance(edit, Resample | Placement) for edit in edits):
-            drawn = self._functions.draw(*self._own, on_devices)
-            return self._mixed(drawn, self._own[1], on_devices)
+            keys, streams = self._streams_of(self._seed, len(wanted))
+            drawn = self._functions.draw(keys, streams, on_devices)
+            return self._mixed(drawn, streams, on_devices)
         edited = tiles.stack(list(map(self._editor.edited, wanted, seen)))
         keys, streams, affine = device_lib.split(edited[:3], self._mesh)
         drawn = self._functions.draw(keys, streams, on_devices)
@@ -302,10 +297,15 @@ class Painter:
         self, drawn: tiles.Fields, streams: tiles.Streams, inputs: tiles.TileInputs
     ) -> tiles.Fields:
         """Fields with the world's own ones mixed, where the scene mixes them."""
-        if self._scene.mix is None:
+        mix = self._scene.mix
+        if mix is None:
             return drawn
-        ends = [self._functions.draw(*end, inputs) for end in self._ends]
-        shares = device_lib.replicate(self._scene.mix.shares, self._mesh)
+        num_tiles = len(streams.latent)
+        ends = [
+            self._functions.draw(*self._streams_of(seed, num_tiles), inputs)
+            for seed in (mix.first, mix.second)
+        ]
+        shares = device_lib.replicate(mix.shares, self._mesh)
         return self._functions.mix(drawn, *ends, streams, shares)
 
     def _weights(self, tile: Tile, seen: _Edits) -> style_lib.Weights:

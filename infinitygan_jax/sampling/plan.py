@@ -376,6 +376,20 @@ def fitting_batch(model: ModelConfig, tile_size: int, memory: int | None) -> int
     return min(max(room // _tile_bytes(model, tile_size), 1), MAX_BATCH)
 
 
+def batch_for(num_tiles: int, num_devices: int, batch_size: int) -> int:
+    """Tiles that each device paints at once where there are so many in all.
+
+    Powers of two below the whole batch, so that few shapes are compiled.
+
+    Args:
+      num_tiles: to paint.
+      num_devices: that share them.
+      batch_size: the most of one device.
+    """
+    each = -(-num_tiles // num_devices)
+    return min(1 << max(each - 1, 0).bit_length(), batch_size)
+
+
 def device_bytes(
     plan: Plan, model: ModelConfig, blending: Blending | None = None
 ) -> int:

@@ -19,8 +19,11 @@ class Paintable(Protocol):
         """How a window is painted."""
 
     def select(
-        self, rows: indexing.Selection, cols: indexing.Selection
-    ) -> UInt8[np.ndarray, "..."]:
+        self,
+        rows: indexing.Selection,
+        cols: indexing.Selection,
+        channels: indexing.Selection,
+    ) -> UInt8[np.ndarray, "..."] | np.uint8:
         """Paints the selected rows and columns."""
 
 
@@ -69,15 +72,13 @@ class View:
         axes = ((self.window.top, self.shape[0]), (self.window.left, self.shape[1]))
         return (*(_chunks(start, size, tile) for start, size in axes), (3,))
 
-    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."]:
+    def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."] | np.uint8:
         """NumPy's basic indexing; see ``World.__getitem__`` for what is painted."""
         parts = indexing.expand(key, self.ndim)
-        names = ("rows", "columns", "channels")
-        rows, cols, _ = map(indexing.select, names, parts, self.shape)
-        picture = self.world.select(
-            _moved(rows, self.window.top), _moved(cols, self.window.left)
+        rows, cols, channels = map(indexing.select, indexing.AXES, parts, self.shape)
+        return self.world.select(
+            _moved(rows, self.window.top), _moved(cols, self.window.left), channels
         )
-        return picture[..., parts[2]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The whole window.

@@ -58,6 +58,32 @@ def test_batches_fill_half_of_a_devices_memory():
     assert planning.fitting_batch(TINY, 64, None) == 4
 
 
+@pytest.mark.parametrize(
+    ("num_tiles", "num_devices", "batch_size", "expected"),
+    [
+        (1, 1, 1, 1),
+        (10**9, 1, 1, 1),
+        (1, 1, 16, 1),
+        (2, 1, 16, 2),
+        (3, 1, 16, 4),
+        (8, 1, 16, 8),
+        (9, 1, 16, 16),
+        (10**9, 1, 16, 16),
+        (1, 8, 4, 1),
+        (9, 8, 4, 2),
+        (17, 8, 4, 4),
+        (32, 8, 4, 4),
+        (5, 1, 6, 6),  # not 8
+        (4, 1, 6, 4),
+        (7, 1, 6, 6),
+    ],
+)
+def test_a_batch_is_no_larger_than_its_tiles_need(
+    num_tiles, num_devices, batch_size, expected
+):
+    assert planning.batch_for(num_tiles, num_devices, batch_size) == expected
+
+
 def test_a_tile_reads_the_cells_and_noise_of_its_own_pixels():
     # Two stages: a tile of 16 px is 4 cells; spec section 1: pixels [X, X + 16 m) with
     # X = 16 t need the cells [t - 2, t + m + 3), and latents 12 further.

@@ -13,7 +13,9 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.painter import Painter
+from infinitygan_jax.sampling.edits import Region, Resample
+from infinitygan_jax.sampling.mixing import Mix
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
@@ -127,6 +129,77 @@ def test_steps_reach_from_one_window_into_the_next():
         np.testing.assert_array_equal(strip, expected)
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """Tiles that a painter was asked for, by call."""
+    numbers, paint = [], Painter.paint
+
+    def count(self, wanted):
+        numbers.append(len(wanted))
+        return paint(self, wanted)
+
+    monkeypatch.setattr(Painter, "paint", count)
+    return numbers
+
+
+def _in_batches(num_devices=1, scene=world_lib.PLAIN):
+    options = {"seed": 3, "tile_size": 32, "batch_size": 4, "scene": scene}
+    return World(
+        tiny.MODEL, tiny.params(), devices=jax.devices()[:num_devices], **options
+    )
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        world_lib.PLAIN,
+        Scene(edits=(Resample(Region(4, 4, 12, 12), 5),)),
+        Scene(mix=Mix(3, 4, 0.3)),
+    ],
+    ids=["plain", "edited", "mixed"],
+)
+def test_a_small_window_is_painted_without_fillers(asked, scene):
+    world = _in_batches(scene=scene)
+    whole = world[0:32, 0:128]
+    assert asked == [4]
+    one = world[0:32, 0:32]
+    assert asked == [4, 1]
+    assert np.abs(one.astype(int) - whole[:, :32]).max() <= 1
+    world[0:32, 0:96]  # three of four
+    world[0:64, 0:32]
+    assert asked == [4, 1, 4, 2]
+
+
+def test_a_short_last_step_is_filled(asked):
+    """Nothing is compiled for it."""
+    world = _in_batches()
+    found = world[0:32, 0:160]
+    assert asked == [4, 4]
+    assert np.abs(found[:, 128:].astype(int) - world[0:32, 128:160]).max() <= 1
+
+
+def test_a_small_window_fills_all_devices(asked):
+    world = _in_batches(num_devices=8)
+    found = world[-32:64, 0:96]
+    assert asked == [16]  # nine tiles
+    assert np.abs(found.astype(int) - _world()[-32:64, 0:96]).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "tiles"), [(1, 1), (64, 2), (96, 4), (160, 8)])
+def test_a_plan_has_the_batches_that_are_painted(asked, width, tiles):
+    window = Window(0, 0, 32, width)
+    plan = _in_batches().plan(window)
+    assert plan.num_steps * plan.tiles_per_step == tiles
+    list(_in_batches().strips(window))
+    assert sum(asked) == tiles
+
+
+def test_statistics_are_the_same_in_any_batch():
+    expected = _world().latent_statistics(-20, 3, 50, 60)
+    found = _in_batches(num_devices=2).latent_statistics(-20, 3, 50, 60)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_strips_come_before_the_rest_is_painted():
     """A picture of 2**40 tiles gives its first strip at once: nothing is hoarded."""
     ready = []
@@ -165,8 +238,13 @@ def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch
         ((slice(0, 5), slice(None, 5)), ["columns", "no ends", "world[y0:y1, x0:x1]"]),
         ((slice(0, None), slice(0, 5)), ["rows", "no ends"]),
         ((slice(0, 8, 0), slice(0, 5)), ["rows", "step other than 0"]),
-        ((slice(0, 5), None), ["columns (None)", "whole numbers"]),
-        ((slice(0.0, 8.0), slice(0, 5)), ["rows", "whole numbers"]),
+        ((..., slice(0, 5)), ["rows", "no ends"]),
+        ((slice(0, 5), ..., 0), ["columns", "no ends"]),
+        ((slice(0, 5), None), ["columns (None)", "whole numbers", "write a range,"]),
+        (([0, 5], 0), ["rows ([0, 5])", "write a range, and index the array that it"]),
+        ((0, np.eye(4)), ["columns (array", "write a range, and index the array"]),
+        ((0, 0, [0, 2]), ["channels ([0, 2])", "write a range, and index the array"]),
+        ((slice(0.0, 8.0), slice(0, 5)), ["rows", "whole numbers", "; round them"]),
         ((slice(0, 2**62 + 1), slice(0, 5)), ["rows", "at most 2147483647"]),
         ((slice(0, 5), slice(2**70, 0, -2)), ["columns", "at most 2147483647"]),
         ((slice(2**62, 2**62 + 9), slice(0, 5)), ["rows", "2**62"]),
@@ -179,6 +257,36 @@ def test_impossible_windows_say_what_to_write(key, words):
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [0, -1, np.int64(1), np.s_[:], np.s_[1:], np.s_[::-1], np.s_[-5::-1], np.s_[3:9]],
+    ids=str,
+)
+def test_channels_are_taken_as_numpy_takes_them(channels):
+    world, picture = _world(), _whole()
+    expected = picture[30:50, 90:130:3, channels]
+    found = world[-10:10, -10:30:3, channels]
+    assert found.shape == expected.shape
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(world[-10, -10, channels], picture[30, 90, channels])
+
+
+def test_an_ellipsis_of_a_world_stands_for_channels():
+    expected = _world()[0:4, -9]
+    np.testing.assert_array_equal(_world()[0:4, -9, ...], expected)
+    np.testing.assert_array_equal(_world()[0:4, ..., -9, 1], expected[:, 1])
+
+
+def test_no_channels_paint_nothing():
+    assert _world()[0 : 2**31 - 1, 0 : 2**31 - 1, 3:].shape == (2**31 - 1,) * 2 + (0,)
+
+
+@pytest.mark.parametrize("key", [(0, 0, 3), (0, 0, -4), (0, 0, 0, 0), (0, ..., 0, ...)])
+def test_indices_that_a_world_has_not_are_index_errors(key):
+    with pytest.raises(IndexError):
+        _world()[key]
 
 
 def test_numpy_integers_are_positions():
@@ -206,6 +314,10 @@ def test_numpys_integers_make_the_same_world(unchecked):
 def test_a_world_is_no_array_and_says_what_is():
     with pytest.raises(ValueError, match=r"no end.*world\[y0:y1, x0:x1\] or world\.v"):
         np.asarray(_world())
+    with pytest.raises(TypeError, match=r"no first row.*world\[y0:y1, x0:x1\]"):
+        iter(_world())
+    assert (_world().ndim, _world().dtype) == (3, np.uint8)
+    assert not hasattr(_world(), "shape")
 
 
 def test_parameters_of_other_sizes_are_refused():
@@ -421,6 +533,7 @@ VIEW_KEYS = [
     np.s_[:, :, -1:],
     np.s_[200:, 3],
     np.s_[0:0, 0:0, 0:0],
+    np.s_[-1, -1, -1],
 ]
 
 
