@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     num_shards = shard[1] if shard else 1
     if shard or args.finish:
         writers.check_shards(out, window.height, window.width, num_shards)
-    checked = (window.height, window.width, args.overwrite, num_shards)
+    checked = (window.height, window.width, args.overwrite)
     with rendering.about(out):
         # Parts and their end may be asked for again, with --overwrite or without: a
         # scheduler does.
@@ -187,6 +187,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.dry_run or maybe_done:
         with rendering.about(out):
             writers.check_output(out, *checked)
+    if writer_type.resumable and job.is_open(out):
+        with rendering.about(out):  # as the writer does, but before a world is saved
+            writer_type.check_disk(
+                *(out, window.height, window.width, texts, args.overwrite),
+                *(shard, args.finish),
+            )
     rendering.check_memory(world, window, out, blending)
     if args.dry_run:
         return

@@ -259,6 +259,47 @@ def test_too_little_disk_or_memory_is_one_line(folder, model, capsys, monkeypatc
     )
 
 
+@pytest.mark.parametrize("name", ["a.zarr", "a.dzi"])
+@pytest.mark.parametrize("more", [[], ["--dry_run"]])
+def test_a_shard_of_what_no_disk_holds_is_one_line(
+    folder, model, capsys, monkeypatch, name, more
+):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 76 * 10**9))
+    monkeypatch.setattr(World, "strips", lambda *_: 1 / 0)  # would take hours
+    options = ["--checkpoint", model, "--size", "1000000x1000000", "--tile", "512"]
+    options += ["--out", name, "--shard", "3/500", *more]
+    refused(capsys, sample.main, options, "a picture of 1000000x", "76.00 GB free")
+    assert not os.listdir()
+
+
+def test_too_little_disk_to_go_on_is_said_before_anything_is_written(
+    folder, model, capsys, monkeypatch
+):
+    options = ["--checkpoint", model, "--size", "600x1024", "--tile", "32"]
+    options += ["--out", "a.dzi"]
+    sample.main([*options, "--shard", "0/2"])
+    usage = collections.namedtuple("usage", "total used free")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 0))
+        for more in (["--dry_run"], ["--save_world", "a.json"], []):
+            words = "in all shards, may need", "0.0 MB free", "the same command"
+            command = [*options, "--shard", "1/2", *more]
+            refused(capsys, sample.main, command, *words)
+        assert os.listdir() == ["a.dzi.job"]
+        capsys.readouterr()
+        sample.main([*options, "--shard", "0/2"])
+        assert "is painted already" in capsys.readouterr().out
+    sample.main([*options, "--shard", "1/2"])
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 0))
+        for more in (["--dry_run"], []):
+            words = "missing of the picture may need", "0.0 MB free"
+            refused(capsys, sample.main, [*options, "--finish", *more], *words)
+    sample.main([*options, "--finish"])
+
+
 def test_a_dry_run_says_what_would_be_refused(folder, model, capsys, monkeypatch):
     monkeypatch.setattr(machine, "memory_bytes", lambda: 10**6)
     options = ["--checkpoint", model, "--size", "8x8", "--dry_run"]

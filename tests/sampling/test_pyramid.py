@@ -1,5 +1,6 @@
 """Tiled formats: what readers see is what was written, also after a kill, in parts."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -239,20 +240,33 @@ def test_wrong_strips_are_refused_and_missing_ones_noticed(path, strip, words):
     assert not list(path.parent.iterdir())
 
 
-def test_the_disk_never_holds_more_than_said(path):
-    rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (1100, 1030, 3), np.uint8)  # cannot be shrunk
-    held = []
-    replace = os.replace
+def noise_of(height, width):
+    """A picture that cannot be shrunk."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@contextlib.contextmanager
+def disk_held(folder):
+    """Bytes of a folder before and at each rename."""
+
+    def add():
+        files = folder.rglob("*")
+        held.append(sum(f.stat().st_size for f in files if f.is_file()))
 
     def watched(*names):
-        files = path.parent.rglob("*")
-        held.append(sum(f.stat().st_size for f in files if f.is_file()))
+        add()
         replace(*names)
 
+    held, replace = [], os.replace
+    add()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "replace", watched)
-        write(path, picture)
+        yield held
+
+
+def test_the_disk_never_holds_more_than_said(path):
+    with disk_held(path.parent) as held:
+        write(path, noise_of(1100, 1030))
     most = writers.writer_of(path).max_bytes(1100, 1030)
     assert 3 * 1100 * 1030 < max(held) <= most
 
@@ -415,24 +429,101 @@ def test_an_interrupt_while_waiting_for_tiles_keeps_them(path, monkeypatch):
     assert [part.top for part in write(path, picture).parts] == [512]
 
 
-def test_going_on_needs_only_the_rest_of_the_disk(path, monkeypatch):
-    rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (1500, 1000, 3), np.uint8)
+@pytest.fixture
+def free(monkeypatch):
+    """Called with the bytes that the disk has free from now on."""
+    usage = shutil.disk_usage("/")
+
+    def set_free(number):
+        left = usage._replace(free=number)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: left)
+
+    return set_free
+
+
+def files_in(folder):
+    return sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file())
+
+
+# Tiles that are missing below: 2, 1 and 1 of levels of 6, 2 and 1. TIFF takes these
+# twice, and the 5 others once more; Deep Zoom's are as small as what they show.
+@pytest.mark.parametrize(
+    ("ending", "too_few", "enough"),
+    [(".tif", 12, 13.5), (".zarr", 3.9, 5.5), (".dzi", 3.4, 5)],
+)
+def test_going_on_needs_only_the_rest_of_the_disk(
+    tmp_path, free, ending, too_few, enough
+):
+    path, picture = tmp_path / f"a{ending}", noise_of(1500, 1000)
     with pytest.raises(KeyboardInterrupt):
         write(path, picture, stop=1100 * 1000)
-    most = writers.writer_of(path).max_bytes(1500, 1000)
-    usage = shutil.disk_usage(path.parent)
-    for free, words in ((most // 4, "free some space"), (most * 476 // 1500, None)):
-        left = usage._replace(free=free)
-        monkeypatch.setattr(shutil, "disk_usage", lambda _, left=left: left)
+    for tiles, words in ((too_few, "missing of the picture may need"), (enough, None)):
+        free(int(tiles * 3 * TILE**2))
         writers.check_output(path, 1500, 1000)
         with pytest.raises(ValueError, match="free some space"):
             writers.check_output(path.with_stem("b"), 1500, 1000)
         if words is not None:
+            before = files_in(tmp_path)
             with pytest.raises(ValueError, match=words):
                 write(path, picture)
+            assert files_in(tmp_path) == before
+    with disk_held(tmp_path) as held:
+        write(path, picture)
+    assert max(held) - held[0] <= enough * 3 * TILE**2
+    same(path, picture)
+
+
+def test_a_tiff_of_kept_tiles_is_still_to_be_written(tmp_path, free, monkeypatch):
+    path, picture = tmp_path / "a.tif", noise_of(1100, 600)
+    writer_type = writers.writer_of(path)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(writer_type, "_put_together", lambda self: 1 / 0)
+        write(path, picture)
+    free(0)
+    with pytest.raises(ValueError, match="what is missing of the picture may need"):
+        write(path, picture)
+    rest = writer_type.rest_bytes(path, 1100, 600)
+    # What a kill left of it is begun anew, so its bytes are not needed twice.
+    begun = job.folder_of(path) / "picture" / "a.tif"
+    begun.parent.mkdir(exist_ok=True)
+    begun.write_bytes(os.urandom(2**20))
+    assert writer_type.rest_bytes(path, 1100, 600) == rest - job.allocated(begun)
+    free(rest - 2**19)
+    with disk_held(tmp_path) as held:
+        write(path, picture)
+    assert max(held) - held[0] + 2**20 <= rest
+    same(path, picture)
+
+
+def test_a_picture_that_only_lacks_names_needs_no_disk(path, free, monkeypatch):
+    def fail(self, overwrite):
+        (self.folder / "picture").rename(self.folder / "whole")
+        raise KeyboardInterrupt
+
+    picture = picture_of(600, 30)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(job.Job, "publish", fail)
+        write(path, picture)
+    free(0)
     write(path, picture)
     same(path, picture)
+
+
+def test_a_job_that_is_thrown_away_makes_room(path, free):
+    with pytest.raises(KeyboardInterrupt):
+        write(path, noise_of(1500, 1000), stop=1100 * 1000)
+    other = noise_of(1500, 1001)
+    most = writers.writer_of(path).max_bytes(1500, 1001)
+    before = files_in(path.parent)
+    free(most - 10 * 2**20)
+    with pytest.raises(ValueError, match="that it replaces, may need"):
+        write(path, other, overwrite=True)
+    with pytest.raises(ValueError, match=r"Width: 1000 -> 1001"):
+        write(path, other)
+    assert files_in(path.parent) == before
+    free(most - 2**20)
+    write(path, other, overwrite=True)
+    same(path, other)
 
 
 @pytest.mark.parametrize("part_width", [None, BLOCK * TILE])
@@ -504,6 +595,49 @@ def test_shards_work_side_by_side_and_the_end_waits_for_them(shardable):
             writer.write(picture[part.top : part.bottom, part.left : part.right])
         writer.close()
     write(shardable, picture, finish=True)
+    same(shardable, picture)
+
+
+def test_a_shard_asks_for_room_for_all_shards(shardable, free):
+    picture = noise_of(1600, 1100)
+    writer_type = writers.writer_of(shardable)
+    most = writer_type.max_bytes(1600, 1100)
+    free(most - 1)  # much more than one shard takes
+    with pytest.raises(ValueError, match="a picture of 1100x1600 may need"):
+        write(shardable, picture, shard=(0, 3))
+    assert not list(shardable.parent.iterdir())  # in nobody's way
+    with pytest.raises(ValueError, match="a picture of 1100x1600 may need"):
+        writers.check_output(shardable, 1600, 1100)
+    free(most)
+    write(shardable, picture, shard=(0, 3))
+    rest = writer_type.rest_bytes(shardable, 1600, 1100)
+    assert rest < most - 3 * 512 * 1100
+    before = files_in(shardable.parent)
+    free(rest - 1)
+    with pytest.raises(ValueError, match="missing of the picture, in all shards, may"):
+        write(shardable, picture, shard=(1, 3))
+    assert files_in(shardable.parent) == before
+    free(0)
+    assert write(shardable, picture, shard=(0, 3)).parts == []
+    free(rest)
+    write(shardable, picture, shard=(1, 3))
+
+
+def test_the_end_needs_room_for_smaller_copies(shardable, free):
+    picture = noise_of(1600, 1100)
+    for index in range(3):
+        write(shardable, picture, shard=(index, 3))
+    before = files_in(shardable.parent)
+    free(3 * 800 * 550)
+    with pytest.raises(ValueError, match="missing of the picture may need"):
+        write(shardable, picture, finish=True)
+    assert files_in(shardable.parent) == before
+    rest = writers.writer_of(shardable).rest_bytes(shardable, 1600, 1100, finish=True)
+    assert rest < 3 * 1600 * 1100
+    free(rest)
+    with disk_held(shardable.parent) as held:
+        write(shardable, picture, finish=True)
+    assert max(held) - held[0] <= rest
     same(shardable, picture)
 
 

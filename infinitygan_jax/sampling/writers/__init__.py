@@ -2,10 +2,8 @@
 
 import os
 import pathlib
-import shutil
 
 from infinitygan_jax import files
-from infinitygan_jax.sampling.plan import readable_bytes
 from infinitygan_jax.sampling.writers import (
     deepzoom,
     job,
@@ -15,7 +13,7 @@ from infinitygan_jax.sampling.writers import (
     png,
     tiff,
 )
-from infinitygan_jax.sampling.writers.base import Writer
+from infinitygan_jax.sampling.writers.base import Writer, check_room
 
 WRITERS: dict[str, type[Writer]] = {
     ".png": png.PngWriter,
@@ -55,7 +53,6 @@ def check_output(
     height: int,
     width: int,
     overwrite: bool = False,
-    shards: int = 1,
 ) -> None:
     """Checks, before anything is computed, that a picture can be written to a file.
 
@@ -64,7 +61,6 @@ def check_output(
       height: rows of the picture.
       width: its columns.
       overwrite: whether a file that is there may be replaced.
-      shards: processes that share the work; see `check_shards`.
 
     Raises:
       ValueError: an unknown ending, a side beyond the format's limit, a folder that
@@ -85,14 +81,13 @@ def check_output(
     files.check_name(path)
     job.tidy(path)  # of a picture that is finished, so not in anybody's way
     _check_in_the_way(writer, path, overwrite)
-    need = writer.max_bytes(height, width)
-    free = shutil.disk_usage(folder).free
     # Of a job that is there only the rest is needed, which the writer knows.
-    if need > free and shards == 1 and not job.is_open(path):
-        raise ValueError(
-            f"a picture of {width}x{height} may need {readable_bytes(need)} and "
-            f"{folder} has {readable_bytes(free)} free; free some space or choose "
-            "another folder with --out"
+    if not job.is_open(path):
+        check_room(
+            folder,
+            writer.max_bytes(height, width),
+            f"a picture of {width}x{height}",
+            "free some space or choose another folder with --out",
         )
 
 

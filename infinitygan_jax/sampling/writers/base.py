@@ -3,11 +3,12 @@
 import abc
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.plan import Window, readable_bytes
 
 
 class Writer(abc.ABC):
@@ -178,3 +179,23 @@ class Writer(abc.ABC):
             self.close()
         else:
             self.abort()
+
+
+def check_room(folder: pathlib.Path, need: int, what: str, remedy: str) -> None:
+    """Checks that a folder's disk has room for so many bytes.
+
+    Args:
+      folder: in which they are to be written.
+      need: bytes.
+      what: takes them.
+      remedy: what the message tells to do.
+
+    Raises:
+      ValueError: it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise ValueError(
+            f"{what} may need {readable_bytes(need)} and {folder} has "
+            f"{readable_bytes(free)} free; {remedy}"
+        )

@@ -15,12 +15,11 @@ from PIL import Image
 
 from infinitygan_jax.sampling.writers import png
 from infinitygan_jax.sampling.writers.job import part_of
-from infinitygan_jax.sampling.writers.layout import TILE, bytes_of_levels
+from infinitygan_jax.sampling.writers.layout import TILE
 from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
 
 _PAGE = pathlib.Path(__file__).parent / "page"
 _SCRIPTS = ("openseadragon.min.js", "openseadragon.LICENSE.txt")
-_PAGE_BYTES = 1_000_000
 _TEXTS = "picture.json"
 _TILE = re.compile(r"(\d+)_(\d+)\.png")
 _XML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -41,13 +40,13 @@ class DeepZoomWriter(PyramidWriter):
     form = "Deep Zoom 1"
     smallest = 1
     shardable = True
+    end_bytes = 1_000_000  # the page and its scripts
 
     @staticmethod
-    def max_bytes(height: int, width: int) -> int:
-        """Bound of all tiles, which PNG does not shrink in the worst case."""
-        raw, number = bytes_of_levels(height, width, 1)
-        # A tile takes whole blocks of the disk.
-        return raw + raw // 1000 + 8192 * number + _PAGE_BYTES
+    def tile_bytes(size: tuple[int, int]) -> int:
+        """Bound of a tile, which PNG does not shrink in the worst case."""
+        raw = 3 * min(TILE, size[0]) * min(TILE, size[1])
+        return raw + raw // 1000 + 8192  # it takes whole blocks of the disk
 
     @staticmethod
     def outputs(path: pathlib.Path) -> list[pathlib.Path]:

@@ -195,6 +195,19 @@ def part_of(path: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     return folder_of(path) / PICTURE / output.name
 
 
+def disk_bytes(path: pathlib.Path) -> int:
+    """What the disk gets back when the job of a picture is removed."""
+    files_of = (p for p in folder_of(path).rglob("*") if p.is_file())
+    return sum(allocated(file) for file in files_of)
+
+
+def allocated(file: pathlib.Path) -> int:
+    """Bytes of the disk that a file takes; none where it is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        return 512 * file.stat().st_blocks  # of which the rest of it may be a hole
+    return 0
+
+
 def is_publishing(path: pathlib.Path) -> bool:
     """Whether the job of a picture is done but for names."""
     return (folder_of(path) / _WHOLE / path.name).exists()

@@ -62,13 +62,6 @@ def rectangles(first: int, stop: int, cols: int) -> list[tuple[int, int, int, in
     return found
 
 
-def bytes_of_levels(height: int, width: int, smallest: int) -> tuple[int, int]:
-    """Bytes of all tiles of all levels before they are shrunk, and their number."""
-    grids = [grid(size) for size in level_sizes(height, width, smallest)]
-    number = sum(rows * cols for rows, cols in grids)
-    return number * 3 * TILE**2, number
-
-
 def runs_of(tiles: Iterable[int]) -> list[tuple[int, int]]:
     """Rising numbers as runs without gaps, half-open."""
     runs: list[tuple[int, int]] = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from infinitygan_jax.sampling.writers.job import part_of
-from infinitygan_jax.sampling.writers.layout import TILE, bytes_of_levels
+from infinitygan_jax.sampling.writers.layout import TILE
 from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
 
 _GROUP = "zarr.json"
@@ -26,12 +26,13 @@ class OmeZarrWriter(PyramidWriter):
 
     form = "OME-Zarr 1"
     shardable = True
+    end_bytes = 1_000_000  # what describes group and arrays
 
     @staticmethod
-    def max_bytes(height: int, width: int) -> int:
-        """Bound of all chunks, which Zstandard does not shrink in the worst case."""
-        raw, number = bytes_of_levels(height, width, TILE)
-        return raw + raw // 200 + 8192 * number + 1_000_000
+    def tile_bytes(size: tuple[int, int]) -> int:
+        """Bound of a chunk, which Zstandard does not shrink in the worst case."""
+        raw = 3 * TILE**2  # also at an edge
+        return raw + raw // 200 + 8192  # it takes whole blocks of the disk
 
     @staticmethod
     def folder_output(path: pathlib.Path) -> pathlib.Path:

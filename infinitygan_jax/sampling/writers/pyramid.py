@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 
 from infinitygan_jax import machine
-from infinitygan_jax.sampling.plan import readable_bytes
-from infinitygan_jax.sampling.writers.base import Writer
+from infinitygan_jax.sampling.writers.base import Writer, check_room
 from infinitygan_jax.sampling.writers.copies import Halves, halved
-from infinitygan_jax.sampling.writers.job import Job, arguments_of
+from infinitygan_jax.sampling.writers.job import (
+    Job,
+    arguments_of,
+    disk_bytes,
+    is_open,
+    is_other,
+    is_publishing,
+)
 from infinitygan_jax.sampling.writers.layout import (
     BLOCK,
     TILE,
@@ -52,6 +58,7 @@ class PyramidWriter(Writer):
     resumable = True
     form: str  # of the job: changes where an unfinished job of before is of no use
     smallest = TILE  # longest side of the last level, at most
+    end_bytes: int  # that the end writes beside tiles, at most
 
     def __init__(
         self,
@@ -81,10 +88,12 @@ class PyramidWriter(Writer):
 
         Raises:
           ValueError: there is an unfinished job of another picture under this name,
-            another process works on it, or shards are missing that are to be put
-            together.
+            another process works on it, shards are missing that are to be put
+            together, or the disk has too little room.
           OSError: the job cannot be written.
         """
+        # First: what is refused must not leave a job in others' way.
+        self.check_disk(path, height, width, metadata, overwrite, shard, finish)
         super().__init__(path, height, width, metadata, overwrite)
         self._texts = dict(metadata or {})
         self._sizes = level_sizes(height, width, self.smallest)
@@ -116,7 +125,6 @@ class PyramidWriter(Writer):
             runs = [] if finish else self.missing(self.path, self._size, shard)
             self._start(windows_of(runs, self._size, part_width))
             self._has_tiles = runs != [tiles]
-            self._check_disk()
         except BaseException:
             self.abort()
             raise
@@ -149,7 +157,23 @@ class PyramidWriter(Writer):
         # A row's halves at every level, each half as wide as the last.
         return 5 * TILE * part * 3 + TILE // 2 * width * 3
 
+    @classmethod
+    def max_bytes(cls, height: int, width: int) -> int:
+        """Bound of all tiles of all levels, and of what comes with them."""
+        sizes = level_sizes(height, width, cls.smallest)
+        tiles = sum(math.prod(grid(size)) * cls.tile_bytes(size) for size in sizes)
+        return tiles + cls.end_bytes
+
     # What a format adds.
+
+    @staticmethod
+    @abc.abstractmethod
+    def tile_bytes(size: tuple[int, int]) -> int:
+        """What a tile never takes more of the disk than, until the picture is there.
+
+        Args:
+          size: rows and columns of its level.
+        """
 
     @abc.abstractmethod
     def _open(self) -> None:
@@ -354,21 +378,75 @@ class PyramidWriter(Writer):
                     kept[row, first:stop] = True
         return kept
 
-    def _check_disk(self) -> None:
+    @classmethod
+    def rest_bytes(
+        cls, path: pathlib.Path, height: int, width: int, finish: bool = False
+    ) -> int:
+        """What is still written of a picture that was begun never exceeds this.
+
+        Args:
+          path: of the picture.
+          height: its rows.
+          width: its columns.
+          finish: nothing is painted, and only smaller copies are made.
+        """
+        if is_publishing(path):
+            return 0
+        rest = cls.end_bytes
+        for level, size in enumerate(level_sizes(height, width, cls.smallest)):
+            if level or not finish:
+                kept = cls._kept(path, (height, width), level)
+                rest += int((~kept).sum()) * cls.tile_bytes(size)
+        return rest
+
+    @classmethod
+    def check_disk(
+        cls,
+        path: str | os.PathLike,
+        height: int,
+        width: int,
+        metadata: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+        shard: tuple[int, int] | None = None,
+        finish: bool = False,
+    ) -> None:
         """Checks that there is room for what is missing, as far as can be known.
 
+        Shards fill one disk: each asks for what is missing of all of them.
+
+        Args:
+          path: see `__init__`, as for the rest.
+          height: its rows.
+          width: its columns.
+          metadata: its texts.
+          overwrite: whether an unfinished job of other arguments may go.
+          shard: (index, number) of this process.
+          finish: nothing is painted.
+
         Raises:
-          ValueError: there is not.
+          ValueError: there is not, or there is an unfinished job of other arguments.
         """
-        most = self.max_bytes(*self._size)
-        need = most * num_pixels(self.parts) // math.prod(self._size)
-        free = shutil.disk_usage(self._job.folder).free
-        if need > free:
-            raise ValueError(
-                f"what is missing of the picture may need {readable_bytes(need)} and "
-                f"{self._job.folder} has {readable_bytes(free)} free; free some space, "
-                "and the same command goes on"
-            )
+        path = pathlib.Path(path)
+        folder = path.absolute().parent
+        need = cls.max_bytes(height, width)
+        what = f"a picture of {width}x{height}"
+        remedy = "free some space or choose another folder with --out"
+        if need <= shutil.disk_usage(folder).free:
+            return  # whatever is there, which may be long to list
+        if is_open(path):
+            shards = begun_shards(path) if finish else shard[1] if shard else None
+            arguments = cls.arguments(height, width, metadata or {}, shards)
+            if is_other(path, arguments, None if shard or finish else overwrite):
+                need -= disk_bytes(path)
+                what += ", less the unfinished one that it replaces,"
+            elif shard and not cls.missing(path, (height, width), shard):
+                return  # a scheduler asks again for what is painted
+            else:
+                need = cls.rest_bytes(path, height, width, finish)
+                what = "what is missing of the picture"
+                what += ", in all shards," if shard else ""
+                remedy = "free some space, and the same command goes on"
+        check_room(folder, need, what, remedy)
 
     def _check_shards(self, number: int) -> None:
         """Checks that every shard is painted.

@@ -1,5 +1,6 @@
 """Tiled BigTIFF with an overview pyramid, from strips; goes on after a kill."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,8 +12,8 @@ import numpy as np
 from isal import isal_zlib
 
 from infinitygan_jax import files
-from infinitygan_jax.sampling.writers.job import folder_of
-from infinitygan_jax.sampling.writers.layout import BLOCK, TILE, bytes_of_levels, grid
+from infinitygan_jax.sampling.writers.job import allocated, folder_of, part_of
+from infinitygan_jax.sampling.writers.layout import BLOCK, TILE, grid
 from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
 
 _LEVEL = 3  # the highest of ISA-L: as small as zlib's 3, in a sixth of the time
@@ -28,12 +29,32 @@ class TiffWriter(PyramidWriter):
     """
 
     form = "TIFF 2"
+    end_bytes = 131_072  # what describes all levels
 
     @staticmethod
-    def max_bytes(height: int, width: int) -> int:
-        """Bound of what the disk holds at once: all levels, and the same as a job."""
-        raw, number = bytes_of_levels(height, width, TILE)
-        return 2 * (raw + raw // 1000 + 65_536 + 64 * number)
+    def tile_bytes(size: tuple[int, int]) -> int:
+        """Bound of a tile in the job, and of the same in the picture."""
+        raw = 3 * TILE**2  # also at an edge
+        return 2 * (raw + raw // 1000 + 64) + 4096  # a block's file ends with its own
+
+    @classmethod
+    def rest_bytes(
+        cls, path: pathlib.Path, height: int, width: int, finish: bool = False
+    ) -> int:
+        """Tiles that are kept are written once more, and all that is there stays."""
+        rest = super().rest_bytes(path, height, width, finish)
+        if not rest:
+            return 0
+        with contextlib.suppress(FileNotFoundError):
+            for level in folder_of(path).glob("level_*"):
+                with os.scandir(level) as entries:
+                    rest += sum(
+                        entry.stat().st_size
+                        for entry in entries
+                        if _BLOCK_FILE.fullmatch(entry.name)
+                    )
+        # What a kill has left of the picture itself is begun anew.
+        return rest - allocated(part_of(path, path))
 
     def _open(self) -> None:
         for level in range(len(self._sizes)):
