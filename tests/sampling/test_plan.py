@@ -16,6 +16,13 @@ TINY = config.ModelConfig(
     texture_widths=(7,),
 )
 
+THREE_STAGES = config.ModelConfig(  # a cell is 8 px, a tile 512
+    patch_size=53,
+    z_local_size=16,
+    structure_width=32,
+    texture_widths=(32, 32, 16),
+)
+
 
 @pytest.mark.parametrize("tiles_per_step", [(1, 1), (3, 1), (2, 4)])
 @pytest.mark.parametrize(
@@ -161,7 +168,7 @@ def test_memory_counts_what_is_blended():
 
 
 def test_tiles_of_one_window_are_those_of_least_work():
-    model = config.ModelConfig(patch_size=53)  # three stages: 8 px
+    model = THREE_STAGES
 
     def cost(window, size):
         return planning.tile_operations(Plan(window, size), model)
@@ -183,7 +190,7 @@ def test_tiles_of_one_window_are_those_of_least_work():
 
 
 def test_latents_are_measured_in_tiles_that_draw_few():
-    model = config.ModelConfig(patch_size=53)
+    model = THREE_STAGES
     # Of 8 cells and 29 around: 37**2 latents, or 4 times that across a corner.
     assert planning.measuring_tile_size(model, Window(0, 0, 32, 32)) == 64
     assert planning.measuring_tile_size(model, Window(48, 48, 32, 32)) == 128
