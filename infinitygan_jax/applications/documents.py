@@ -21,6 +21,7 @@ from infinitygan_jax.sampling.world import World
 
 FORMAT = "infinitygan_jax world 1"
 MAX_BYTES = 2**26  # of a world file
+_MOST_DIGITS = 1000  # of a number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,17 +127,26 @@ def load(path: str | os.PathLike) -> Document:
             "remove edits"
         )
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(
+            path.read_bytes(), object_pairs_hook=_said_once, parse_int=_short_number
+        )
+    except _Unclear as error:
+        raise ValueError(f"world file ({path}) {error}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"world file ({path}) must be JSON ({one_line(error)}); see "
             "docs/world_file.md"
         ) from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        found = values.get("format") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or "format" not in values:
         raise ValueError(
-            f"world file ({path}) must say format {FORMAT!r}, and says {shown(found)}; "
-            "use the version of infinitygan_jax that wrote it"
+            f"world file ({path}) must be an object that says format {FORMAT!r}, and "
+            "says none: it is no world file; write one with --save_world"
+        )
+    if values["format"] != FORMAT:
+        raise ValueError(
+            f"world file ({path}) must say format {FORMAT!r}, and says "
+            f"{shown(values['format'])}; use the version of infinitygan_jax that wrote "
+            "it"
         )
     checkpoint = values.pop("checkpoint", None)
     del values["format"]
@@ -152,6 +162,34 @@ def load(path: str | os.PathLike) -> Document:
     return Document(
         checkpoint["name"], checkpoint["digest"], values, path.absolute().parent
     )
+
+
+class _Unclear(ValueError):
+    """Of JSON that is well-formed, and yet no one can be sure what it says."""
+
+
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a key that is there twice, JSON would drop the first value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        # ``add`` gives None: the first that was seen before.
+        twice = next(k for k, _ in pairs if k in seen or seen.add(k))
+        raise _Unclear(
+            f"must say each key of an object once, and says {shown(twice)} twice; "
+            "remove one of them"
+        )
+    return found
+
+
+def _short_number(digits: str) -> int:
+    """A whole number; Python reads none of very many digits."""
+    if len(digits) > _MOST_DIGITS:
+        raise _Unclear(
+            f"must have numbers of at most {_MOST_DIGITS} digits, and one has "
+            f"{len(digits.lstrip('-'))}; write a shorter one"
+        )
+    return int(digits)
 
 
 _FILES = ("file", "mask", "inversion")  # keys whose values name files

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,16 @@ from PIL import Image
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.applications import checked, fusion
 from infinitygan_jax.applications.inverted import Inversion
+from infinitygan_jax.applications.measured import Measurements
 from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.data import decoding
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Boxes, Pin, Region, Resample, Statistics
+from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.styles import (
+    Axis,
     Between,
     Chain,
     Constant,
@@ -35,7 +37,6 @@ from infinitygan_jax.sampling.world import World, check_fits
 MAX_EDITS = 100_000
 MAX_STYLES = 10_000  # of sites, of a chain or of a map
 _MAX_MASK = 2**26  # pixels of a masked region, its feather included
-_OF_SIZE = ("level", "quick", "tile_size")  # options of how it is looked at
 _INSIDE = 128  # of 255: a mask's pixels from here on belong to the region
 
 _Edit = Resample | Pin | Placement
@@ -91,39 +92,19 @@ class Reader:
                 edit = self._edit(entry, where)
                 check_fits(edit, period)
                 done.append(edit)
-        self._take_statistics(edits, done, scene, common)
-        scene = dataclasses.replace(scene, edits=tuple(done))
         model = self._bundle.config.model
-        return World(model, self._bundle.generator, scene=scene, **common)
-
-    def _take_statistics(
-        self,
-        entries: Sequence[checked.Entry],
-        edits: list[_Edit],
-        scene: Scene,
-        common: Mapping[str, Any],
-    ) -> None:
-        """Gives edits the statistics that they ask for; in place, in order.
-
-        Each is asked of a world with those edits before it that reach the rectangle:
-        the others change nothing there, and many edits do not make many worlds of many.
-        """
-        asking = [i for i, entry in enumerate(entries) if "statistics_of" in entry]
-        if not asking:
-            return
-        # At its full size, whatever size is asked for.
-        plain = {k: v for k, v in common.items() if k not in _OF_SIZE}
-        whole = World(self._bundle.config.model, self._bundle.generator, **plain)
-        boxes = Boxes([(edit.region, edit.reach) for edit in edits])
-        for index in asking:
-            with _naming(f"edits[{index}]") as where:
-                rectangle = checked.rectangle(entries[index], where, "statistics_of")
-                near = boxes.meeting(*rectangle, whole.period)
-                former = [edits[i] for i in near if i < index]
-                so_far = dataclasses.replace(scene, edits=tuple(former))
-                world = whole.varied(self._seed, so_far)
-                statistics = Statistics(*world.latent_statistics(*rectangle))
-                edits[index] = dataclasses.replace(edits[index], statistics=statistics)
+        plain = World(model, self._bundle.generator, scene=scene, **common)
+        rectangles = {
+            index: checked.rectangle(entry, f"edits[{index}]", "statistics_of")
+            for index, entry in enumerate(edits)
+            if "statistics_of" in entry
+        }
+        measurements = Measurements(plain, done, rectangles)
+        for index in rectangles:
+            with _naming(f"edits[{index}]"):
+                measurements.check(index)
+        scene = dataclasses.replace(scene, edits=measurements.edits)
+        return plain.varied(self._seed, scene)
 
     def _period(self) -> tuple[int | None, int | None]:
         period = self._values.get("period")
@@ -214,7 +195,9 @@ class Reader:
             checked.known_keys(entry, where, "edit", "style", "feather", *names)
             source = self._source(entry.get("style"), f"{where}.style")
             feather = checked.whole(entry, "feather", where, fusion.FEATHER)
-            return Pin(self._region(entry, where, feather), source, feather)
+            edit = Pin(self._region(entry, where, feather), source, feather)
+            self._check_cell(edit, where, "take a larger one")
+            return edit
         checked.known_keys(
             entry, where, "edit", "seed", "what", "statistics_of", *names
         )
@@ -232,6 +215,9 @@ class Reader:
             structure="structure" in what,
             texture="texture" in what,
         )
+        if edit.structure:
+            remedy = 'take a larger one, or write "what": ["texture"]'
+            self._check_cell(edit, where, remedy)
         if "statistics_of" in entry:
             if not edit.structure:
                 raise ValueError(
@@ -253,6 +239,35 @@ class Reader:
         model = self._bundle.config.model
         return placement_of(inversion, model, top, left, feather, exact)
 
+    def _check_cell(self, edit: Pin | Resample, where: str, remedy: str) -> None:
+        """Refuses a region that lies between all cells, or might, and changes none."""
+        region, cell = edit.region, self._bundle.config.model.cell_size
+        if min(region.height, region.width) < cell:
+            raise ValueError(
+                f"{where}.rectangle ({region.width}x{region.height}, width by height) "
+                f"must be at least {cell}x{cell} pixels, a cell of the model: styles "
+                f"and structure are no finer; {remedy}"
+            )
+        # A rectangle of a cell always meets one, and so does a feather of a cell.
+        if region.mask is None or edit.reach >= cell:
+            return
+        rows, cols = (
+            Axis(start // cell * cell - cell, size // cell + 4, cell)
+            for start, size in (
+                (region.top, region.height),
+                (region.left, region.width),
+            )
+        )
+        if isinstance(edit, Resample):
+            part = region.squares(rows, cols)[1]
+        else:
+            part = region.share_near(rows, cols, edit.feather)[1]
+        if not part.any():
+            raise ValueError(
+                f"{where}.mask must meet a cell of the model, {cell}x{cell} pixels: "
+                f"styles and structure are no finer; {remedy}"
+            )
+
     def _region(self, entry: checked.Entry, where: str, feather: int = 0) -> Region:
         top, left, height, width = checked.rectangle(entry, where)
         mask = None
@@ -267,6 +282,12 @@ class Reader:
                 )
             image = self._opened(entry["mask"], f"{where}.mask", _decoded)
             mask = _mask(image, height, width)
+            if not mask.any():
+                raise ValueError(
+                    f"{where}.mask ({checked.shown(entry['mask'])}) must select "
+                    f"something, and has no pixel of {_INSIDE} or lighter; give "
+                    "another, or leave it out for all of the rectangle"
+                )
         return Region(top, left, height, width, mask)
 
     def _source(self, value: Any, where: str) -> Source:

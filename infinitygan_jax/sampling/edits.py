@@ -5,7 +5,7 @@ styles, coordinates - and so the pixels that see that region, and no others.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -154,6 +154,23 @@ class Statistics(NamedTuple):
     deviation: Float[np.ndarray, " c"]
 
 
+class MeasuredLater:
+    """Stands for ``Statistics`` that are measured when one of them is read."""
+
+    def __init__(self, measure: Callable[[], Statistics]):
+        self._measure = measure
+
+    @property
+    def mean(self) -> Float[np.ndarray, " c"]:
+        """See ``Statistics``."""
+        return self._measure().mean
+
+    @property
+    def deviation(self) -> Float[np.ndarray, " c"]:
+        """See ``Statistics``."""
+        return self._measure().deviation
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Resample:
     """Other draws of local latents, noise or both in a region.
@@ -170,7 +187,7 @@ class Resample:
     seed: int
     structure: bool = True
     texture: bool = True
-    statistics: Statistics | None = None
+    statistics: Statistics | MeasuredLater | None = None
 
     def __post_init__(self):
         fields.stream_key(self.seed, fields.Z_LOCAL)  # refuses what is out of range

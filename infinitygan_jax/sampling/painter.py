@@ -22,7 +22,7 @@ from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Blending, Tile
-from infinitygan_jax.sampling.styles import Constant, StyleField
+from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
 # Cells that are seen on one axis: by a cell's structure, its own and those that the
 # structure synthesizer loses (12 a side); by a pixel's texture, its own and those that
@@ -220,7 +220,7 @@ class Painter:
         most = 1
         for tile in wanted:
             seen = self._edits_of(tile)
-            check_resamples(sum(isinstance(edit, Resample) for edit in seen))
+            _check_resamples_of(seen)
             most = max(most, len(self._weights(tile, seen).sources))
             style_lib.check_styles(most)
         if in_parts and most == 1:
@@ -228,19 +228,31 @@ class Painter:
         patch = tiles.patch_cells(self._model, self._tile_size) * self._model.cell_size
         return Blending(most, patch if in_parts else self._tile_size)
 
-    def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "n c"]:
-        """Local latents of a tile's own cells that lie in a region."""
+    def check_resamples(self, wanted: Iterable[Tile]) -> None:
+        """Checks that latents of some tiles can be drawn; draws nothing.
+
+        Raises:
+          ValueError: a tile sees too many edits that draw anew.
+        """
+        for tile in wanted:
+            _check_resamples_of(self._edits_of(tile))
+
+    def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "h w c"]:
+        """Local latents of a tile's own cells that lie in a rectangle.
+
+        Of the rectangle itself: its repeats, where the world repeats, are not in it.
+        """
         copies = self._mesh.size  # one for each device
         drawn = self._draw([tile] * copies, [self._edits_of(tile)] * copies)
         margin = geometry.TILE_CELLS_BEFORE + geometry.STRUCTURE_MARGIN
         own = slice(margin, margin + self._tile_size // self._model.cell_size)
         latents = np.asarray(drawn.z_local)[0, own, own]
         axes = [
-            axis._replace(start=axis.start + margin * axis.step, size=len(latents))
+            Axis(axis.start + margin * axis.step, len(latents), axis.step)
             for axis in self._editor.cell_axes(tile)
         ]
-        where, part = region.squares(*axes)
-        return latents[where][part]
+        where, _ = region.squares(*axes)
+        return latents[where]
 
     @functools.cached_property
     def _functions(self) -> tiles.TileFunctions:
@@ -329,6 +341,11 @@ class Painter:
 
 
 _choose = jax.jit(jnp.where)
+
+
+def _check_resamples_of(seen: _Edits) -> None:
+    """Checks how many of the edits that a tile sees draw anew."""
+    check_resamples(sum(isinstance(edit, Resample) for edit in seen))
 
 
 def _others(base: Constant, weights: style_lib.Weights) -> Bool[np.ndarray, "h w"]:

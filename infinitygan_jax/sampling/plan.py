@@ -288,20 +288,51 @@ def default_tile_size(model: ModelConfig) -> int:
     return size
 
 
-def cheapest_tile_size(model: ModelConfig, windows: Sequence[Window]) -> int:
+def cheapest_tile_size(
+    model: ModelConfig, windows: Sequence[Window], doubled: bool = False
+) -> int:
     """Pixels a side of the tiles that paint some windows, each alone, with least work.
 
     For windows that share no tiles, as those of different seeds. One of a few sizes up
     to the default one, by operations.
+
+    Args:
+      model: sizes.
+      windows: what is painted.
+      doubled: only sizes of which each is twice the one before: very few, for windows
+        of which each is asked about on its own, so that there is little to compile.
     """
-    most = default_tile_size(model)
-    step = max(_LEAST_STEP, model.cell_size)
+    sizes = _doubled_sizes(model)
+    if not doubled:
+        sizes = range(sizes[0], sizes[-1] + 1, sizes[0])
     return min(
-        range(step, most + 1, step),
+        sizes,
         key=lambda size: sum(
             tile_operations(Plan(window, size), model) for window in windows
         ),
     )
+
+
+def measuring_tile_size(model: ModelConfig, window: Window) -> int:
+    """Pixels a side of the tiles that draw a window's latents with least work.
+
+    One of those that ``cheapest_tile_size`` doubles, by latents that are drawn.
+    """
+    margin = geometry.TILE_CELLS_EXTRA + 2 * geometry.STRUCTURE_MARGIN
+    return min(
+        _doubled_sizes(model),
+        key=lambda size: (
+            Plan(window, size).num_tiles * (size // model.cell_size + margin) ** 2
+        ),
+    )
+
+
+def _doubled_sizes(model: ModelConfig) -> list[int]:
+    """From the least that is worth trying to the default one."""
+    sizes = [max(_LEAST_STEP, model.cell_size)]
+    while 2 * sizes[-1] <= default_tile_size(model):
+        sizes.append(2 * sizes[-1])
+    return sizes
 
 
 def tile_axes(

@@ -23,11 +23,12 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Edit, Region
+from infinitygan_jax.sampling.edits import Edit, Region, Resample
 from infinitygan_jax.sampling.overlays import Overlays
 from infinitygan_jax.sampling.painter import SEEN_CELLS, Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.sampling.tiles import MAX_STREAMS
 from infinitygan_jax.sampling.view import View
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
@@ -39,8 +40,6 @@ SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
 _MOST_LOOKED_AT = 128  # tiles, before painting begins: some 15 ms each
-# Of a world, that its known pixels are measured against: all but its level.
-_OPTIONS = ("seed", "devices", "horizon", "vertical_span", "period")
 
 
 class World:
@@ -372,30 +371,67 @@ class World:
     ) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
         """Means and deviations of each channel of local latents in a rectangle.
 
+        Of pixels of level 0, and the same bits whatever size and tiles it is shown in.
+
         Raises:
-          ValueError: it is impossible, or of too many tiles.
+          ValueError: it is impossible, of too many tiles, or sees too many edits.
         """
-        plan = self.plan(Window(top, left, height, width))
-        if plan.num_tiles > _MOST_MEASURED:
-            raise ValueError(
-                f"statistics must be of at most {_MOST_MEASURED} tiles of "
-                f"{plan.tile_pixels} pixels, and {width}x{height} pixels are "
-                f"{plan.num_tiles}; take a part of it"
-            )
+        world, plan = self.check_statistics(top, left, height, width)
         region = Region(top, left, height, width)
+        # As they lie in the rectangle: sums depend on their order.
         cells = [
-            self._painter.latents_in(region, planning.Tile(row, col))
+            [
+                world._painter.latents_in(region, planning.Tile(row, col))
+                for col in plan.tile_cols
+            ]
             for row in plan.tile_rows
-            for col in plan.tile_cols
         ]
-        values = np.concatenate(cells).astype(np.float64)
-        if not len(values):
+        rows = [np.concatenate(row, axis=1) for row in cells]
+        values = np.concatenate(rows).astype(np.float64)
+        axes = (0, 1)
+        mean, deviation = values.mean(axes), values.std(axes)
+        return mean.astype(np.float32), deviation.astype(np.float32)
+
+    def check_statistics(
+        self, top: int, left: int, height: int, width: int
+    ) -> tuple["World", Plan]:
+        """Checks that ``latent_statistics`` can be had; draws nothing.
+
+        Returns:
+          The world to draw from, and its tiles.
+
+        Raises:
+          ValueError: they cannot; see there.
+        """
+        window = Window(top, left, height, width)
+        default = planning.default_tile_size(self.config)
+        number = Plan(window, default).num_tiles
+        if number > _MOST_MEASURED:
+            raise ValueError(
+                f"statistics must be of at most {_MOST_MEASURED} tiles of {default} "
+                f"pixels, and {width}x{height} pixels are {number}; take a part of it"
+            )
+        cell = self.config.cell_size
+        # Of rows and of columns: middles of cells before the start, and before the end.
+        counts = (
+            [(place + cell // 2 - 1) // cell for place in (start, start + size)]
+            for start, size in ((top, height), (left, width))
+        )
+        if not all(before < after for before, after in counts):
             raise ValueError(
                 f"a rectangle ({width}x{height}) must hold the middle of a cell of "
-                f"{self.config.cell_size} pixels; take a larger one"
+                f"{cell} pixels; take a larger one"
             )
-        mean, deviation = values.mean(axis=0), values.std(axis=0)
-        return mean.astype(np.float32), deviation.astype(np.float32)
+        size = planning.measuring_tile_size(self.config, window)
+        world = self._in_full(self.scene, size)
+        plan = world.plan(window)
+        if sum(isinstance(each, Resample) for each in self.scene.edits) >= MAX_STREAMS:
+            world._painter.check_resamples(
+                planning.Tile(row, col)
+                for row in plan.tile_rows
+                for col in plan.tile_cols
+            )
+        return world, plan
 
     def pieces(self, window: Window) -> list[list[Window]]:
         """What is painted for a window: itself, or with a period its parts, in rows.
@@ -450,20 +486,30 @@ class World:
             self.period,
         )
 
-    @functools.cached_property
-    def _whole(self) -> "World":
-        """The world without edits, at its full size."""
-        options = {name: getattr(self, name) for name in _OPTIONS}
-        return World(self.config, self._generator_params, **options)
+    def _in_full(self, scene: Scene, tile_size: int) -> "World":
+        """The world at its full size, of another scene, for a little work.
+
+        On one device, a tile at a time: there are few, and more would be fillers.
+        """
+        other = self.varied(self.seed, scene)
+        other.level = other._averaged = 0
+        other.painted_config = self.config
+        other.tile_size, other.batch_size = tile_size, 1
+        other.devices = self.devices[:1]
+        return other
 
     def _paint_with(
         self, edits: tuple[Edit | Placement, ...], region: Region
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """A region at level 0, of the world with such edits in place of its own."""
+        """A region at level 0, of the world with such edits in place of its own.
+
+        Its tiles depend on the region alone, so that all worlds show the same there.
+        """
+        window = Window(region.top, region.left, region.height, region.width)
+        tile_size = planning.cheapest_tile_size(self.config, [window], doubled=True)
         scene = dataclasses.replace(self.scene, edits=edits)
-        rows = slice(region.top, region.top + region.height)
-        cols = slice(region.left, region.left + region.width)
-        return self._whole.varied(self.seed, scene)[rows, cols]
+        world = self._in_full(scene, tile_size)
+        return world[window.top : window.bottom, window.left : window.right]
 
     def _painted(
         self, places: Iterator["_Place"]

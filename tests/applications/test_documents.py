@@ -15,9 +15,11 @@ import pytest
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.applications import documents, entries
 from infinitygan_jax.applications.documents import Document
+from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
-from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World, load_bundle
@@ -29,6 +31,7 @@ SEED = 11
 WINDOW = (slice(-32, 32), slice(0, 96))
 RESAMPLE = {"edit": "resample", "rectangle": [0, 40, 12, 12], "seed": 5}
 STYLE = {"edit": "style", "rectangle": [-8, 8, 8, 12], "style": 9, "feather": 4}
+STYLE_12 = STYLE | {"rectangle": [0, 0, 12, 12]}
 PLACE = {"edit": "place", "inversion": "house.npz", "at": [0, 60], "feather": 8}
 
 
@@ -47,6 +50,10 @@ def folder(tmp_path_factory):
     mask = np.zeros((12, 12), np.uint8)
     mask[:, 4:] = 255
     PIL.Image.fromarray(mask).save(path / "mask.png")
+    mask[...] = 127
+    PIL.Image.fromarray(mask).save(path / "none.png")
+    mask[1, 1] = 255  # neither a cell's middle nor its corner
+    PIL.Image.fromarray(mask).save(path / "dot.png")
     dataclasses.replace(small.true_inversion(), digest=_bundle().digest).save(
         path / "house.npz"
     )
@@ -199,25 +206,104 @@ def test_statistics_are_those_of_another_region(folder):
     np.testing.assert_array_equal(small_.mean, mean)
 
 
-def test_many_statistics_check_the_parameters_once(folder, monkeypatch):
-    """And each is of a world of those edits alone that reach the rectangle."""
-    sizes, checks = [], []
-    varied, check = world_lib.World.varied, world_lib.check_params
+@pytest.fixture
+def measured(monkeypatch):
+    """Of everything that is measured: how many edits its world has, and its rectangle.
+
+    And of its tiles: their sizes.
+    """
+    worlds, tile_sizes = [], []
+    measure, draw = world_lib.World.latent_statistics, Painter.latents_in
+
+    def counted(world, *rectangle):
+        worlds.append((len(world.scene.edits), list(rectangle)))
+        return measure(world, *rectangle)
+
+    def sized(painter, *args):
+        tile_sizes.append(painter._tile_size)
+        return draw(painter, *args)
+
+    monkeypatch.setattr(world_lib.World, "latent_statistics", counted)
+    monkeypatch.setattr(Painter, "latents_in", sized)
+    return worlds, tile_sizes
+
+
+def _taking(rectangle, other):
+    return {**RESAMPLE, "rectangle": rectangle, "statistics_of": other}
+
+
+def test_statistics_are_measured_when_a_tile_sees_them(folder, measured, monkeypatch):
+    """Each once, in a world of those edits alone that reach the rectangle."""
+    worlds, tile_sizes = measured
+    checks, check = [], world_lib.check_params
     monkeypatch.setattr(world_lib, "check_params", lambda *a: checks.append(check(*a)))
+    rectangles = [[0, 4000 * index, 32, 32] for index in range(6)]
+    edits = [_taking(each, each) for each in [*rectangles, rectangles[0]]]
+    document = _document(folder, edits=edits)
+    world = _world(document)
+    document.content_digest()
+    document.save(folder / "statistics.json")
+    assert documents.load(folder / "statistics.json") == document
+    assert len(set(world.scene.edits)) == 7
+    world.blending(planning.Window(0, 0, 64, 64))
+    world[0:8, 2000:2008]  # which sees none
+    assert worlds == []
+    assert len(checks) == 1
+    world[0:8, 4000:4008]
+    assert worlds == [(0, rectangles[1])]
+    world[0:8, 0:8]
+    assert worlds[1:] == [(0, rectangles[0]), (1, rectangles[0])]
+    assert tile_sizes == [64] * 3  # the least, though 512 is the default one
+    world[0:64, 0:64]
+    assert len(worlds) == 3
 
-    def counted(world, seed, scene):
-        sizes.append(len(scene.edits))
-        return varied(world, seed, scene)
 
-    monkeypatch.setattr(world_lib.World, "varied", counted)
-    rectangles = [[0, 1000 * index, 32, 32] for index in range(6)]
-    edits = [
-        {**RESAMPLE, "what": ["structure"], "rectangle": each, "statistics_of": each}
-        for each in [*rectangles, rectangles[0]]
-    ]
-    _world(_document(folder, edits=edits))
-    assert sizes == [0, 0, 0, 0, 0, 0, 1]
-    assert len(checks) == 2
+def test_a_long_chain_of_statistics_is_measured_in_order(folder, measured):
+    """Each of what the former one made: no chain is too deep, none measured twice."""
+    count = 150  # several calls each would be too many within each other
+    places = [[0, 1000 * index, 8, 8] for index in range(count + 1)]
+    edits = [_taking(*pair) for pair in zip(places[1:], places, strict=False)]
+    world = _world(_document(folder, edits=edits))
+    world.scene.edits[-1].statistics.mean  # noqa: B018
+    assert [each for _, each in measured[0]] == places[:-1]
+    world.scene.edits[10].statistics.deviation  # noqa: B018
+    assert len(measured[0]) == count
+    # The same as of a world that has measured only the first ones.
+    first = _world(_document(folder, edits=edits[:3]))
+    np.testing.assert_array_equal(
+        first.scene.edits[2].statistics.mean, world.scene.edits[2].statistics.mean
+    )
+
+
+@pytest.mark.parametrize("period", [None, (64, 320)])
+def test_statistics_do_not_depend_on_the_tile_size(period, monkeypatch):
+    """To the last bit: nor on that of the world that asks, nor on its level."""
+    edits = (Resample(Region(-20, 30, 40, 40), 3),)
+    found = []
+    for tile_size in (12, 64):
+        monkeypatch.setattr(
+            planning, "measuring_tile_size", lambda *_, size=tile_size: size
+        )
+        options = {"seed": SEED, "scene": Scene(edits=edits), "tile_size": 32}
+        options |= {"level": tile_size % 3}
+        if period is not None:
+            options["period"] = period
+        world = World(tiny.MODEL, small.params(), **options)
+        found.append(world.latent_statistics(-26, 18, 150, 70))
+    for mean, deviation in found[1:]:
+        np.testing.assert_array_equal(mean, found[0][0])
+        np.testing.assert_array_equal(deviation, found[0][1])
+
+
+def test_statistics_that_see_too_many_edits_are_refused_when_read(folder):
+    region = {**RESAMPLE, "rectangle": [0, 0, 8, 8]}
+    edits = [region] * tiles.MAX_STREAMS
+    _refused(
+        folder,
+        *("edits[1024]", "(1024)", "below 1024"),
+        edits=[*edits, _taking([0, 900, 8, 8], [0, 0, 32, 32])],
+    )
+    _world(_document(folder, edits=[*edits, _taking([0, 900, 8, 8], [0, 900, 32, 32])]))
 
 
 def test_an_inversion_is_placed_and_its_known_pixels_are_exact(folder):
@@ -304,7 +390,7 @@ def test_another_checkpoint_is_named(folder):
     ("change", "words"),
     [
         ({"format": "infinitygan_jax world 2"}, ("world 1", "world 2", "version")),
-        ({"format": None}, ("must say format",)),
+        ({"format": None}, ("must say format", "None")),
         ({"format": ["x" * 500] * 500}, ("must say format",)),
         ({"checkpoint": None}, ("must name its checkpoint",)),
         ({"checkpoint": {"name": "a", "digest": 5}}, ("must name its checkpoint",)),
@@ -334,6 +420,31 @@ def test_what_is_no_world_file_is_refused(tmp_path, text):
     path.write_bytes(text)
     with pytest.raises(ValueError, match=r"world file .*a\.json"):
         documents.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"seed": 1}', ("no world file", "--save_world")),
+        ("[1, 2]", ("no world file", "--save_world")),
+        (
+            '{"format": "infinitygan_jax world 1", "seed": 1, "a": 2, "seed": 3}',
+            ("'seed' twice", "once", "remove"),
+        ),
+        ('{"edits": [{"mask": 1, "mask": 1}]}', ("'mask' twice",)),
+        ('{"seed": ' + "1" * 5000 + "}", ("at most 1000 digits", "5000", "shorter")),
+        ("-" + "1" * 1001, ("at most 1000 digits", "1001")),
+    ],
+)
+def test_unclear_files_are_refused_in_one_line(tmp_path, text, words):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        documents.load(path)
+    message = str(caught.value)
+    assert all(word in message for word in (*words, "a.json")), message
+    assert "\n" not in message
+    assert "set_int_max" not in message
 
 
 def test_missing_and_too_large_files_are_refused(tmp_path, monkeypatch):
@@ -417,6 +528,23 @@ BAD = [
         (EDIT, "1024 tiles"),
     ),
     ({"edits": [RESAMPLE | {"statistics_of": [0, 0, 1, 1]}]}, (EDIT, "a cell")),
+    (
+        {"edits": [STYLE | {"rectangle": [1, 65, 12, 3], "feather": 0}]},
+        (f"{EDIT}.rectangle (3x12", "4x4 pixels, a cell", "larger"),
+    ),
+    (
+        {"edits": [RESAMPLE | {"rectangle": [1, 65, 3, 12]}]},
+        (f"{EDIT}.rectangle (12x3", "4x4 pixels, a cell", '"what": ["texture"]'),
+    ),
+    ({"edits": [RESAMPLE | {"mask": "none.png"}]}, (f"{EDIT}.mask", "no pixel")),
+    (
+        {"edits": [RESAMPLE | {"mask": "dot.png"}]},
+        (f"{EDIT}.mask", "4x4 pixels", '"what": ["texture"]'),
+    ),
+    (
+        {"edits": [STYLE_12 | {"mask": "dot.png", "feather": 0}]},
+        (f"{EDIT}.mask", "4x4 pixels", "larger"),
+    ),
     ({"edits": [STYLE | {"feather": -1}]}, (EDIT, "feather (-1)")),
     (
         {"edits": [STYLE | {"mask": "mask.png", "feather": 2**20}]},
@@ -483,6 +611,19 @@ def test_files_outside_the_folder_are_refused(folder, tmp_path):
     (inner / "own.png").write_bytes(secret.read_bytes())
     (inner / "near.png").symlink_to("own.png")  # which stays in the folder
     _world(_document(inner, edits=[MASKED | {"mask": "near.png"}]))
+
+
+def test_what_is_as_large_as_a_cell_shows(folder):
+    """Wherever it lies; and texture may be finer."""
+    before = _picture(_document(folder))
+    for top, left in ((1, 65), (2, 62), (-13, 31)):
+        place = [top, left, 4, 4]
+        for edit in (STYLE | {"feather": 0}, RESAMPLE | {"what": ["structure"]}):
+            after = _picture(_document(folder, edits=[edit | {"rectangle": place}]))
+            assert (after != before).any()
+    fine = RESAMPLE | {"what": ["texture"], "rectangle": [1, 65, 2, 2]}
+    after = _picture(_document(folder, edits=[fine]))
+    assert (after != before).any()
 
 
 MASKED = RESAMPLE

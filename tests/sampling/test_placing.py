@@ -11,7 +11,7 @@ from infinitygan_jax import coords, fields
 from infinitygan_jax.sampling import compositing
 from infinitygan_jax.sampling.compositing import Known, Overlay
 from infinitygan_jax.sampling.edits import Region, Resample
-from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Constant, Given, Looks, Seed
@@ -233,6 +233,34 @@ def test_only_what_is_seen_is_measured():
     shown = _show(world, 40, 44)
     np.testing.assert_array_equal(shown, _known().image)
     assert list(world._overlays._kept) == [1000]
+
+
+def _overlay(world):
+    world._overlays._overlay(0)
+    return world._overlays._kept[0]
+
+
+def test_what_surrounds_a_picture_is_painted_in_tiles_of_its_size(monkeypatch):
+    """Of few sizes, whatever those of the world are, and so with the same result."""
+    painted = []
+    paint = Painter.paint
+
+    def counted(painter, wanted):
+        painted.extend(painter._tile_size for _ in wanted)
+        return paint(painter, wanted)
+
+    monkeypatch.setattr(Painter, "paint", counted)
+    exact = dataclasses.replace(_cut(5, 40, 44), known=_known())
+    worlds = [
+        _world(11, Scene(edits=(exact,)), **options)
+        for options in ({}, {"tile_size": 256}, {"batch_size": 3}, {"level": 1})
+    ]
+    one, *others, reduced = map(_overlay, worlds)
+    # Rows 32 to 68 and columns 36 to 80: one tile each; by default they are of 512.
+    assert painted == [128] * 4
+    for other in others:
+        np.testing.assert_array_equal(other.correction, one.correction)
+    assert reduced.share.size * 4 == one.share.size
 
 
 def test_varied_worlds_take_edits():

@@ -16,6 +16,13 @@ TINY = config.ModelConfig(
     texture_widths=(7,),
 )
 
+THREE_STAGES = config.ModelConfig(  # a cell is 8 px, a tile 512
+    patch_size=53,
+    z_local_size=16,
+    structure_width=32,
+    texture_widths=(32, 32, 16),
+)
+
 
 @pytest.mark.parametrize("tiles_per_step", [(1, 1), (3, 1), (2, 4)])
 @pytest.mark.parametrize(
@@ -184,6 +191,36 @@ def test_memory_counts_what_is_blended():
     assert plain < patch < plain + (sizes[0] - plain) / 8
     total = planning.total_bytes(plan, model, True, 0, planning.Blending(2, 512))
     assert total - planning.total_bytes(plan, model, True) == sizes[0] - plain
+
+
+def test_tiles_of_one_window_are_those_of_least_work():
+    model = THREE_STAGES
+
+    def cost(window, size):
+        return planning.tile_operations(Plan(window, size), model)
+
+    sizes = set()
+    for window in (
+        *(Window(0, 0, 48, 48), Window(40, 40, 48, 48), Window(-90, 500, 300, 200)),
+        *(Window(7, 7, 1000, 1000), Window(500, 500, 48, 48), Window(0, 0, 40, 900)),
+    ):
+        size = planning.cheapest_tile_size(model, [window], doubled=True)
+        assert cost(window, size) == min(cost(window, 64 * 2**n) for n in range(4))
+        any_size = planning.cheapest_tile_size(model, [window])
+        assert cost(window, any_size) == min(
+            cost(window, size) for size in range(64, 513, 64)
+        )
+        sizes.add(size)
+    assert sizes <= {64, 128, 256, 512}
+    assert len(sizes) > 2
+
+
+def test_latents_are_measured_in_tiles_that_draw_few():
+    model = THREE_STAGES
+    # Of 8 cells and 29 around: 37**2 latents, or 4 times that across a corner.
+    assert planning.measuring_tile_size(model, Window(0, 0, 32, 32)) == 64
+    assert planning.measuring_tile_size(model, Window(48, 48, 32, 32)) == 128
+    assert planning.measuring_tile_size(model, Window(0, 0, 512, 512)) == 512
 
 
 def test_default_tiles_are_valid_and_bounded():
