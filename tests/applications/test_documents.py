@@ -448,9 +448,9 @@ def test_unclear_files_are_refused_in_one_line(tmp_path, text, words):
 
 
 def test_missing_and_too_large_files_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match="and there is none"):
         documents.load(tmp_path / "no.json")
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match="and there is none"):
         documents.load(tmp_path)
     monkeypatch.setattr(documents, "MAX_BYTES", 10)
     (tmp_path / "a.json").write_bytes(b" " * 11)

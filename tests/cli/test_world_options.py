@@ -139,7 +139,7 @@ def _refused(capsys, model, options, *words):
         ("--biomes many", ("--biomes ('many')", "whole number")),
         ("--octaves 0", ("octaves (0)",)),
         ("--octaves 13", ("octaves (13)",)),
-        ("--world no.json", ("no.json", "does not exist")),
+        ("--world no.json", ("no.json", "there is none")),
         ("--world map.png", ("map.png", "must be JSON")),
         ("--world w.json --seed 1", ("--seed is said by the world file",)),
         ("--world w.json --styles 1", ("--styles is said",)),
