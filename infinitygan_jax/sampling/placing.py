@@ -73,7 +73,7 @@ class Placement:
         """Pixels of a cell."""
         return 2**self.num_stages
 
-    @property
+    @functools.cached_property
     def spans(self) -> tuple[AxisSpans, AxisSpans]:
         """World spans of its fields, of rows and of columns."""
         rows, cols = (
@@ -86,7 +86,7 @@ class Placement:
         )
         return rows, cols
 
-    @property
+    @functools.cached_property
     def region(self) -> Region:
         """The pixels of all cells whose latents it brings."""
         rows, cols = (axis.latent for axis in self.spans)
@@ -189,6 +189,8 @@ class Placement:
         ]
 
 
+# The world's part is the same for all placements that a tile sees.
+@functools.lru_cache(maxsize=256)
 def _part(
     kind: str, axis: int, start: int, size: int, frame: coords.Frame
 ) -> Float[np.ndarray, "n c"]:

@@ -9,8 +9,11 @@ import pytest
 from infinitygan_jax.applications import outpainting
 from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.applications.place import Place, default_span
+from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.sampling.compositing import Known
+from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.world import World
 from tests.applications import small
 from tests.sampling import tiny
 
@@ -65,6 +68,22 @@ def test_known_pixels_are_the_pictures_at_any_size_and_place(size, at):
     np.testing.assert_array_equal(
         picture[top : top + HIGH, left : left + WIDE], inversion.image
     )
+
+
+@pytest.mark.parametrize("place", [(-8, 0), (40, -400)])
+def test_one_inversion_is_placed_anywhere_and_shown_at_any_size(place):
+    """What was found is neither changed nor searched again."""
+    inversion = _inversion()
+    top, left = place
+    placed = placement_of(inversion, tiny.MODEL, top, left)
+    world = World(
+        tiny.MODEL, tiny.params(), seed=2, tile_size=32, scene=Scene(edits=(placed,))
+    )
+    for height, width in ((HIGH, WIDE), (48, 64), (64, 200)):
+        window = Window(top - height // 3, left - width // 5, height, width)
+        picture = _read(world, window)[height // 3 :, width // 5 :][:HIGH, :WIDE]
+        shown = inversion.image[: picture.shape[0], : picture.shape[1]]
+        np.testing.assert_array_equal(picture, shown)
 
 
 def _read(world, window):

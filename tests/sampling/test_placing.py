@@ -224,10 +224,8 @@ def test_a_later_edit_reaches_no_further_through_known_pixels():
 
 def test_only_what_is_seen_is_measured():
     """A thousand pictures far away cost nothing."""
-    far = tuple(
-        dataclasses.replace(_cut(5, 4000, 400 * index), known=_known())
-        for index in range(1000)
-    )
+    away = dataclasses.replace(_cut(5, 4000, 0), known=_known())
+    far = tuple(dataclasses.replace(away, left=400 * index) for index in range(1000))
     near = dataclasses.replace(_cut(5, 40, 44), known=_known())
     world = _world(11, Scene(edits=(*far, near)))
     shown = _show(world, 40, 44)
