@@ -360,9 +360,7 @@ class World:
             if on_tiles is not None:
                 on_tiles(len(step))
             for place, pixels in zip(step, painted, strict=False):  # fillers dropped
-                size = place.plan.tile_pixels
-                corner = place.tile.row * size, place.tile.col * size
-                _put(place, self._overlays.over(pixels, *corner))
+                _put(place, self._overlays.over(pixels, *place.corner))
                 if place.is_last:
                     yield place.strip
 
@@ -551,13 +549,19 @@ class _Place(NamedTuple):
     left: int
     is_last: bool
 
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column of the tile's first pixel, in the picture's world."""
+        size = self.plan.tile_pixels
+        return self.tile.row * size, self.tile.col * size
+
 
 def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:
     """Copies the part of a tile that lies in its window into its strip."""
     plan, tile = place.plan, place.tile
     top, bottom = plan.strip_rows(tile.row)
     left, right = plan.strip_cols(tile.col)
-    row, col = tile.row * plan.tile_pixels, tile.col * plan.tile_pixels
+    row, col = place.corner
     start = place.left + left - plan.window.left
     place.strip[:, start : start + right - left] = pixels[
         top - row : bottom - row, left - col : right - col

@@ -99,10 +99,8 @@ class PyramidWriter(Writer):
         self._sizes = level_sizes(height, width, self.smallest)
         self._last = len(self._sizes) - 1
         self.num_copies = sum(math.prod(grid(size)) for size in self._sizes[1:])
-        num_shards = begun_shards(self.path) if finish else shard[1] if shard else 1
-        arguments = self.arguments(
-            height, width, self._texts, num_shards if shard or finish else None
-        )
+        num_shards = _shards_of(self.path, shard, finish)
+        arguments = self.arguments(height, width, self._texts, num_shards)
         index = shard[0] if shard else None
         throw_away = None if finish else overwrite
         outputs = self.outputs(self.path)
@@ -434,7 +432,7 @@ class PyramidWriter(Writer):
         if need <= shutil.disk_usage(folder).free:
             return  # whatever is there, which may be long to list
         if is_open(path):
-            shards = begun_shards(path) if finish else shard[1] if shard else None
+            shards = _shards_of(path, shard, finish)
             arguments = cls.arguments(height, width, metadata or {}, shards)
             if is_other(path, arguments, None if shard or finish else overwrite):
                 need -= disk_bytes(path)
@@ -468,6 +466,15 @@ class PyramidWriter(Writer):
                 f"{number} are not ({'; '.join(missing[:8])}{more}); run those again "
                 "with --shard"
             )
+
+
+def _shards_of(
+    path: pathlib.Path, shard: tuple[int, int] | None, finish: bool
+) -> int | None:
+    """Into how many shards a picture is cut; None where one process paints it all."""
+    if finish:
+        return begun_shards(path)
+    return shard[1] if shard else None
 
 
 def begun_shards(path: pathlib.Path) -> int:
