@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import devices, machine
+from infinitygan_jax import devices
 from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.applications.place import Place, default_span
 from infinitygan_jax.applications.placements import placement_of
@@ -136,8 +136,7 @@ def main() -> None:
         help="also place pictures whose own pixels show: each is measured alone",
     )
     args = parser.parse_args()
-    machine.keep_memory()
-    devices.keep_compiled()
+    devices.prepare()
     bundle = world_lib.load_bundle(args.checkpoint)
     window = Window(-(args.height // 2), 0, args.height, args.width)
     made = kinds(bundle, args.count, args.styles, args.exact)

@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--lpips", action="append", default=[], metavar="FILE")
     parser.add_argument("--at_once", choices=("one", "all", "both"), default="both")
     args = parser.parse_args()
-    devices.keep_compiled()
+    devices.prepare()
     bundle = world_lib.load_bundle(args.checkpoint)
     distance = perceptual.distance_of(bundle, args.lpips, args.checkpoint)
     base = PUBLISHED if args.published else Settings()

@@ -28,7 +28,6 @@ import numpy as np
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import coords, devices
-from infinitygan_jax.machine import keep_memory
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -288,8 +287,7 @@ def paint(
       ending: of the file that it would be written to, which says the tiles' order.
       digest: whether there shall be one.
     """
-    keep_memory()
-    devices.keep_compiled()
+    devices.prepare()
     some = jax.local_devices()[:number]
     if len(some) < number:
         raise SystemExit(f"there are {len(some)} devices; ask for no more")
@@ -298,10 +296,9 @@ def paint(
     world = world_lib.World(model, bundle.generator, devices=some)
     window = planning.Window(-(height // 2), 0, height, width)
     tiles = [
-        planning.Tile(row, col)
+        tile
         for part in _parts_of(world, window, ending)
-        for row in world.plan(part).tile_rows
-        for col in world.plan(part).tile_cols
+        for tile in world.plan(part).tiles()
     ]
     painter = _painter_of(model, bundle.generator, world.tile_size, some)
     size = number * world.batch_size
@@ -424,8 +421,7 @@ def main() -> None:
     if "command" in args.only:
         measure_commands(NARROW, args.pictures)
     if "tiles" in args.only:
-        keep_memory()  # as run_sample.py does
-        devices.keep_compiled()
+        devices.prepare()  # as run_sample.py does
         for name in args.model or MODELS:
             for tile_size, batch_size in cases(name, args.tile, args.batch):
                 measure(name, tile_size, batch_size, args.rounds)

@@ -154,6 +154,7 @@ def main() -> None:
         "--compiling", action="store_true", help="time only how long the steps compile"
     )
     args = parser.parse_args()
+    devices.prepare()
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
     for name in args.model or MODELS:
         if args.compiling:

@@ -76,6 +76,16 @@ def jit_in_a_hurry(function: Callable[..., Any], **settings) -> Callable[..., An
     return jax.jit(function, compiler_options=options, **settings)
 
 
+def prepare() -> None:
+    """What every command does before it uses a device: nothing is made twice.
+
+    Freed memory stays with the process (`machine.keep_memory`), which threads that JAX
+    starts with the first device do not see later, and compiled functions stay on disk.
+    """
+    machine.keep_memory()
+    keep_compiled()
+
+
 def keep_compiled(environment: Mapping[str, str] = os.environ) -> None:
     """Keeps compiled functions on disk, so that the next run need not compile them.
 

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 CODE = """
 import jax
 from infinitygan_jax import devices
-devices.keep_compiled()
+devices.prepare()
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 with jax.log_compiles(False):
     print(jax.jit(lambda x: x * 3 + 1)(4.0), jax.config.jax_compilation_cache_dir)

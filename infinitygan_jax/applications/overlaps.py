@@ -1,7 +1,6 @@
 """Windows that overlap, one after the other: what they share is painted once."""
 
 import collections
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -32,13 +31,15 @@ def read_windows(
     # ahead of what is asked for.
     ahead = _Kept(most)
     wanted = (
-        tile for window in windows for tile in ahead.missing(_tiles(world, window))
+        tile
+        for window in windows
+        for tile in ahead.missing(list(world.plan(window).tiles()))
     )
     painted = _paint_tiles(world, wanted, size)
     kept = _Kept(most)
     tiles: dict[Tile, UInt8[np.ndarray, "t t 3"]] = {}
     for window in windows:
-        seen = _tiles(world, window)
+        seen = list(world.plan(window).tiles())
         for tile in kept.missing(seen):
             tiles[tile] = next(painted)
         yield _cut_out(window, tiles, seen, size)
@@ -67,13 +68,6 @@ class _Kept:
         while len(self._tiles) > max(self._most, len(seen)):
             self._tiles.popitem(last=False)
         return missing
-
-
-def _tiles(world: World, window: Window) -> list[Tile]:
-    plan = world.plan(window)
-    return list(
-        itertools.starmap(Tile, itertools.product(plan.tile_rows, plan.tile_cols))
-    )
 
 
 def _paint_tiles(

@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ease=args.ease,
         keep_noise=args.keep_noise,
     )
-    devices.keep_compiled()
+    devices.prepare()
     bundle = world_lib.load_bundle(args.checkpoint)
     model = bundle.config.model
     tile_size = args.tile

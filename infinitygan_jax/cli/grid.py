@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tuple(args.rows), tuple(args.columns), window, args.margin, args.labels
     )
     writers.check_output(out, *sheet.size, args.overwrite)
-    devices.keep_compiled()
+    devices.prepare()
     bundle = world_lib.load_bundle(args.checkpoint)
     model = bundle.config.model
     tile_size = args.tile

@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     base = PUBLISHED if args.published else CONTINUED if args.continued else None
     settings = settings_of(args.steps, args.set, base)
-    devices.keep_compiled()
+    devices.prepare()
     bundle = world_lib.load_bundle(args.checkpoint)
     world_lib.check_params(bundle.config.model, bundle.generator)
     distance = None

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from infinitygan_jax import files, machine
+from infinitygan_jax import files
 from infinitygan_jax.cli import errors, inverting, options, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
@@ -91,13 +91,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             writers.check_output(out, size.height, size.width, args.overwrite)
     images = inverting.check(args, [args.image])
 
-    machine.keep_memory()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.applications import outpainting
     from infinitygan_jax.sampling import styles
     from infinitygan_jax.sampling import world as world_lib
 
-    devices.keep_compiled()
+    devices.prepare()
     bundle = world_lib.load_bundle(args.checkpoint)
     seeds = range(args.seed, args.seed + args.count)
     for seed in (seeds[0], seeds[-1]):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import files, machine
+from infinitygan_jax import files
 from infinitygan_jax.cli import errors, options, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.sampling import parts, writers
@@ -153,11 +153,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not (args.dry_run or maybe_done):
             writers.check_output(out, *checked)
 
-    machine.keep_memory()  # before JAX starts threads
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import world as world_lib
 
-    devices.keep_compiled()
+    devices.prepare()
     if document is None:
         bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
         period = _period(args, window, bundle.config.model)

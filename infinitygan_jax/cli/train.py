@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not values.workdir:
         raise ValueError("no workdir; name a folder, as --workdir=runs/landscape")
     _start_logging()
+    devices.prepare()
     _start_distributed(values)
-    devices.keep_compiled()
     outcome = loop.train(config, values.workdir)
     if outcome.signal is not None:
         raise SystemExit(SIGNAL_STATUS + outcome.signal)

@@ -6,8 +6,9 @@ from the top and from the left, and one row of tiles makes one strip of the pict
 """
 
 import dataclasses
+import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from infinitygan_jax import geometry
@@ -138,6 +139,12 @@ class Plan:
     def num_tiles(self) -> int:
         """Tiles that the window touches."""
         return len(self.tile_rows) * len(self.tile_cols)
+
+    def tiles(self) -> Iterator[Tile]:
+        """All tiles that the window touches, row by row."""
+        return itertools.starmap(
+            Tile, itertools.product(self.tile_rows, self.tile_cols)
+        )
 
     @property
     def tiles_per_step(self) -> int:

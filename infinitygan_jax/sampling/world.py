@@ -424,11 +424,7 @@ class World:
         world = self._in_full(self.scene, size)
         plan = world.plan(window)
         if sum(isinstance(each, Resample) for each in self.scene.edits) >= MAX_STREAMS:
-            world._painter.check_resamples(
-                planning.Tile(row, col)
-                for row in plan.tile_rows
-                for col in plan.tile_cols
-            )
+            world._painter.check_resamples(plan.tiles())
         return world, plan
 
     def pieces(self, window: Window) -> list[list[Window]]:
