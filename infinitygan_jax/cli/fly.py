@@ -1,6 +1,7 @@
 """``python -m infinitygan_jax.cli.fly``: a film of a way through worlds."""
 
 import argparse
+import pathlib
 import shlex
 import sys
 import time
@@ -9,12 +10,20 @@ from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
 from infinitygan_jax.applications import films, gif
-from infinitygan_jax.cli import errors, options, progress, rendering, sample
+from infinitygan_jax.cli import (
+    errors,
+    options,
+    progress,
+    rendering,
+    sample,
+    world_options,
+)
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.applications.documents import Document
     from infinitygan_jax.applications.flights import Flight
     from infinitygan_jax.sampling.world import World
 
@@ -55,9 +64,14 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds",
         type=int,
         nargs="+",
-        default=[0],
         metavar="SEED",
         help="seeds of local latents and noise (default: 0)",
+    )
+    parser.add_argument(
+        "--world",
+        metavar="FILE",
+        help="fly over the world that this file describes (see docs/world_file.md), "
+        "from place to place: it says seed and styles",
     )
     parser.add_argument(
         "--keep_noise",
@@ -87,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", required=True, metavar="WIDTHxHEIGHT", help="pixels of a frame"
     )
-    options.add_checkpoint(parser)
+    options.add_checkpoint(parser, None)
     parser.add_argument(
         "--out",
         required=True,
@@ -112,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
-    window = sample.window_of(args.size, None)
+    document = _document(args)
+    window = sample.window_of(args.size, None, document.horizon if document else 0)
     places = _places(args, window)
     films.check_film(
         *(args.out, window.height, window.width, args.fps, args.overwrite),
@@ -121,26 +136,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices
     from infinitygan_jax.applications import flights
-    from infinitygan_jax.sampling import world as world_lib
 
     flight = flights.Flight(
         height=window.height,
         width=window.width,
         num_frames=args.frames,
         places=places,
-        seeds=tuple(args.seeds),
+        seeds=() if document else tuple(args.seeds or [0]),
         styles=tuple(args.styles),
         loop=args.loop,
         ease=args.ease,
         keep_noise=args.keep_noise,
     )
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
-    model = bundle.config.model
-    tile_size = args.tile
-    if tile_size is None:
-        tile_size = flights.tile_size_for(model, flight)
-    world = world_lib.World(model, bundle.generator, tile_size=tile_size)
+    world = _world(args, document, flight)
     _check_memory(world, flight, args.out)
     with (
         errors.stoppable() as stop_if_asked,
@@ -161,6 +170,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
 
+def _document(args: argparse.Namespace) -> "Document | None":
+    """The document of ``--world``, if given.
+
+    Raises:
+      ValueError: it cannot be read, or options say again what it says.
+    """
+    if args.world is None:
+        return None
+    for name in ("seeds", "styles", "keep_noise"):
+        if getattr(args, name):
+            raise ValueError(
+                f"--{name} is said by the world file ({args.world}), over which one "
+                "flies from place to place; leave it out, or --world"
+            )
+    from infinitygan_jax.applications import documents
+
+    return documents.load(args.world)
+
+
+def _world(
+    args: argparse.Namespace, document: "Document | None", flight: "Flight"
+) -> "World":
+    """The world to fly over, in tiles that suit the flight."""
+    from infinitygan_jax.applications import flights
+    from infinitygan_jax.sampling import world as world_lib
+
+    if document is None:
+        bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
+    else:
+        bundle = world_options.checkpoint_of(document, args.checkpoint)
+    model = bundle.config.model
+    tile_size = args.tile
+    if tile_size is None:
+        tile_size = flights.tile_size_for(model, flight)
+    if document is None:
+        return world_lib.World(model, bundle.generator, tile_size=tile_size)
+    return document.world(bundle, tile_size=tile_size)
+
+
 def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], ...]:
     """Keys of position."""
     first = (window.top, window.left)
@@ -175,18 +223,20 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
 def _check_memory(world: "World", flight: "Flight", out: str) -> None:
     from infinitygan_jax.applications.overlaps import KEPT_BYTES
 
-    window = Window(*flight.places[0], flight.height, flight.width)
     frames = 40 * flight.height * flight.width  # shifted in float32
     if films.file_ending(out) == gif.ENDING:
         frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
-    planning.check_memory(
-        world.plan(window),
-        world.config,
-        rendering.paints_on_host(world),
-        machine.memory_bytes(),
-        KEPT_BYTES + frames,
-        "use a smaller --size",
-    )
+    for place in set(flight.places):
+        window = Window(*place, flight.height, flight.width)
+        planning.check_memory(
+            world.plan(window),
+            world.config,
+            rendering.paints_on_host(world),
+            machine.memory_bytes(),
+            KEPT_BYTES + frames,
+            "use a smaller --size",
+            world.blending(window),
+        )
 
 
 def _command(args: argparse.Namespace, world: "World") -> str:
@@ -198,9 +248,11 @@ def _command(args: argparse.Namespace, world: "World") -> str:
     for name in ("seeds", "styles"):
         if getattr(args, name):
             words += [f"--{name}", *map(str, getattr(args, name))]
+    if args.world is not None:
+        words.append(f"--world={pathlib.Path(args.world).name}")
     for name in ("keep_noise", "loop", "ease"):
         words += [f"--{name}"] * getattr(args, name)
-    if args.checkpoint != DEFAULT_MODEL:
+    if args.checkpoint not in (None, DEFAULT_MODEL):
         words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
     words += [f"--frames={args.frames}", f"--fps={args.fps:g}"]
     return shlex.join([*words, f"--tile={world.tile_size}"])

@@ -15,7 +15,7 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
-from infinitygan_jax.applications import films, flights
+from infinitygan_jax.applications import documents, films, flights
 from infinitygan_jax.cli import fly
 from infinitygan_jax.sampling.world import World
 from tests.cli.refusals import refused
@@ -73,6 +73,45 @@ def test_frames_are_the_flights(folder, model, capsys, options, flight):
     assert re.fullmatch(r"film: 5 frames, [\d.]+ s\n", out)
     assert "5/5" in err  # the progress bar
     assert os.listdir() == ["film"]
+
+
+BIOMES = {"seed": 4, "horizon": 3, "styles": {"kind": "biomes", "every": 40}}
+
+
+def _saved(name, **values):
+    bundle = bundle_lib.Bundle(tiny.CONFIG, tiny.params())
+    document = documents.Document(tiny.CONFIG.name, bundle.digest, values)
+    document.save(name)
+    return bundle, document
+
+
+def test_one_flies_over_a_world_file(folder, model):
+    bundle, document = _saved("w.json", **BIOMES)
+    options = ["--world", "w.json", "--to", "5,900", "--checkpoint", model]
+    fly.main([*USUAL, *options, "--out", "film"])
+    flight = flights.Flight(18, 24, 5, places=((3 - 9, 0), (5, 900)))
+    world = document.world(bundle, tile_size=32)
+    frames = _read("film")
+    np.testing.assert_array_equal(frames, list(flights.fly(world, flight)))
+    np.testing.assert_array_equal(frames[0], world[-6:12, 0:24])
+    np.testing.assert_array_equal(frames[-1], world[5:23, 900:924])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--to=1,1", "--seeds", "1", "2"], ["--seeds is said", "w.json"]),
+        (["--styles", "1", "2"], ["--styles is said", "w.json"]),
+        (["--to=1,1", "--keep_noise"], ["--keep_noise is said", "w.json"]),
+        ([], ["must lead somewhere"]),
+        (["--to=1,1", "--world", "no.json"], ["no.json", "none"]),
+        (["--to=1,1", "--checkpoint", "landscape_lite"], ["must be painted with"]),
+    ],
+)
+def test_a_world_file_says_seed_and_styles(folder, model, capsys, options, words):
+    _saved("w.json", **BIOMES)
+    usual = ["--checkpoint", model, *USUAL, "--out", "film", "--world", "w.json"]
+    refused(capsys, fly.main, [*usual, *options], *words)
 
 
 def test_a_video_says_how_it_was_made(folder, model, capsys):
