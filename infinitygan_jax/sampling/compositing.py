@@ -39,6 +39,11 @@ class Overlay(NamedTuple):
     share: Float[np.ndarray, "h w 1"]
     correction: Float[np.ndarray, "h w 3"]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of its arrays."""
+        return self.colours.nbytes + self.share.nbytes + self.correction.nbytes
+
     @classmethod
     def around(
         cls,

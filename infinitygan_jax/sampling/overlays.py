@@ -10,7 +10,7 @@ from infinitygan_jax.sampling import compositing
 from infinitygan_jax.sampling.edits import Boxes, Edit, Region
 from infinitygan_jax.sampling.placing import Placement
 
-_KEPT_OVERLAYS = 64
+_KEPT_BYTES = 2**27  # of overlays, if there is more than one
 
 _Edits = tuple[Edit | Placement, ...]
 
@@ -55,7 +55,7 @@ class Overlays:
                 for each in placed
             ]
         )
-        # Those that were needed last, by the index of their edit.
+        # Those that were needed last, the very last at the end, by their edit's index.
         self._kept: dict[int, compositing.Overlay] = {}
 
     def over(
@@ -76,13 +76,22 @@ class Overlays:
         return pixels
 
     def _overlay(self, index: int) -> compositing.Overlay:
-        """Known pixels of one edit, at this level.
-
-        Measured against what is painted without later edits, so that none of them
-        reaches any further through it.
-        """
+        """Known pixels of one edit, at this level; those needed last are kept."""
         if index in self._kept:
-            return self._kept[index]
+            self._kept[index] = overlay = self._kept.pop(index)
+            return overlay
+        overlay = self._measured(index)
+        self._kept[index] = overlay
+        total = sum(each.nbytes for each in self._kept.values())
+        while total > _KEPT_BYTES and len(self._kept) > 1:
+            total -= self._kept.pop(next(iter(self._kept))).nbytes
+        return overlay
+
+    def _measured(self, index: int) -> compositing.Overlay:
+        """An overlay on what is painted without later edits.
+
+        So none of them reaches any further through it.
+        """
         each = self._edits[index]
         ring = compositing.ring_of(each.height, each.width)
         around = Region(
@@ -95,10 +104,6 @@ class Overlays:
             else edit
             for edit in (self._edits[i] for i in self._seen(around) if i <= index)
         )
-        overlay = compositing.Overlay.around(
+        return compositing.Overlay.around(
             each.known, each.top, each.left, self._paint(bare, around), ring
         ).reduced(self._level)
-        while len(self._kept) >= _KEPT_OVERLAYS:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[index] = overlay
-        return overlay

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import coords, fields
-from infinitygan_jax.sampling import compositing
+from infinitygan_jax.sampling import compositing, overlays
 from infinitygan_jax.sampling.compositing import Known, Overlay
 from infinitygan_jax.sampling.edits import Region, Resample
 from infinitygan_jax.sampling.painter import Painter, Scene
@@ -231,6 +231,23 @@ def test_only_what_is_seen_is_measured():
     shown = _show(world, 40, 44)
     np.testing.assert_array_equal(shown, _known().image)
     assert list(world._overlays._kept) == [1000]
+
+
+def test_overlays_are_kept_by_their_bytes(monkeypatch):
+    first = dataclasses.replace(_cut(5, 40, 44), known=_known())
+    edits = tuple(dataclasses.replace(first, left=44 + 400 * i) for i in range(3))
+    world = _world(11, Scene(edits=edits))
+    shown = [_show(world, 40, 44 + 400 * index) for index in (0, 1, 0, 2)]
+    assert list(world._overlays._kept) == [1, 0, 2]  # as they were needed last
+    size = world._overlays._kept[0].nbytes
+    monkeypatch.setattr(overlays, "_KEPT_BYTES", 2 * size)
+    world = _world(11, Scene(edits=edits))
+    again = [_show(world, 40, 44 + 400 * index) for index in (0, 1, 0, 2)]
+    np.testing.assert_array_equal(again, shown)
+    assert list(world._overlays._kept) == [0, 2]
+    monkeypatch.setattr(overlays, "_KEPT_BYTES", 1)  # less than one
+    _show(world, 40, 444)
+    assert list(world._overlays._kept) == [1]
 
 
 def _overlay(world):
