@@ -35,6 +35,8 @@ class ModelConfig:
       stddev_group: consecutive samples that share a minibatch standard deviation; 0
         for the whole batch.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
+      truncation: in painting, not in training, local latents are this times as far
+        from 0 as they were drawn, from 0 to 1: below 1, forms are plainer and clearer.
     """
 
     patch_size: int = 101
@@ -50,6 +52,7 @@ class ModelConfig:
     )
     stddev_group: int = 16
     dtype: str = "float32"
+    truncation: float = 1.0
 
     @property
     def num_stages(self) -> int:
@@ -74,7 +77,8 @@ class ModelConfig:
         return round(math.log2(self.patch_size))
 
     def __post_init__(self):
-        _check_positive(self, "model", zero=("stddev_group",))
+        _check_positive(self, "model", zero=("stddev_group", "truncation"))
+        check_truncation("model.truncation", self.truncation)
         _check_choice("model.coords", self.coords, ("landscape", "plane"))
         _check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         stages = self.num_stages
@@ -343,6 +347,19 @@ def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> Non
                 raise ValueError(
                     f"{prefix}.{field.name} ({value}) must be {rule}; use {remedy}"
                 )
+
+
+def check_truncation(name: str, value: float) -> None:
+    """Checks how far local latents are from 0, of their distance as drawn.
+
+    Raises:
+      ValueError: it is not from 0 to 1.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(
+            f"{name} ({value}) must be from 0 to 1; 1 is as in training, and 0.5 makes "
+            "plainer pictures"
+        )
 
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:

@@ -185,8 +185,8 @@ def share(entry: Entry, key: str, where: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and 0 <= value <= 1):
         raise ValueError(
-            f"{where}.{key} ({shown(value)}) must be a number from 0 to 1; write e.g. "
-            "0.5"
+            f"{name_of(where, key)} ({shown(value)}) must be a number from 0 to 1; "
+            "write e.g. 0.5"
         )
     return float(value)
 

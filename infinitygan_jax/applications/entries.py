@@ -59,8 +59,8 @@ class Reader:
 
     def world(self, options: Mapping[str, Any]) -> World:
         """All of it."""
-        names = ("seed", "horizon", "vertical_span", "period", "octaves", "styles")
-        checked.known_keys(self._values, "", *names, "edits")
+        names = ("seed", "horizon", "vertical_span", "period", "octaves", "truncation")
+        checked.known_keys(self._values, "", *names, "styles", "edits")
         self._seed = checked.whole(self._values, "seed", "", 0)
         Seed(self._seed)  # its limits
         span = None
@@ -75,7 +75,10 @@ class Reader:
             **options,
         }
         octaves = checked.whole(self._values, "octaves", "", 1)
-        scene = Scene(self._styles(period), octaves)
+        truncation = None
+        if self._values.get("truncation") is not None:
+            truncation = checked.share(self._values, "truncation", "")
+        scene = Scene(self._styles(period), octaves, truncation=truncation)
         edits = self._values.get("edits", [])
         if not isinstance(edits, list):
             raise ValueError(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
     *("--horizon", "--vertical_span", "--level", "--shard"),
-    *("--every", "--blend", "--biomes", "--octaves"),
+    *("--every", "--blend", "--biomes", "--octaves", "--truncation"),
 )
 
 

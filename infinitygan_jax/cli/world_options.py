@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 # What a world file says, too.
 _SAID = ("seed", "horizon", "vertical_span", "wrap", "styles", "style_map", "every")
-_SAID += ("blend", "biomes", "octaves")
+_SAID += ("blend", "biomes", "octaves", "truncation")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="sum N fields of local latents, each twice as coarse: larger forms, and "
         "less like what the model was trained on (default: 1)",
+    )
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        metavar="PSI",
+        help="local latents this times as far from 0 as drawn, 0 to 1: with less, "
+        "plainer and clearer forms (default: as the model's settings say)",
     )
     parser.add_argument(
         "--world",
@@ -157,7 +164,7 @@ def document_of(
     from infinitygan_jax.applications import documents, fusion
 
     values = {"seed": args.seed or 0}
-    for name in ("horizon", "vertical_span", "octaves"):
+    for name in ("horizon", "vertical_span", "octaves", "truncation"):
         if getattr(args, name) is not None:
             values[name] = getattr(args, name)
     if any(period):
@@ -213,7 +220,7 @@ def words(args: argparse.Namespace) -> list[str]:
     for name in ("style_map", "world"):
         if getattr(args, name) is not None:
             found.append(f"--{name}={pathlib.Path(getattr(args, name)).name}")
-    for name in ("every", "biomes", "blend", "octaves"):
+    for name in ("every", "biomes", "blend", "octaves", "truncation"):
         if getattr(args, name) is not None:
             found.append(f"--{name}={getattr(args, name)}")
     return found
@@ -226,7 +233,7 @@ def name_part(args: argparse.Namespace) -> str:
         styles = (re.sub(r"@[^@,]*,[^@,]*$", "", text) for text in args.styles)
         seeds = (pathlib.Path(style).stem for style in styles)
         part += f"-styles{'_'.join(seeds)}"[:80]
-    for name in ("every", "biomes", "octaves"):
+    for name in ("every", "biomes", "octaves", "truncation"):
         if getattr(args, name) is not None:
             part += f"-{name}{getattr(args, name)}"
     return part

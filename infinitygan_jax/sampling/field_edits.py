@@ -45,6 +45,7 @@ class FieldEditor:
         seed: int,
         frame: coords.Frame,
         octaves: int,
+        truncation: np.float32,
     ):
         """Takes what ``Painter`` takes."""
         self._model = model
@@ -53,6 +54,7 @@ class FieldEditor:
         self._seed = seed
         self._frame = frame
         self._octaves = octaves
+        self._truncation = truncation
         self._keys: collections.OrderedDict[int, tiles.Keys] = collections.OrderedDict()
 
     @property
@@ -143,7 +145,8 @@ class FieldEditor:
 
     def _affine(self, resamples: Sequence[Resample]) -> tiles.Affine:
         shape = (tiles.MAX_STREAMS, self._model.z_local_size)
-        scale, shift = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+        scale = np.full(shape, self._truncation)  # where no statistics are given
+        shift = np.zeros(shape, np.float32)
         for index, edit in enumerate(resamples, 1):
             if edit.statistics is not None:
                 scale[index] = edit.statistics.deviation

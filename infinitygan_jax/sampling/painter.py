@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.config import ModelConfig, check_truncation
 from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
@@ -51,12 +51,15 @@ class Scene:
         before; 1 is as in training.
       edits: in order; a later one is over an earlier one.
       mix: fields between those of two seeds, in place of the seed's own.
+      truncation: local latents are this times as far from 0 as they were drawn, from 0
+        to 1; those of placements stay. None: as the model's settings say.
     """
 
     styles: StyleField | None = None
     octaves: int = 1
     edits: tuple[Edit | Placement, ...] = ()
     mix: Mix | None = None
+    truncation: float | None = None
 
     def __post_init__(self):
         if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
@@ -64,6 +67,8 @@ class Scene:
                 f"octaves ({self.octaves}) must be from 1 to {tiles.MAX_OCTAVES}; 1 is "
                 "as in training"
             )
+        if self.truncation is not None:
+            check_truncation("truncation", self.truncation)
 
 
 class Painter:
@@ -93,7 +98,7 @@ class Painter:
           params: the generator's parameters.
           seed: of the fields, and of the style where ``scene`` has none.
           frame: of the coordinates.
-          scene: styles, octaves and edits.
+          scene: what there is beside what follows from the seed.
           tile_size: pixels a side, as painted.
           devices: to paint on.
           level: squares of 2**level pixels a side are averaged to one.
@@ -109,8 +114,11 @@ class Painter:
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
         self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
+        given = scene.truncation
+        self._truncation = np.float32(model.truncation if given is None else given)
         self._editor = FieldEditor(
-            model, cell_pixels, tile_size, seed, frame, scene.octaves
+            *(model, cell_pixels, tile_size, seed, frame),
+            *(scene.octaves, self._truncation),
         )
         self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
 
@@ -293,17 +301,25 @@ class Painter:
         if not any(isinstance(edit, Resample | Placement) for edit in edits):
             keys, streams = self._streams_of(self._seed, len(wanted))
             drawn = self._functions.draw(keys, streams, on_devices)
-            return self._mixed(drawn, streams, on_devices)
+            return self._truncated(self._mixed(drawn, streams, on_devices))
         edited = tiles.stack(list(map(self._editor.edited, wanted, seen)))
         keys, streams, affine = device_lib.split(edited[:3], self._mesh)
         drawn = self._functions.draw(keys, streams, on_devices)
         drawn = self._mixed(drawn, streams, on_devices)
         if any(isinstance(e, Resample) and e.statistics is not None for e in edits):
             drawn = self._functions.adapt(drawn, streams, affine)
+        else:
+            drawn = self._truncated(drawn)
         if any(isinstance(edit, Placement) for edit in edits):
             given, masks = device_lib.split(edited[3:], self._mesh)
             drawn = self._functions.replace(drawn, given, masks)
         return drawn
+
+    def _truncated(self, drawn: tiles.Fields) -> tiles.Fields:
+        """Fields with latents as far from 0 as the scene has them."""
+        if self._truncation == 1:
+            return drawn
+        return drawn._replace(z_local=_times(drawn.z_local, self._truncation))
 
     def _mixed(
         self, drawn: tiles.Fields, streams: tiles.Streams, inputs: tiles.TileInputs
@@ -341,6 +357,7 @@ class Painter:
 
 
 _choose = jax.jit(jnp.where)
+_times = jax.jit(jnp.multiply)
 
 
 def _check_resamples_of(seen: _Edits) -> None:

@@ -321,7 +321,10 @@ def _add_octaves(
 
 
 def adapt_latents(drawn: Fields, streams: Streams, affine: Affine) -> Fields:
-    """Gives latents of each stream their scale and shift; traceable."""
+    """Gives latents of each stream their scale and shift; traceable.
+
+    Those that are only scaled are what a product gives, to the last bit.
+    """
     scale, shift = (
         jax.vmap(lambda values, index: values[index])(values, streams.latent)
         for values in affine

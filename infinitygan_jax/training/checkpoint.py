@@ -39,6 +39,7 @@ FREE_SETTINGS = frozenset(
         "train.sheet_every",
         "train.save_every",
         "data.num_threads",
+        "model.truncation",  # of painting
     }
 )
 

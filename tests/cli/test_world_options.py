@@ -67,6 +67,7 @@ SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
             {"period": (None, 64)},
         ),
         ("--octaves 3", Scene(octaves=3), {}),
+        ("--truncation 0.25", Scene(truncation=0.25), {}),
     ],
 )
 def test_options_are_the_worlds_and_a_saved_world_is_the_same(
@@ -138,6 +139,11 @@ def _refused(capsys, model, options, *words):
         ("--biomes 32 --blend 33", ("blend (33)", "use 32")),
         ("--biomes many", ("--biomes ('many')", "whole number")),
         ("--octaves 0", ("octaves (0)",)),
+        ("--truncation 1.1", ("truncation (1.1)", "0 to 1")),
+        ("--truncation -0.5", ("truncation (-0.5)", "0 to 1")),
+        ("--truncation nan", ("truncation (nan)", "0 to 1")),
+        ("--truncation x", ("--truncation", "'x'")),
+        ("--truncation 0.5 --world w.json", ("--truncation is said by",)),
         ("--octaves 13", ("octaves (13)",)),
         ("--world no.json", ("no.json", "there is none")),
         ("--world map.png", ("map.png", "must be JSON")),

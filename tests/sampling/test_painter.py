@@ -1,5 +1,6 @@
 """Worlds of many styles, and edited ones: any tile alone, nothing out of reach."""
 
+import dataclasses
 import functools
 from fractions import Fraction
 
@@ -52,6 +53,7 @@ EDITS = (
     Pin(Region(0, 60, 12, 12), Seed(9), 8),
     Resample(Region(8, 8, 12, 12), 6, texture=False),
 )
+STATISTICS = Statistics(np.full(4, 2, np.float32), np.full(4, 0.1, np.float32))
 
 
 @functools.lru_cache
@@ -90,7 +92,7 @@ def test_blended_tiles_agree_with_one_shot(name):
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_blended_windows_and_devices_agree_byte_for_byte(name):
-    scene = Scene(styles=FIELDS[name], edits=EDITS, octaves=2)
+    scene = Scene(styles=FIELDS[name], edits=EDITS, octaves=2, truncation=0.7)
     part = _world(scene)[-8:40, 20:70]
     np.testing.assert_array_equal(part, _picture(scene)[32:80, 44:94])
     many = _picture(scene, devices=8)
@@ -125,18 +127,18 @@ def _changed(one, other):
         Resample(Region(0, 40, 8, 8), 5),
         Resample(Region(0, 40, 8, 8), 5, texture=False),
         Resample(Region(0, 40, 8, 8), 5, structure=False),
-        Resample(
-            Region(0, 40, 8, 8),
-            *(5, True, False),
-            Statistics(np.full(4, 2, np.float32), np.full(4, 0.1, np.float32)),
-        ),
+        Resample(Region(0, 40, 8, 8), *(5, True, False), STATISTICS),
         Pin(Region(0, 40, 8, 8), Seed(9), 4),
     ],
     ids=["both", "structure", "texture", "statistics", "pin"],
 )
-@pytest.mark.parametrize("scene", [Scene(), Scene(styles=SITES, edits=EDITS)])
+@pytest.mark.parametrize(
+    "scene",
+    [Scene(), Scene(truncation=0.7), Scene(styles=SITES, edits=EDITS)],
+    ids=["plain", "truncated", "edited"],
+)
 def test_an_edit_changes_what_sees_it_and_no_other_byte(scene, edit):
-    more = Scene(scene.styles, scene.octaves, (*scene.edits, edit))
+    more = dataclasses.replace(scene, edits=(*scene.edits, edit))
     before, after = _picture(scene), _picture(more)
     top, bottom, left, right = _changed(before, after)
     assert 0 - REACH - 4 <= top <= bottom < 8 + REACH + 4
@@ -191,6 +193,49 @@ def test_blends_and_edits_wrap_around(scene):
     world = _world(scene, period=(96, 96))
     tiled = np.tile(world[-48:48, 0:96], (2, 2, 1))
     np.testing.assert_array_equal(world[-20:76, 30:126], tiled[28:124, 30:126])
+
+
+def test_truncated_latents_are_so_many_times_those_drawn():
+    edits = (
+        Resample(Region(0, 0, 16, 16), 5),
+        Resample(Region(0, 40, 16, 16), 6, statistics=STATISTICS),
+    )
+    tile = Tile(0, 0)
+    for seen in ((), edits[:1], edits):
+        drawn, truncated = (
+            np.asarray(
+                _world(Scene(edits=seen, truncation=psi), 64)
+                ._painter._draw([tile], [seen])
+                .z_local
+            )
+            for psi in (1, 0.5)
+        )
+        # Given statistics are what is wanted, whatever the rest has.
+        as_given = (truncated == drawn).all(axis=-1)
+        assert as_given.sum() == (16 if len(seen) == 2 else 0)  # cells
+        np.testing.assert_array_equal(truncated[~as_given], drawn[~as_given] / 2)
+
+
+def test_a_model_says_what_is_truncated_and_a_scene_says_otherwise():
+    model = dataclasses.replace(tiny.MODEL, truncation=0.5)
+
+    def paint(model, scene=PLAIN):
+        world = World(model, tiny.params(), seed=11, tile_size=32, scene=scene)
+        return world[0:32, 0:32]
+
+    whole, half = paint(tiny.MODEL), paint(model)
+    assert _differ(whole, half) > 20
+    scene = Scene(truncation=0.5)
+    np.testing.assert_array_equal(paint(tiny.MODEL, scene), half)
+    np.testing.assert_array_equal(paint(model, Scene(truncation=1)), whole)
+
+
+@pytest.mark.parametrize("psi", [-0.1, 1.5, float("nan"), float("inf")])
+def test_impossible_truncations_are_refused(psi):
+    with pytest.raises(ValueError, match=r"truncation \(.*from 0 to 1; .* 0\.5"):
+        Scene(truncation=psi)
+    with pytest.raises(ValueError, match=r"model\.truncation \("):
+        dataclasses.replace(tiny.MODEL, truncation=psi)
 
 
 def test_octaves_keep_the_variance_of_latents():

@@ -221,6 +221,7 @@ def test_length_and_periods_may_change(tmp_path):
         changed("train", num_steps=1, log_every=2, sheet_every=0, save_every=4),
     )
     checkpoint.check_config(tmp_path, changed("data", num_threads=9))
+    checkpoint.check_config(tmp_path, changed("model", truncation=0.5))
 
 
 def test_unreadable_or_missing_settings_are_errors(tmp_path):
