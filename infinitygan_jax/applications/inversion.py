@@ -236,6 +236,7 @@ def _problem(
         near=jnp.asarray(place.cells_near(settings.margin)),
         inside=tuple(map(jnp.asarray, place.noise_inside())),
         key=jax.random.key(seed, impl="threefry2x32"),
+        truncation=model.truncation,
     )
 
 

@@ -17,6 +17,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.generator import to_uint8
 
 _ADAM = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)
+_LEAST_TRUNCATION = 1e-3  # that z_local is divided by
 _START, _AUGMENT, _PERTURB = range(3)  # streams of random numbers
 
 
@@ -36,6 +37,7 @@ class Problem(NamedTuple):
         they like, which shows in what is painted beyond.
       inside: likewise for each noise map, where it lies under the pictures.
       key: of all random numbers.
+      truncation: of the model; its own pictures' z_local has this root mean square.
     """
 
     params: Any
@@ -48,6 +50,7 @@ class Problem(NamedTuple):
     near: Float[Array, "H W"]
     inside: tuple[Float[Array, "_ _"], ...]
     key: PRNGKeyArray
+    truncation: float = 1.0
 
 
 class State(NamedTuple):
@@ -103,15 +106,15 @@ def terms_of(
             strengths = problem.settings["color"], problem.settings["translation"]
             pair = augmented(augment_key, *pair, *strengths)
         look = problem.distance(*pair)
+    # As it would have been drawn.
+    z_local = latents.z_local / jnp.maximum(problem.truncation, _LEAST_TRUNCATION)
     return {
         "pixel": 0.5 * squares / count,
         "perceptual": look,
         "autocorrelation": sum(map(priors.autocorrelation, latents.noise)),
         "z_global": jnp.abs(jnp.mean(latents.z_global, axis=1)),
-        "z_local_autocorrelation": _z_local_autocorrelation(latents.z_local),
-        "z_local": jnp.abs(
-            priors.rms(latents.z_local) - problem.settings["z_local_rms"]
-        ),
+        "z_local_autocorrelation": _z_local_autocorrelation(z_local),
+        "z_local": jnp.abs(priors.rms(z_local) - problem.settings["z_local_rms"]),
         "mahalanobis": priors.mahalanobis(problem.statistics, latents.styles),
     }
 
@@ -231,9 +234,8 @@ def first_latents(
     styles = jnp.broadcast_to(
         problem.statistics.mean, (model.num_slots, model.z_global_size)
     )
-    one = Latents(
-        draws["z_global"], styles, draws["z_local"], tuple(draws[i] for i in noise)
-    )
+    z_local = draws["z_local"] * problem.truncation
+    one = Latents(draws["z_global"], styles, z_local, tuple(draws[i] for i in noise))
     many = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (count, *x.shape)), one)
     noise = tuple(map(priors.renormalized, many.noise, problem.inside))
     return many._replace(noise=noise)

@@ -28,7 +28,8 @@ class Settings:
       autocorrelation_weight: of the noise maps' autocorrelation over a pyramid.
       z_global_weight: of the absolute mean of z_global.
       z_local_weight: of the distance of z_local's root mean square from ...
-      z_local_rms: ... this.
+      z_local_rms: ... this. Both this and the next are of z_local as it would have
+        been drawn, before the model's truncation.
       z_local_autocorrelation_weight: of z_local's autocorrelation over a pyramid, the
         mean of its channels.
       margin: cells around the picture's up to which z_local is searched; 15 are all

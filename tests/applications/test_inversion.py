@@ -128,6 +128,17 @@ def test_local_latents_beyond_the_margin_stay_as_drawn():
     assert (first.z_local != second.z_local)[near].any(axis=-1).all()
 
 
+def test_local_latents_are_as_far_from_0_as_the_models_own():
+    bundle = small.bundle()
+    model = dataclasses.replace(bundle.config.model, truncation=0.25)
+    config = dataclasses.replace(bundle.config, model=model)
+    bundle = dataclasses.replace(bundle, config=config, digest="")
+    settings = dataclasses.replace(FULL, structure_perturbation=0.0)
+    (found,) = inversion.invert(bundle, [small.sample()], settings=settings)
+    assert np.sqrt(np.mean(found.z_local**2)) == pytest.approx(0.25, rel=0.1)
+    assert found.figures["z_local"] < 0.1  # counted as if they were drawn whole
+
+
 def test_local_latents_are_kept_white():
     """Smooth ones, which a picture likes no less, come apart."""
     true = small.true_inversion()
