@@ -16,7 +16,8 @@ Samples: a latent each, patches of {patch} px centred on the horizon.
 
 ![wide pictures]({images}/{name}-wide.jpg)
 
-Pictures four patches wide, of four latents.
+Pictures four patches wide, of four latents. In both sheets local latents are as drawn
+in training; below, they are truncated as `model.truncation` says.
 
 ![a window]({images}/{name}-window.jpg)
 

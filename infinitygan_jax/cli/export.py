@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
+from infinitygan_jax import config as config_lib
 from infinitygan_jax.cli import errors
 
 _KEPT = ("data", "use", "limits")
@@ -27,7 +28,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="a text to keep in the file, e.g. --info 'data=5,297 photographs'; may be "
         f"given several times. Of a file that is replaced, {', '.join(_KEPT)} stay",
     )
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        metavar="PSI",
+        help="what the file shall say of model.truncation; found by looking at what "
+        "run_sample.py --truncation paints (default: what the workdir says)",
+    )
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    if args.truncation is not None:
+        config_lib.check_truncation("--truncation", args.truncation)
     info = dict(map(_pair, args.info))
 
     from infinitygan_jax import bundle as bundle_lib
@@ -42,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
     # Where somebody's photographs lay is nobody else's business; `info` can say more.
     data = dataclasses.replace(bundle.config.data, source="")
-    config = dataclasses.replace(bundle.config, data=data)
+    model = bundle.config.model
+    if args.truncation is not None:
+        model = dataclasses.replace(model, truncation=args.truncation)
+    config = dataclasses.replace(bundle.config, data=data, model=model)
     bundle = dataclasses.replace(bundle, config=config, info=merged, digest="")
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")

@@ -38,6 +38,12 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_a_file_says_what_is_truncated(workdir):
+    export.main([workdir, "a.safetensors", "--truncation", "0.25"])
+    model = bundle_lib.load("a.safetensors").config.model
+    assert model == dataclasses.replace(tiny.MODEL, truncation=0.25)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -45,6 +51,7 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
         (["workdir", "a.npz"], ["a.npz", ".safetensors"]),
         (["workdir", "no/a.safetensors"], ["no", "does not exist"]),
         (["workdir", "a.safetensors", "--info", "x"], ["--info (x)", "KEY=VALUE"]),
+        (["workdir", "a.safetensors", "--truncation", "2"], ["--truncation (2.0)"]),
         (["workdir", "a.safetensors", "--inof", "x=y"], ["--inof", "--info"]),
     ],
 )
