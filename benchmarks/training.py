@@ -154,7 +154,8 @@ def main() -> None:
         "--compiling", action="store_true", help="time only how long the steps compile"
     )
     args = parser.parse_args()
-    devices.prepare()
+    if not args.compiling:  # compiled code that is kept would be timed
+        devices.prepare()
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
     for name in args.model or MODELS:
         if args.compiling:

@@ -51,6 +51,20 @@ class Bundle:
             object.__setattr__(self, "digest", _digest(_arrays(self), *texts))
 
 
+def from_settings(settings: Mapping[str, Any], **parts: Any) -> Bundle:
+    """A bundle of settings as they were stored, maybe by an earlier version.
+
+    Settings that have come since are not in its digest, which so stays what it was.
+
+    Args:
+      settings: nested, by name.
+      **parts: the other attributes of ``Bundle``, without the digest.
+    """
+    bundle = Bundle(config_lib.from_mapping(settings), **parts, digest="not known yet")
+    texts = json.dumps(settings, sort_keys=True), _info(bundle.info)
+    return dataclasses.replace(bundle, digest=_digest(_arrays(bundle), *texts))
+
+
 def digest_of(tree: Any) -> str:
     """Hex sha256 of a pytree of arrays: each leaf's path, dtype, shape and bytes.
 

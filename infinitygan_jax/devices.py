@@ -77,7 +77,7 @@ def jit_in_a_hurry(function: Callable[..., Any], **settings) -> Callable[..., An
 
 
 def prepare() -> None:
-    """What every command does before it uses a device: nothing is made twice.
+    """What commands that paint, search or train do first: nothing is made twice.
 
     Freed memory stays with the process (`machine.keep_memory`), which threads that JAX
     starts with the first device do not see later, and compiled functions stay on disk.

@@ -26,6 +26,8 @@ def test_the_bundled_model_is_whole_small_and_described():
     for key in ("step", "data", "time", "machine", "command", "use"):
         assert bundle.info[key]
     assert bundle.config.data.source == ""  # nobody's folder
+    # What was found by looking, and README and docs say.
+    assert bundle.config.model.truncation == 0.35
     page = (DOCS / "model_card.md").read_text("utf-8")
     assert bundle.digest in page
     for label in ("samples", "wide", "window"):

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+from infinitygan_jax import devices, machine
+
 ROOT = pathlib.Path(__file__).parents[1]
 CODE = """
 import jax
@@ -53,6 +55,14 @@ def test_torn_code_is_replaced_without_a_word(tmp_path):
     _, err = _run(tmp_path)
     assert not err
     assert {n: p.stat().st_size for n, p in _kept(tmp_path).items()} == sizes
+
+
+def test_what_commands_do_first_keeps_memory_too(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(machine, "keep_memory", lambda: done.append("memory"))
+    monkeypatch.setattr(devices, "keep_compiled", lambda: done.append("compiled"))
+    devices.prepare()
+    assert sorted(done) == ["compiled", "memory"]
 
 
 def test_folders_of_others_are_not_used(tmp_path):

@@ -29,6 +29,7 @@ from infinitygan_jax.sampling.styles import Between, Constant, Seed
 from infinitygan_jax.sampling.world import World
 
 MAX_FRAMES = 10**6
+_LOOKED_AT = 16  # parts of a flight, at whose ends one looks before painting
 _LOBES = 3  # of the kernel that shifts frames
 _BEFORE, _AFTER = _LOBES - 1, _LOBES  # pixels that it sees beyond its own
 
@@ -197,9 +198,14 @@ def tile_size_for(model: ModelConfig, flight: Flight) -> int:
     """Pixels a side of the tiles that paint a flight with little work."""
     if not flight.changes_look:  # tiles are painted once and seen by many frames
         return planning.default_tile_size(model)
-    step = -(-flight.num_frames // 16)
-    frames = map(flight.frame, range(0, flight.num_frames, step))
-    return planning.cheapest_tile_size(model, [_window(f, flight) for f in frames])
+    return planning.cheapest_tile_size(model, some_windows(flight))
+
+
+def some_windows(flight: Flight) -> list[Window]:
+    """What is painted for the first frame, the last, and others evenly between."""
+    last = flight.num_frames - 1
+    chosen = sorted({last * part // _LOOKED_AT for part in range(_LOOKED_AT + 1)})
+    return [_window(flight.frame(index), flight) for index in chosen]
 
 
 def _window(frame: Frame, flight: Flight) -> Window:

@@ -172,7 +172,8 @@ def _step(model: ModelConfig, problem: Problem, state: State) -> Any:
         update, moments = _ADAM.update(gradient, state.moments)
     rate = learning_rate(settings, state.step)
     slow = rate * settings["structure_rate"]
-    rates = Latents(slow, rate, slow, (rate,) * len(update.noise))
+    local = slow * problem.truncation
+    rates = Latents(slow, rate, local, (rate,) * len(update.noise))
     latents = jax.tree.map(lambda x, u, r: x - r * u, state.latents, update, rates)
     noise = tuple(map(priors.renormalized, latents.noise, problem.inside))
     return State(state.step + 1, latents._replace(noise=noise), moments), report
@@ -190,7 +191,8 @@ def perturbation(problem: Problem, state: State, key: PRNGKeyArray) -> Latents:
     fading = jnp.maximum(0.0, 1 - share / settings["perturbation_end"]) ** 2
     structure = settings["structure_perturbation"] * fading
     style = settings["style_perturbation"] * problem.statistics.spread * fading
-    scales = {"z_global": structure, "z_local": structure, "styles": style}
+    local = structure * problem.truncation
+    scales = {"z_global": structure, "z_local": local, "styles": style}
     draws = _normals(key, {name: getattr(latents, name).shape[1:] for name in scales})
     offsets = {name: (scales[name] * draws[name])[None] for name in scales}
     zero = jnp.zeros((1, 1, 1))

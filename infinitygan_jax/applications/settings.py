@@ -12,8 +12,8 @@ class Settings:
 
     The published weights hardly let noise maps learn, without which the bundled model
     stays near 20 dB (docs/inversion.md). Pixels weigh ten times as much here and
-    autocorrelation a thousandth, and z_local is kept at the root mean square of its
-    draws, so that what is invented around a picture continues it.
+    autocorrelation a thousandth, and z_local is kept at the root mean square that the
+    model's own pictures have, so that what is invented around a picture continues it.
 
     ``CONTINUED`` holds styles closer to those of the model, for outpainting.
 
@@ -28,8 +28,8 @@ class Settings:
       autocorrelation_weight: of the noise maps' autocorrelation over a pyramid.
       z_global_weight: of the absolute mean of z_global.
       z_local_weight: of the distance of z_local's root mean square from ...
-      z_local_rms: ... this. Both this and the next are of z_local as it would have
-        been drawn, before the model's truncation.
+      z_local_rms: ... this. It, rates, perturbations and the autocorrelation are of
+        z_local as it would have been drawn, before the model's truncation.
       z_local_autocorrelation_weight: of z_local's autocorrelation over a pyramid, the
         mean of its channels.
       margin: cells around the picture's up to which z_local is searched; 15 are all
@@ -43,7 +43,7 @@ class Settings:
       style_samples: random styles of which the statistics are made.
     """
 
-    steps: int = 400
+    steps: int = 300
     learning_rate: float = 0.1
     structure_rate: float = 0.1
     ramp_up: float = 0.05

@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     bundle = dataclasses.replace(bundle, config=config, info=merged, digest="")
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
+    print(f"  truncation: {model.truncation:g}")
     for name, text in merged.items():
         print(f"  {name}: {text}")
     if former:

@@ -41,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="start",
         metavar="Y,X",
-        help="world row and column of the first frame's top left pixel (default: row 0 "
-        "in the middle, column 0)",
+        help="world row and column of the first frame's top left pixel (default: the "
+        "horizon, row 0 unless --world says otherwise, in the middle; column 0)",
     )
     parser.add_argument("--to", metavar="Y,X", help="of the last frame")
     parser.add_argument(
@@ -181,9 +181,13 @@ def _document(args: argparse.Namespace) -> "Document | None":
     for name in ("seeds", "styles", "keep_noise"):
         if getattr(args, name):
             raise ValueError(
-                f"--{name} is said by the world file ({args.world}), over which one "
-                "flies from place to place; leave it out, or --world"
+                f"--{name} does not go with --world ({args.world}), whose file says "
+                "seed and styles; leave one of them out"
             )
+    if args.to is None and not args.via:
+        raise ValueError(
+            "a flight over a world must lead to a second place; give one with --to Y,X"
+        )
     from infinitygan_jax.applications import documents
 
     return documents.load(args.world)
@@ -221,13 +225,13 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
 
 
 def _check_memory(world: "World", flight: "Flight", out: str) -> None:
+    from infinitygan_jax.applications import flights
     from infinitygan_jax.applications.overlaps import KEPT_BYTES
 
     frames = 40 * flight.height * flight.width  # shifted in float32
     if films.file_ending(out) == gif.ENDING:
         frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
-    for place in set(flight.places):
-        window = Window(*place, flight.height, flight.width)
+    for window in flights.some_windows(flight):
         planning.check_memory(
             world.plan(window),
             world.config,

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         help="as in run_sample.py (default: four times that of training)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="of the search (default: 400)"
+        "--steps", type=int, metavar="N", help="of the search (default: 300)"
     )
     parser.add_argument(
         "--set",

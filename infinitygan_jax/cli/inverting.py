@@ -36,7 +36,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="row of the horizon in each image (default: the middle)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="of the search (default: 400)"
+        "--steps", type=int, metavar="N", help="of the search (default: 300)"
     )
     parser.add_argument(
         "--save_inversions",

@@ -138,8 +138,8 @@ def describe(
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
-        f"model       {bundle.config.name}, seed {world.seed}, digest "
-        f"{bundle.digest[:12]}",
+        f"model       {bundle.config.name}, seed {world.seed}, truncation "
+        f"{world.truncation:g}, digest {bundle.digest[:12]}",
         f"tiles       {len(plan.tile_rows)} rows x {len(plan.tile_cols)} columns of "
         f"{size}x{size} px: {plan.num_tiles} tiles",
         f"devices     {plan.num_devices} x {device.device_kind}, {plan.batch_size} "

@@ -332,6 +332,7 @@ def _scene_texts(world: "World", document: "documents.Document") -> dict[str, st
         return {}
     return {
         "Octaves": str(world.scene.octaves),
+        "Truncation": f"{world.truncation:g}",
         "Edits": str(len(world.scene.edits)),
         "World digest": document.content_digest(),
     }

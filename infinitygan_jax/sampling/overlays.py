@@ -10,7 +10,7 @@ from infinitygan_jax.sampling import compositing
 from infinitygan_jax.sampling.edits import Boxes, Edit, Region
 from infinitygan_jax.sampling.placing import Placement
 
-_KEPT_BYTES = 2**27  # of overlays, if there is more than one
+_KEPT_BYTES = 2**28  # of overlays, if there is more than one
 
 _Edits = tuple[Edit | Placement, ...]
 

@@ -70,6 +70,10 @@ class Scene:
         if self.truncation is not None:
             check_truncation("truncation", self.truncation)
 
+    def truncation_of(self, model: ModelConfig) -> float:
+        """What is truncated where this shows of a model."""
+        return model.truncation if self.truncation is None else self.truncation
+
 
 class Painter:
     """Paints tiles of one world; nothing is compiled before the first.
@@ -114,8 +118,7 @@ class Painter:
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
         self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
-        given = scene.truncation
-        self._truncation = np.float32(model.truncation if given is None else given)
+        self._truncation = np.float32(scene.truncation_of(model))
         self._editor = FieldEditor(
             *(model, cell_pixels, tile_size, seed, frame),
             *(scene.octaves, self._truncation),

@@ -98,7 +98,7 @@ class World:
           quick: does not paint what is averaged, but stops the generator ``level``
             stages early: on the bundled model with 59% and 24% of the operations at
             levels 1 and 2. Similar, not equal. Needs a level above 0.
-          scene: styles, octaves and edits; by default the seed's own world.
+          scene: what else differs from the seed's own world, which is the default.
 
         Raises:
           ValueError: parameters of another model, or a value out of range.
@@ -149,6 +149,11 @@ class World:
         self.batch_size = batch_size
         self._generator_params = generator_params
 
+    @property
+    def truncation(self) -> float:
+        """How far local latents are from 0, of their distance as drawn."""
+        return self.scene.truncation_of(self.config)
+
     @functools.cached_property
     def _painter(self) -> Painter:
         return Painter(
@@ -187,7 +192,7 @@ class World:
 
         Args:
           seed: which picture.
-          scene: styles, octaves and edits.
+          scene: what else differs from the seed's own world.
 
         Raises:
           ValueError: a value is out of range.

@@ -271,7 +271,8 @@ class _Stored:
 def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
     """The newest checkpoint of a workdir as a bundle, the generator being the average.
 
-    Does not disturb a training run that goes on in the same workdir.
+    Does not disturb a training run that goes on in the same workdir. ``truncation`` is
+    what the workdir's settings say: the same command with another one changes it.
 
     Raises:
       ValueError: there is no checkpoint, or it was truncated or altered.
@@ -287,10 +288,10 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
         latest = checkpointer.latest
         arrays, stored = _load(checkpointer, None if latest is None else latest.step)
     tree = bundle_lib.nested(arrays)
-    config = config_lib.from_mapping(stored.settings)
-    batch_size = config.train.batch_size
-    return bundle_lib.Bundle(
-        config=config,
+    settings = _as_painted(workdir, stored.settings)
+    batch_size = config_lib.from_mapping(settings).train.batch_size
+    return bundle_lib.from_settings(
+        settings,
         generator=tree["ema_params"],
         discriminator=tree["d_params"],
         info={
@@ -300,6 +301,19 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
             "machine": stored.machine,
         },
     )
+
+
+def _as_painted(
+    workdir: str | os.PathLike, stored: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """A checkpoint's settings, with what the workdir's now say of painting."""
+    told = read_config(workdir)
+    if told is None:
+        return stored
+    truncation = told.model.truncation
+    if config_lib.from_mapping(stored).model.truncation == truncation:
+        return stored
+    return {**stored, "model": {**stored["model"], "truncation": truncation}}
 
 
 def _machine() -> str:

@@ -133,8 +133,7 @@ def test_local_latents_are_as_far_from_0_as_the_models_own():
     model = dataclasses.replace(bundle.config.model, truncation=0.25)
     config = dataclasses.replace(bundle.config, model=model)
     bundle = dataclasses.replace(bundle, config=config, digest="")
-    settings = dataclasses.replace(FULL, structure_perturbation=0.0)
-    (found,) = inversion.invert(bundle, [small.sample()], settings=settings)
+    (found,) = inversion.invert(bundle, [small.sample()], settings=FULL)
     assert np.sqrt(np.mean(found.z_local**2)) == pytest.approx(0.25, rel=0.1)
     assert found.figures["z_local"] < 0.1  # counted as if they were drawn whole
 

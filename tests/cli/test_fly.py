@@ -100,10 +100,10 @@ def test_one_flies_over_a_world_file(folder, model):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--to=1,1", "--seeds", "1", "2"], ["--seeds is said", "w.json"]),
-        (["--styles", "1", "2"], ["--styles is said", "w.json"]),
-        (["--to=1,1", "--keep_noise"], ["--keep_noise is said", "w.json"]),
-        ([], ["must lead somewhere"]),
+        (["--to=1,1", "--seeds", "1", "2"], ["--seeds does not go", "w.json"]),
+        (["--styles", "1", "2"], ["--styles does not go", "w.json"]),
+        (["--to=1,1", "--keep_noise"], ["--keep_noise does not go", "w.json"]),
+        ([], ["second place", "--to Y,X"]),
         (["--to=1,1", "--world", "no.json"], ["no.json", "none"]),
         (["--to=1,1", "--checkpoint", "landscape_lite"], ["must be painted with"]),
     ],

@@ -79,6 +79,11 @@ def test_mixed_fields_keep_their_variance(amount, octaves):
         assert abs(noise.std() - 1) < 0.03
 
 
+def test_mixed_latents_are_truncated_once():
+    whole, half = (_fields(Scene(mix=Mix(1, 2, 0.3), truncation=t)) for t in (1, 0.5))
+    np.testing.assert_array_equal(half.z_local, whole.z_local / 2)
+
+
 def test_mixed_fields_are_the_sum_of_two_seeds_draws():
     own, ends = _fields(Scene()), []
     for seed in (1, 2):

@@ -230,6 +230,14 @@ def test_a_model_says_what_is_truncated_and_a_scene_says_otherwise():
     np.testing.assert_array_equal(paint(model, Scene(truncation=1)), whole)
 
 
+def test_statistics_are_of_truncated_latents():
+    whole, half = (
+        np.stack(_world(Scene(truncation=psi)).latent_statistics(-20, 3, 50, 60))
+        for psi in (1, 0.5)
+    )
+    np.testing.assert_allclose(half, whole / 2, rtol=1e-6)
+
+
 @pytest.mark.parametrize("psi", [-0.1, 1.5, float("nan"), float("inf")])
 def test_impossible_truncations_are_refused(psi):
     with pytest.raises(ValueError, match=r"truncation \(.*from 0 to 1; .* 0\.5"):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -126,6 +127,22 @@ def test_later_edits_are_over_a_placement():
     before = _world(11, Scene(edits=(Resample(region, 3), placed)))
     np.testing.assert_array_equal(_show(before, 40, 44), _show(only, 40, 44))
     assert np.abs(_show(after, 40, 44) - _show(only, 40, 44)).max() > 5
+
+
+def test_a_placements_own_latents_are_not_truncated():
+    placed = _cut(5, 40, 44)
+    drawn = {}
+    for psi in (1, 0.5):
+        for edits in ((), (placed,)):
+            scene = Scene(edits=edits, truncation=psi)
+            one = {"tile_size": 128, "devices": jax.devices()[:1]}
+            painter = _world(11, scene, **one)._painter
+            fields = painter._draw([Tile(0, 0)], [list(edits)])
+            drawn[psi, len(edits)] = np.asarray(fields.z_local)
+    given = (drawn[1, 1] != drawn[1, 0]).any(axis=-1)
+    assert given.any() and not given.all()
+    np.testing.assert_array_equal(drawn[0.5, 1][given], drawn[1, 1][given])
+    np.testing.assert_array_equal(drawn[0.5, 1][~given], drawn[1, 0][~given] / 2)
 
 
 def test_places_off_the_cells_are_refused():

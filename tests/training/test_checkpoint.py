@@ -224,6 +224,18 @@ def test_length_and_periods_may_change(tmp_path):
     checkpoint.check_config(tmp_path, changed("model", truncation=0.5))
 
 
+def test_a_workdir_is_painted_as_it_was_last_told(tmp_path):
+    saved(tmp_path, 3)
+    before = checkpoint.load_for_sampling(tmp_path)
+    checkpoint.write_config(tmp_path, changed("model", truncation=0.5))
+    told = checkpoint.load_for_sampling(tmp_path)
+    assert before.config.model.truncation == 1
+    assert told.config.model.truncation == 0.5
+    assert told.digest != before.digest
+    checkpoint.write_config(tmp_path, CONFIG)
+    assert checkpoint.load_for_sampling(tmp_path).digest == before.digest
+
+
 def test_unreadable_or_missing_settings_are_errors(tmp_path):
     saved(tmp_path, 3)
     path = checkpoint.config_path(tmp_path)
