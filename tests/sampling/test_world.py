@@ -633,8 +633,11 @@ def test_a_quick_level_of_the_bundled_model_resembles_the_average():
     )
     noise = np.square(exact - quick).mean()
     assert 10 * np.log10(255**2 / noise) > 12  # decibels
-    shifted = np.square(exact[:, 20:] - quick[:, :-20]).mean()
-    assert noise < 0.5 * shifted
+    # Within rows, as all pictures of a model are sky above and ground below.
+    one, other = (p.mean(-1) - p.mean((1, 2))[:, None] for p in (exact, quick))
+    here = np.corrcoef(one.ravel(), other.ravel())[0, 1]
+    beside = np.corrcoef(one[:, 20:].ravel(), other[:, :-20].ravel())[0, 1]
+    assert here > max(0.6, beside + 0.3)
 
 
 @pytest.mark.parametrize(
