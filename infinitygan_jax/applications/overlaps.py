@@ -31,15 +31,13 @@ def read_windows(
     # ahead of what is asked for.
     ahead = _Kept(most)
     wanted = (
-        tile
-        for window in windows
-        for tile in ahead.missing(list(world.plan(window).tiles()))
+        tile for window in windows for tile in ahead.missing(world.plan(window).tiles())
     )
     painted = _paint_tiles(world, wanted, size)
     kept = _Kept(most)
     tiles: dict[Tile, UInt8[np.ndarray, "t t 3"]] = {}
     for window in windows:
-        seen = list(world.plan(window).tiles())
+        seen = world.plan(window).tiles()
         for tile in kept.missing(seen):
             tiles[tile] = next(painted)
         yield _cut_out(window, tiles, seen, size)

@@ -17,11 +17,11 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax import files
+from infinitygan_jax.applications.settings import CONTINUED, PUBLISHED, Settings
 from infinitygan_jax.cli import errors, inverting, options, pictures, progress
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.applications.inverted import Inversion
-    from infinitygan_jax.applications.settings import Settings
     from infinitygan_jax.bundle import Bundle
 
 _SUFFIX = ".npz"
@@ -84,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         help="as in run_sample.py (default: four times that of training)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="of the search (default: 300)"
+        "--steps",
+        type=int,
+        metavar="N",
+        help=f"of the search (default: {Settings.steps})",
     )
     parser.add_argument(
         "--set",
@@ -150,7 +153,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices
     from infinitygan_jax.applications import inversion, perceptual
-    from infinitygan_jax.applications.settings import CONTINUED, PUBLISHED
     from infinitygan_jax.sampling import world as world_lib
 
     if args.published and args.continued:
@@ -205,8 +207,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def settings_of(
-    steps: int | None, pairs: Sequence[str], base: "Settings | None" = None
-) -> "Settings":
+    steps: int | None, pairs: Sequence[str], base: Settings | None = None
+) -> Settings:
     """Settings from options.
 
     Args:
@@ -217,8 +219,6 @@ def settings_of(
     Raises:
       ValueError: an unknown name, or a value that is no number or out of range.
     """
-    from infinitygan_jax.applications.settings import Settings
-
     types = {field.name: field.type for field in dataclasses.fields(Settings)}
     values = {} if steps is None else {"steps": steps}
     for pair in pairs:

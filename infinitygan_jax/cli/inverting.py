@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
+from infinitygan_jax.applications.settings import CONTINUED, Settings
 from infinitygan_jax.cli import errors, pictures, progress
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -36,7 +37,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="row of the horizon in each image (default: the middle)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="of the search (default: 300)"
+        "--steps",
+        type=int,
+        metavar="N",
+        help=f"of the search (default: {Settings.steps})",
     )
     parser.add_argument(
         "--save_inversions",
@@ -128,7 +132,6 @@ def inversions(
     from infinitygan_jax.applications import inversion as inversion_lib
     from infinitygan_jax.applications import perceptual
     from infinitygan_jax.applications.inverted import Inversion
-    from infinitygan_jax.applications.settings import CONTINUED
 
     found = {}
     for name in names:

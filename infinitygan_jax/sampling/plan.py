@@ -8,7 +8,7 @@ from the top and from the left, and one row of tiles makes one strip of the pict
 import dataclasses
 import itertools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from infinitygan_jax import geometry
@@ -140,11 +140,10 @@ class Plan:
         """Tiles that the window touches."""
         return len(self.tile_rows) * len(self.tile_cols)
 
-    def tiles(self) -> Iterator[Tile]:
+    def tiles(self) -> list[Tile]:
         """All tiles that the window touches, row by row."""
-        return itertools.starmap(
-            Tile, itertools.product(self.tile_rows, self.tile_cols)
-        )
+        places = itertools.product(self.tile_rows, self.tile_cols)
+        return list(itertools.starmap(Tile, places))
 
     @property
     def tiles_per_step(self) -> int:

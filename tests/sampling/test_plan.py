@@ -39,7 +39,7 @@ THREE_STAGES = config.ModelConfig(  # a cell is 8 px, a tile 512
 def test_tiles_cover_a_window_once(window, tiles_per_step):
     plan = Plan(window, 16, *tiles_per_step)
     seen = np.zeros((window.height, window.width), int)
-    tiles = list(plan.tiles())
+    tiles = plan.tiles()
     for row, col in tiles:
         top, bottom = plan.strip_rows(row)
         left, right = plan.strip_cols(col)
