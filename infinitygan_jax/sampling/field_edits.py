@@ -83,7 +83,7 @@ class FieldEditor:
         check_resamples(len(resamples))
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
-        here, index = given.coords, 0
+        own, index = given.coords.copy(), 0
         for edit in edits:
             if isinstance(edit, Resample):
                 # A stream of its own for each: seeds may be equal, statistics not.
@@ -93,13 +93,13 @@ class FieldEditor:
                 edit.put(given, masks, spans, self.periods)
                 axes = self.cell_axes(tile)
                 latent = spans[0].latent, spans[1].latent
-                here = edit.bend(here, latent, axes, self._frame)
-        masks.coords[...] = (here != given.coords).any(axis=-1, keepdims=True)
+                edit.bend(given.coords, latent, axes, self._frame)
+        masks.coords[...] = (given.coords != own).any(axis=-1, keepdims=True)
         return EditedFields(
             keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
             streams=streams,
             affine=self._affine(resamples),
-            given=given._replace(coords=here),
+            given=given,
             masks=masks,
         )
 

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
@@ -16,6 +16,8 @@ from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.compositing import Known, meetings
 from infinitygan_jax.sampling.edits import Region, check_feather
 from infinitygan_jax.sampling.styles import Axis, Given
+
+_MOST_FEATHERED = 32  # cells around a picture whose coordinates are kept
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,11 +147,11 @@ class Placement:
         spans: tuple[Span, Span],
         axes: tuple[Axis, Axis],
         world: coords.Frame,
-    ) -> Float[np.ndarray, "h w c"]:
-        """Coordinates of a tile's cells, turned into its own where it lies.
+    ) -> None:
+        """Turns coordinates of a tile's cells into its own where it lies.
 
         Args:
-          here: as they are without it.
+          here: as they are without it; changed.
           spans: of the cells.
           axes: their positions.
           world: frame of the world.
@@ -157,46 +159,80 @@ class Placement:
         where, share = self.region.share_near(*axes, self.feather)
         share = share[..., None].astype(np.float32)
         if not share.any():
-            return here
+            return
         near = here[where]
         num_rows = here.shape[-1] - 2  # channels of the row part
         bent = []
         for axis, part in enumerate((near[..., :num_rows], near[..., num_rows:])):
-            there, own, *middles = self._parts(axis, spans[axis], axes[axis], world)
-            index = where[axis].ravel()
-            bent.append(_bent(part, there[index], own[index], *middles, share, axis))
-        changed = here.copy()
-        changed[where] = np.concatenate(bent, axis=-1)
-        return changed
+            parts = self._parts(
+                axis, spans[axis], axes[axis], world, where[axis].ravel()
+            )
+            bent.append(_bent(part, *parts, share, axis))
+        here[where] = np.concatenate(bent, axis=-1)
 
     def _parts(
-        self, axis: int, span: Span, positions: Axis, world: coords.Frame
+        self,
+        axis: int,
+        span: Span,
+        positions: Axis,
+        world: coords.Frame,
+        index: Int64[np.ndarray, " n"],
     ) -> list[Float[np.ndarray, "_ c"]]:
-        """The world's and the picture's coordinates, of cells and in its middle."""
+        """The world's and the picture's coordinates, of some cells and in its middle.
+
+        Args:
+          axis: 0 for rows, 1 for columns.
+          span: of a tile's cells.
+          positions: of the same.
+          world: frame of the world.
+          index: which of them; the picture's, or within reach of it.
+        """
         middle = self.spans[axis].latent
         middle = middle.start + middle.size // 2
-        moved = (self.top - self.own_top, self.left - self.own_left)[axis] // self.cell
         # With a period, from the nearest repeat of the picture.
-        away = (positions.offsets(middle * self.cell) / self.cell).astype(int)
-        first, size = int(away.min()), int(np.ptp(away)) + 1
-        own = middle - moved
-        part = functools.partial(_part, self.coords_kind, axis)
+        away = positions.offsets(middle * self.cell)[index] // self.cell
+        away = away.astype(int)
+        own, around = self._own_parts[axis], len(self._own_parts[axis]) // 2
+        if np.abs(away).max() <= around:
+            there = own[away + around]
+        else:
+            first, size = int(away.min()), int(np.ptp(away)) + 1
+            there = self._own_part(axis, first, size)[away - first]
         return [
-            part(span.start, span.size, world),
-            part(own + first, size, self.frame)[away - first],
-            part(middle, 1, world),
-            part(own, 1, self.frame),
+            _world_part(self.coords_kind, axis, span.start, span.size, world)[index],
+            there,
+            _world_part(self.coords_kind, axis, middle, 1, world),
+            own[around : around + 1],
         ]
 
+    @functools.cached_property
+    def _own_parts(self) -> list[Float[np.ndarray, "_ c"]]:
+        """Its own coordinates on both sides of its middle: what tiles mostly need."""
+        around = [spans.latent.size // 2 + _MOST_FEATHERED for spans in self.spans]
+        return [
+            self._own_part(axis, -reach, 2 * reach + 1)
+            for axis, reach in enumerate(around)
+        ]
 
-# The world's part is the same for all placements that a tile sees.
-@functools.lru_cache(maxsize=256)
+    def _own_part(self, axis: int, first: int, size: int) -> Float[np.ndarray, "n c"]:
+        """Its own coordinates of some cells, the first so far from its middle."""
+        moved = (self.top - self.own_top, self.left - self.own_left)[axis] // self.cell
+        run = self.spans[axis].latent
+        start = run.start + run.size // 2 - moved + first
+        return _part(self.coords_kind, axis, start, size, self.frame)
+
+
 def _part(
     kind: str, axis: int, start: int, size: int, frame: coords.Frame
 ) -> Float[np.ndarray, "n c"]:
     """The row part or the column part of coordinates."""
     run = (start, size, 0, 1) if axis == 0 else (0, 1, start, size)
     return coords.world_coords(kind, *run, frame)[axis]
+
+
+# The same for all placements that a tile sees, and in the middle of one for all tiles
+# that see it.
+_world_part = functools.lru_cache(maxsize=4096)(_part)
 
 
 def _bent(
@@ -218,15 +254,8 @@ def _bent(
     if world.shape[1] == 1:
         way = np.expand_dims(own - world, 1 - axis)
         return (here + share * way).astype(np.float32)
-
-    def angle(part: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
-        return np.arctan2(part[:, 1], part[:, 0]).astype(float)
-
-    def wrapped(turn: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        return (turn + np.pi) % (2 * np.pi) - np.pi
-
-    turn = wrapped(angle(own_middle) - angle(world_middle))
-    turn = turn + wrapped(angle(own) - angle(world) - turn)
+    turn = _wrapped(_angle(own_middle) - _angle(world_middle))
+    turn = turn + _wrapped(_angle(own) - _angle(world) - turn)
     turn = share[..., 0] * np.expand_dims(turn, 1 - axis)
     cos, sin = np.cos(turn), np.sin(turn)
     turned = [
@@ -234,3 +263,11 @@ def _bent(
         here[..., 0] * sin + here[..., 1] * cos,
     ]
     return np.stack(turned, axis=-1).astype(np.float32)
+
+
+def _angle(phase: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    return np.arctan2(phase[:, 1], phase[:, 0]).astype(float)
+
+
+def _wrapped(turn: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return (turn + np.pi) % (2 * np.pi) - np.pi
