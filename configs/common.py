@@ -58,13 +58,13 @@ def run_local(config: Config) -> Config:
     train = dataclasses.replace(
         config.train,
         batch_size=16,  # eight devices take a pair each, and half of it for paths
-        num_steps=8,
+        num_steps=4,
         in_a_hurry=True,
         r1_every=4,
         path_every=2,
         log_every=2,
         sheet_every=4,
-        save_every=4,
+        save_every=2,
     )
     name = f"{config.name}_runlocal"
     return Config(name=name, model=model, data=data, train=train)

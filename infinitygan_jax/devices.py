@@ -1,5 +1,6 @@
 """Arrays and functions on devices: one mesh axis, copies, parts, quick compiling."""
 
+import gc
 import functools
 import os
 import pathlib
@@ -81,8 +82,12 @@ def prepare() -> None:
 
     Freed memory stays with the process (`machine.keep_memory`), which threads that JAX
     starts with the first device do not see later, and compiled functions stay on disk.
+    Cycles of garbage are looked for seldom: tracing makes a great many objects, of which
+    few are garbage.
     """
     machine.keep_memory()
+    gc.freeze()  # what is imported stays
+    gc.set_threshold(100_000, 20, 20)
     keep_compiled()
 
 
