@@ -5,6 +5,7 @@ styles, coordinates - and so the pixels that see that region, and no others.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from jaxtyping import Bool, Float
 from infinitygan_jax import fields
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.styles import Axis, Source
+
+_KEPT_SIDE = 64  # positions of a region and its feathers, of which shares are kept
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,17 +79,29 @@ class Region:
           Indices of rows and columns, for ``array[...]``, and the shares there.
         """
         if self.mask is None:
-            width = max(feather, 1)
-            down = rows.distances(self.top, self.top + self.height)
-            right = cols.distances(self.left, self.left + self.width)
-            where = np.ix_(np.flatnonzero(down < width), np.flatnonzero(right < width))
-            distance = np.hypot(down[where[0]], right[where[1]])
-            return where, 1 - smoothstep(distance / width)
+            if rows.period is None and cols.period is None:
+                steps = rows.step, cols.step
+                phases = rows.start % rows.step, cols.start % cols.step
+                most = max(self.height // steps[0], self.width // steps[1])
+                if most + 2 * feather // min(steps) <= _KEPT_SIDE:
+                    return _kept_shares(self, feather, phases, steps).of(rows, cols)
+            return self._share_near(rows, cols, feather)
         soft = self._soft(feather)
         row, inside_rows = _places(rows, self.top - feather, self.height + 2 * feather)
         col, inside_cols = _places(cols, self.left - feather, self.width + 2 * feather)
         where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
         return where, soft[np.ix_(row[inside_rows], col[inside_cols])]
+
+    def _share_near(
+        self, rows: Axis, cols: Axis, feather: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
+        """``share_near`` of a whole rectangle."""
+        width = max(feather, 1)
+        down = rows.distances(self.top, self.top + self.height)
+        right = cols.distances(self.left, self.left + self.width)
+        where = np.ix_(np.flatnonzero(down < width), np.flatnonzero(right < width))
+        distance = np.hypot(down[where[0]], right[where[1]])
+        return where, 1 - smoothstep(distance / width)
 
     def _soft(self, feather: int) -> Float[np.ndarray, "H W"]:
         """The mask, feathered outwards: of the rectangle and ``feather`` around it."""
@@ -96,6 +111,52 @@ class Region:
             object.__setattr__(self, "_softened", (feather, soft))
             return soft
         return cached[1]
+
+
+class _Shares(NamedTuple):
+    """Shares of a region at all positions of a lattice where they are not 0.
+
+    Attributes:
+      rows, cols: the positions.
+      shares: there.
+    """
+
+    rows: Axis
+    cols: Axis
+    shares: Float[np.ndarray, "h w"]
+
+    def of(
+        self, rows: Axis, cols: Axis
+    ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
+        """See ``Region.share_near``; for axes of the lattice."""
+        where, parts = [], []
+        for axis, own in ((rows, self.rows), (cols, self.cols)):
+            ahead = (own.start - axis.start) // axis.step
+            first, stop = max(ahead, 0), min(ahead + own.size, axis.size)
+            where.append(np.arange(first, stop))
+            parts.append(slice(first - ahead, max(stop, first) - ahead))
+        return np.ix_(*where), self.shares[tuple(parts)]
+
+
+# As for a tile after the other, of an edit that many of them see.
+@functools.lru_cache(maxsize=4096)
+def _kept_shares(
+    region: Region, feather: int, phases: tuple[int, int], steps: tuple[int, int]
+) -> _Shares:
+    """Shares on the lattice of ``steps`` whose positions leave ``phases`` over."""
+    width = max(feather, 1)
+    starts = region.top - width, region.left - width
+    sizes = region.height, region.width
+    axes = []
+    for start, size, phase, step in zip(starts, sizes, phases, steps, strict=True):
+        start -= (start - phase) % step
+        axes.append(Axis(start, (size + 2 * width) // step + 2, step))
+    where, shares = region._share_near(*axes, feather)
+    rows, cols = (
+        Axis(axis.start + step * int(index.min(initial=axis.size)), index.size, step)
+        for axis, index, step in zip(axes, where, steps, strict=True)
+    )
+    return _Shares(rows, cols, shares)
 
 
 def feathered(mask: Bool[np.ndarray, "h w"], feather: int) -> Float[np.ndarray, "H W"]:

@@ -84,6 +84,8 @@ class FieldEditor:
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
         own, index = given.coords.copy(), 0
+        latent = spans[0].latent, spans[1].latent
+        axes = self._axes(*latent)
         for edit in edits:
             if isinstance(edit, Resample):
                 # A stream of its own for each: seeds may be equal, statistics not.
@@ -91,8 +93,6 @@ class FieldEditor:
                 self._resample(edit, index, spans, streams, masks)
             elif isinstance(edit, Placement):
                 edit.put(given, masks, spans, self.periods)
-                axes = self.cell_axes(tile)
-                latent = spans[0].latent, spans[1].latent
                 edit.bend(given.coords, latent, axes, self._frame)
         masks.coords[...] = (given.coords != own).any(axis=-1, keepdims=True)
         return EditedFields(
