@@ -328,8 +328,8 @@ STREWN = tuple(
 
 
 def test_pins_change_no_byte_beside_them_in_tiles_of_several_patches():
-    """27 cells a side: patches of 16 that overlap, and pins in either and in both."""
-    options = {"tile_size": 27 * CELL}
+    """43 cells a side: patches of 32 that overlap, and pins in either and in both."""
+    options = {"tile_size": 43 * CELL}
     before = _picture(**options)
     for index, pin in enumerate(STREWN):
         after = _picture(Scene(edits=STREWN[: index + 1]), **options)
@@ -345,26 +345,26 @@ def test_patches_agree_with_tiles_of_any_size():
     """A tile of one patch, of several, and of the whole window."""
     scene = Scene(edits=(*EDITS, *STREWN))
     expected = _picture(scene, tile_size=16)
-    for tile_size in (27 * CELL, 160):
+    for tile_size in (43 * CELL, 160):
         assert _differ(_picture(scene, tile_size=tile_size), expected) <= 1
-    part = _world(scene, tile_size=27 * CELL)[-8:40, 20:70]
-    whole = _picture(scene, tile_size=27 * CELL)
+    part = _world(scene, tile_size=43 * CELL)[-8:40, 20:70]
+    whole = _picture(scene, tile_size=43 * CELL)
     np.testing.assert_array_equal(part, whole[32:80, 44:94])
 
 
 def test_a_pin_in_a_corner_paints_few_patches_anew():
-    """Nine patches are 48 cells; one of 16 holds all whose texture sees the pin."""
+    """Nine patches are 96 cells; one of 32 holds all whose texture sees the pin."""
     pin = Pin(Region(20, 20, 8, 8), Seed(9))
-    painter = _world(Scene(edits=(pin,)), tile_size=48 * CELL)._painter
+    painter = _world(Scene(edits=(pin,)), tile_size=96 * CELL)._painter
     tile = Tile(0, 0)
     others = painter_lib._others(
         painter._styles, painter._weights(tile, painter._edits_of(tile))
     )
     margin = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_BEFORE
-    own = others[None, margin : margin + 48, margin : margin + 48]
+    own = others[None, margin : margin + 96, margin : margin + 96]
     assert own.any()
     assert len(list(painter._patches(own))) == 1
-    assert len(list(painter._patches(np.ones((1, 48, 48), bool)))) == 9
+    assert len(list(painter._patches(np.ones((1, 96, 96), bool)))) == 9
 
 
 def test_too_much_in_one_tile_is_known_before_painting():
@@ -393,5 +393,5 @@ def test_what_is_blended_is_a_tile_or_a_patch():
     scene = Scene(styles=SITES)  # three styles, far from each other
     assert _world(scene).blending(window) == Blending(3, 32)
     assert _world(Scene(edits=STREWN), tile_size=160).blending(window) == Blending(
-        *(4, 16 * CELL)
+        *(4, 32 * CELL)
     )
