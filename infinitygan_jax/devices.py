@@ -1,7 +1,7 @@
 """Arrays and functions on devices: one mesh axis, copies, parts, quick compiling."""
 
-import gc
 import functools
+import gc
 import os
 import pathlib
 import re
@@ -82,8 +82,8 @@ def prepare() -> None:
 
     Freed memory stays with the process (`machine.keep_memory`), which threads that JAX
     starts with the first device do not see later, and compiled functions stay on disk.
-    Cycles of garbage are looked for seldom: tracing makes a great many objects, of which
-    few are garbage.
+    Cycles of garbage are looked for seldom: tracing makes a great many objects, and few
+    of them are garbage.
     """
     machine.keep_memory()
     gc.freeze()  # what is imported stays

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +20,7 @@ from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
 from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
-from infinitygan_jax.sampling.plan import Blending, Tile
+from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
 # Cells that are seen on one axis: by a cell's structure, its own and those that the
@@ -29,9 +28,9 @@ from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 # the texture synthesizer reads (2 before, 3 after).
 _SEEN_BY_STRUCTURE = 1 + 2 * geometry.STRUCTURE_MARGIN
 _SEEN_BY_TEXTURE = 1 + geometry.TILE_CELLS_EXTRA
-# Cells around what texture sees that are painted as it is, though they need not be: so
-# no few of them are left over where styles are pinned densely, for which a whole tile
-# would be painted. At most as far as structure sees.
+# Cells around those whose texture sees a pin that are blended too, though they need not
+# be: so no few of them are left over where styles are pinned densely, for which a tile
+# would be painted once more. At most as far as structure sees.
 _BLENDED_AROUND = 5
 
 
@@ -159,9 +158,9 @@ class Painter:
         """Paints tiles of one style all over, and of others in places.
 
         What sees none of the others is painted by the very code that paints it where
-        there are none, and so keeps its bytes. Of the rest, most of what only the
-        structure sees is painted by it too, from another structure; most of the work is
-        texture, and little of it is done twice.
+        there are none, and so keeps its bytes; the rest is painted blended. Of cells
+        whose texture sees none, but whose structure does, the structure is blended and
+        the texture, which is most of the work, is not.
 
         Args:
           drawn: the tiles' fields.
@@ -178,55 +177,33 @@ class Painter:
             plain = self._functions.structure(*self._constants, drawn)
             mask = device_lib.split(in_structure[..., None], self._mesh)
             structure = _choose(mask, structure, plain)
+        if not in_texture.any():
+            return self._functions.paint(*self._constants, structure, drawn.noise)
+        blended = self._functions.paint_blended(
+            self._params_there, look, structure, drawn.noise
+        )
         if in_texture.all():
-            side = self._tile_size >> self._level
-            blank = np.zeros((len(weights), side, side, 3), np.uint8)
-            painted = device_lib.split(blank, self._mesh)
-        else:
-            painted = self._functions.paint(*self._constants, structure, drawn.noise)
-        for patches in self._patches(in_texture):
-            painted = self._functions.paint_patches(
-                *(self._params_there, look, structure, drawn.noise, painted),
-                device_lib.split(patches, self._mesh),
-            )
-        return painted
-
-    def _patches(
-        self, in_texture: Bool[np.ndarray, "b h w"]
-    ) -> Iterator[tiles.Patches]:
-        """Patches, one of each tile at a time, that cover some of the tiles' cells.
-
-        They lie on a lattice of the tile, so that each is the same computation whatever
-        else there is in the tile; the last end with it.
-        """
-        size = tiles.patch_cells(self._model, self._tile_size)
-        number = in_texture.shape[1]
-        starts = [min(start, number - size) for start in range(0, number, size)]
-        found = []
-        for tile in in_texture:
-            corners = itertools.product(starts, repeat=2)
-            parts = [(at, tile[at[0] :, at[1] :][:size, :size]) for at in corners]
-            found.append([(at, part) for at, part in parts if part.any()])
-        nothing = ((0, 0), np.zeros((size, size), bool))
-        for step in itertools.zip_longest(*found, fillvalue=nothing):
-            corners, shows = zip(*step, strict=True)
-            yield tiles.Patches(np.array(corners, np.int32), np.stack(shows))
+            return blended
+        plain = self._functions.paint(*self._constants, structure, drawn.noise)
+        return self._functions.over(
+            device_lib.split(in_texture, self._mesh), blended, plain
+        )
 
     def _look_of(self, weights: Sequence[style_lib.Weights]) -> tiles.BlendedLook:
         """Styles of a batch of tiles, on the devices."""
         look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
         return device_lib.split(look, self._mesh)
 
-    def blending(self, wanted: Iterable[Tile]) -> Blending | None:
-        """What painting some tiles blends at most, if anything; paints nothing.
+    def num_blended(self, wanted: Iterable[Tile]) -> int | None:
+        """Styles that one of some tiles blends at most, if any; paints nothing.
 
         Raises:
           ValueError: a tile sees too many styles or seeds.
         """
         pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
         few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
-        in_parts = isinstance(self._styles, Constant)
-        if in_parts and not pins and few:
+        in_places = isinstance(self._styles, Constant)
+        if in_places and not pins and few:
             return None
         most = 1
         for tile in wanted:
@@ -234,10 +211,7 @@ class Painter:
             _check_resamples_of(seen)
             most = max(most, len(self._weights(tile, seen).sources))
             style_lib.check_styles(most)
-        if in_parts and most == 1:
-            return None
-        patch = tiles.patch_cells(self._model, self._tile_size) * self._model.cell_size
-        return Blending(most, patch if in_parts else self._tile_size)
+        return None if in_places and most == 1 else most
 
     def check_resamples(self, wanted: Iterable[Tile]) -> None:
         """Checks that latents of some tiles can be drawn; draws nothing.
@@ -267,9 +241,7 @@ class Painter:
 
     @functools.cached_property
     def _functions(self) -> tiles.TileFunctions:
-        return tiles.tile_functions(
-            self._model, self._tile_size, self._mesh, self._level
-        )
+        return tiles.tile_functions(self._model, self._mesh, self._level)
 
     @functools.cached_property
     def _constants(self) -> tuple[Mapping[str, Any], tiles.Look | None]:

@@ -88,18 +88,6 @@ class Tile(NamedTuple):
     col: int
 
 
-class Blending(NamedTuple):
-    """What is blended at once.
-
-    Attributes:
-      styles: how many, at most.
-      side: pixels a side, as painted.
-    """
-
-    styles: int
-    side: int
-
-
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """How a window is painted.
@@ -427,13 +415,11 @@ def batch_for(num_tiles: int, num_devices: int, batch_size: int) -> int:
     return min(1 << max(each - 1, 0).bit_length(), batch_size)
 
 
-def device_bytes(
-    plan: Plan, model: ModelConfig, blending: Blending | None = None
-) -> int:
+def device_bytes(plan: Plan, model: ModelConfig, blended: int | None = None) -> int:
     """Estimated peak memory of one device while it paints a batch."""
     tile = _tile_bytes(model, plan.tile_size)
-    if blending is not None:
-        tile += _blending_bytes(model, blending)
+    if blended is not None:
+        tile += _blending_bytes(model, plan.tile_size, blended)
     return plan.batch_size * tile + _kernel_bytes(model)
 
 
@@ -442,11 +428,11 @@ def _tile_bytes(model: ModelConfig, tile_size: int) -> int:
     return _LIVE_LAYERS * _layer_bytes(model, tile_size)
 
 
-def _blending_bytes(model: ModelConfig, blending: Blending) -> int:
+def _blending_bytes(model: ModelConfig, tile_size: int, num_styles: int) -> int:
     """What blended styles add: maps of scales, and weights for each pixel."""
-    styles = 1 << (blending.styles - 1).bit_length()  # as they are padded
-    weights = 4 * styles * blending.side**2
-    return _BLENDED_LAYERS * _layer_bytes(model, blending.side) + weights
+    padded = 1 << (num_styles - 1).bit_length()
+    weights = 4 * padded * tile_size**2
+    return _BLENDED_LAYERS * _layer_bytes(model, tile_size) + weights
 
 
 def _layer_bytes(model: ModelConfig, tile_size: int) -> int:
@@ -483,7 +469,7 @@ def total_bytes(
     model: ModelConfig,
     shared: bool,
     writer_bytes: int = 0,
-    blending: Blending | None = None,
+    blended: int | None = None,
 ) -> int:
     """Estimated peak of this machine's memory.
 
@@ -492,9 +478,9 @@ def total_bytes(
       model: sizes.
       shared: whether the devices paint in this memory too, as CPUs do.
       writer_bytes: what the writer takes beside a strip.
-      blending: of styles, if there is any.
+      blended: styles that a tile blends at most, if any.
     """
-    each = device_bytes(plan, model, blending)
+    each = device_bytes(plan, model, blended)
     painting = plan.num_devices * each if shared else 0
     return _PROGRAM_BYTES + host_bytes(plan) + painting + writer_bytes
 
@@ -506,7 +492,7 @@ def check_memory(
     available: int,
     writer_bytes: int = 0,
     remedy: str | None = None,
-    blending: Blending | None = None,
+    blended: int | None = None,
 ) -> None:
     """Checks that a plan fits into this machine's memory.
 
@@ -517,12 +503,12 @@ def check_memory(
       available: bytes.
       writer_bytes: what the writer takes beside a strip.
       remedy: what would help, in place of painting narrower parts.
-      blending: of styles, if there is any.
+      blended: styles that a tile blends at most, if any.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
     """
-    need = total_bytes(plan, model, shared, writer_bytes, blending)
+    need = total_bytes(plan, model, shared, writer_bytes, blended)
     strips = host_bytes(plan) + writer_bytes
     if need <= available:
         return

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Bool, Float, Int32, UInt8, UInt16, UInt32
+from jaxtyping import Array, Bool, Float, UInt8, UInt16, UInt32
 
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
@@ -31,10 +31,6 @@ from infinitygan_jax.sampling import plan as planning
 
 MAX_STREAMS = 1024  # that one tile can be drawn from
 MAX_OCTAVES = 12
-# Of a patch, a side. With fewer, less is painted twice where pins are few, but more
-# margin is: of 16, 22 and 32, the last cost least for a thousand edits in a window of 2
-# megapixels and in 16 times its area.
-_PATCH_CELLS = 32
 
 
 class Keys(NamedTuple):
@@ -161,23 +157,6 @@ class BlendedLook(NamedTuple):
     weights: Float[np.ndarray, "b h w s"]
     z_global: Float[np.ndarray, "b s d"]
     styles: Float[np.ndarray, "b s n d"]
-
-
-class Patches(NamedTuple):
-    """A square part of each tile of a batch.
-
-    Attributes:
-      corners: row and column of its first cell, from the tile's own first.
-      shows: which of its cells.
-    """
-
-    corners: Int32[np.ndarray, "b 2"]
-    shows: Bool[np.ndarray, "b p p"]
-
-
-def patch_cells(model: ModelConfig, tile_size: int) -> int:
-    """Cells a side of the parts of a tile that are painted once more."""
-    return min(_PATCH_CELLS, tile_size // model.cell_size)
 
 
 def make_keys(model: ModelConfig, seed: int, octaves: int = 1) -> Keys:
@@ -435,65 +414,19 @@ def paint_tiles(
     return to_uint8(image)
 
 
-def paint_patches(
-    model: ModelConfig,
-    num_cells: int,
-    params: Mapping[str, Any],
-    look: BlendedLook,
-    structure: Float[Array, "b n n s"],
-    noise: Sequence[Float[Array, "b _ _ 1"]],
-    painted: UInt8[Array, "b t t 3"],
-    patches: Patches,
-    level: int = 0,
+def over(
+    cell_pixels: int,
+    shows: Bool[Array, "b n n"],
+    upper: UInt8[Array, "b t t 3"],
+    lower: UInt8[Array, "b t t 3"],
 ) -> UInt8[Array, "b t t 3"]:
-    """Paints a square part of each tile anew, with blended styles; traceable.
-
-    Args:
-      model: sizes.
-      num_cells: of a patch, a side.
-      params: the generator's parameters.
-      look: the styles of the tiles.
-      structure: of the tiles.
-      noise: of the tiles' fields.
-      painted: the tiles as they are.
-      patches: which parts, and what of them shows.
-      level: as the tiles are painted.
-    """
-    window = num_cells + geometry.TILE_CELLS_EXTRA
-    spans = geometry.axis_spans(0, window, model.num_stages).noise
-
-    def part(maps, size, scale=1):  # of maps that have so many values to a cell
-        def of_one(one, corner):
-            start = (corner[0] * scale, corner[1] * scale, 0)
-            return jax.lax.dynamic_slice(one, start, (size, size, one.shape[-1]))
-
-        return jax.vmap(of_one)(maps, patches.corners)
-
-    weights = part(center_crop(look.weights, *structure.shape[1:3]), window)
-    new = paint_tiles(
-        model,
-        params,
-        look._replace(weights=weights),
-        part(structure, window),
-        [
-            part(each, span.size, 2**span.level)
-            for each, span in zip(noise, spans, strict=True)
-        ],
-        level,
-    )
-    square = model.cell_size >> level
-    shows = jnp.repeat(jnp.repeat(patches.shows, square, 1), square, 2)[..., None]
-    new = jnp.where(shows, new, part(painted, num_cells * square, square))
-
-    def put(one, patch, corner):
-        start = (corner[0] * square, corner[1] * square, 0)
-        return jax.lax.dynamic_update_slice(one, patch, start)
-
-    return jax.vmap(put)(painted, new, patches.corners)
+    """Tiles that show one painting in some of their cells, else another; traceable."""
+    shows = jnp.repeat(jnp.repeat(shows, cell_pixels, 1), cell_pixels, 2)
+    return jnp.where(shows[..., None], upper, lower)
 
 
 class TileFunctions(NamedTuple):
-    """Compiled functions of one model and tile size, mapped over all devices.
+    """Compiled functions of one model, mapped over all devices.
 
     Parameters, ``Look`` and shares lie on every device (`devices.replicate`), all else
     is split over them (`devices.split`).
@@ -507,8 +440,7 @@ class TileFunctions(NamedTuple):
       structure_blended: (parameters, blended look, fields) -> structure.
       paint: (parameters, look, structure, noise) -> pixels.
       paint_blended: (parameters, blended look, structure, noise) -> pixels.
-      paint_patches: (parameters, blended look, structure, noise, pixels, patches) ->
-        pixels.
+      over: (cells, pixels, pixels) -> pixels, of the first in these cells.
     """
 
     draw: Callable[[Keys, Streams, TileInputs], Fields]
@@ -519,14 +451,12 @@ class TileFunctions(NamedTuple):
     structure_blended: Callable[..., Float[Array, "b n n s"]]
     paint: Callable[..., UInt8[Array, "b t t 3"]]
     paint_blended: Callable[..., UInt8[Array, "b t t 3"]]
-    paint_patches: Callable[..., UInt8[Array, "b t t 3"]]
+    over: Callable[..., UInt8[Array, "b t t 3"]]
 
 
 @functools.lru_cache(maxsize=32)
-def tile_functions(
-    model: ModelConfig, tile_size: int, mesh: Mesh, level: int = 0
-) -> TileFunctions:
-    """The compiled functions of a model and tile size on some devices."""
+def tile_functions(model: ModelConfig, mesh: Mesh, level: int = 0) -> TileFunctions:
+    """The compiled functions of a model on some devices, for tiles of any size."""
 
     # lru_cache: worlds of one model share them.
     def mapped(function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
@@ -536,8 +466,6 @@ def tile_functions(
 
     structure = functools.partial(form_structure, model)
     paint = functools.partial(paint_tiles, model, level=level)
-    num_cells = patch_cells(model, tile_size)
-    patches = functools.partial(paint_patches, model, num_cells, level=level)
     split, copies = P(AXIS), P()
     return TileFunctions(
         draw=mapped(functools.partial(draw_fields, model), split, split, split),
@@ -548,7 +476,7 @@ def tile_functions(
         structure_blended=mapped(structure, copies, split, split),
         paint=mapped(paint, copies, copies, split, split),
         paint_blended=mapped(paint, copies, split, split, split),
-        paint_patches=mapped(patches, copies, *[split] * 5),
+        over=mapped(functools.partial(over, model.cell_size >> level), *[split] * 3),
     )
 
 

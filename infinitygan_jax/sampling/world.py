@@ -318,8 +318,8 @@ class World:
             )
         return dataclasses.replace(plan, batch_size=batch_size)
 
-    def blending(self, window: Window) -> planning.Blending | None:
-        """What painting a window blends at most, if anything; paints nothing.
+    def num_blended(self, window: Window) -> int | None:
+        """Styles that a tile of a window blends at most, if any; paints nothing.
 
         Of a window of more than 128 tiles, so many are looked at, evenly spread.
 
@@ -338,7 +338,7 @@ class World:
             )
             return planning.Tile(plan.tile_rows[row], plan.tile_cols[col])
 
-        return self._painter.blending(map(tile, range(0, ends[-1], step)))
+        return self._painter.num_blended(map(tile, range(0, ends[-1], step)))
 
     def strips(
         self,

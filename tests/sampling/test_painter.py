@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import geometry
-from infinitygan_jax.sampling import painter as painter_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
-from infinitygan_jax.sampling.plan import Blending, Tile, Window
+from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import (
     Axis,
     Biomes,
@@ -327,8 +326,7 @@ STREWN = tuple(
 )
 
 
-def test_pins_change_no_byte_beside_them_in_tiles_of_several_patches():
-    """43 cells a side: patches of 32 that overlap, and pins in either and in both."""
+def test_pins_change_no_byte_beside_them_in_large_tiles():
     options = {"tile_size": 43 * CELL}
     before = _picture(**options)
     for index, pin in enumerate(STREWN):
@@ -341,8 +339,7 @@ def test_pins_change_no_byte_beside_them_in_tiles_of_several_patches():
         before = after
 
 
-def test_patches_agree_with_tiles_of_any_size():
-    """A tile of one patch, of several, and of the whole window."""
+def test_strewn_pins_agree_in_tiles_of_any_size():
     scene = Scene(edits=(*EDITS, *STREWN))
     expected = _picture(scene, tile_size=16)
     for tile_size in (43 * CELL, 160):
@@ -352,19 +349,33 @@ def test_patches_agree_with_tiles_of_any_size():
     np.testing.assert_array_equal(part, whole[32:80, 44:94])
 
 
-def test_a_pin_in_a_corner_paints_few_patches_anew():
-    """Nine patches are 96 cells; one of 32 holds all whose texture sees the pin."""
-    pin = Pin(Region(20, 20, 8, 8), Seed(9))
-    painter = _world(Scene(edits=(pin,)), tile_size=96 * CELL)._painter
-    tile = Tile(0, 0)
-    others = painter_lib._others(
-        painter._styles, painter._weights(tile, painter._edits_of(tile))
-    )
-    margin = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_BEFORE
-    own = others[None, margin : margin + 96, margin : margin + 96]
-    assert own.any()
-    assert len(list(painter._patches(own))) == 1
-    assert len(list(painter._patches(np.ones((1, 96, 96), bool)))) == 9
+@pytest.mark.parametrize(
+    ("pin", "expected"),
+    [
+        ((16, 16, 8, 8), {"structure", "structure_blended", "paint", "paint_blended"}),
+        ((-80, -80, 320, 320), {"structure_blended", "paint_blended"}),
+        ((200, 8, 8, 8), {"structure", "structure_blended", "paint"}),
+        ((260, 8, 8, 8), {"structure", "paint"}),
+    ],
+    ids=["within", "all over", "seen by structure alone", "out of reach"],
+)
+def test_a_tile_is_painted_by_what_its_pixels_need(monkeypatch, pin, expected):
+    scene = Scene(edits=(Pin(Region(*pin), Seed(9)),))
+    painter = _world(scene, tile_size=160)._painter
+    called, functions = set(), painter._functions
+
+    def noted(name):
+        def function(*args):
+            called.add(name)
+            return getattr(functions, name)(*args)
+
+        return function
+
+    names = ("structure", "structure_blended", "paint", "paint_blended")
+    replaced = functions._replace(**{name: noted(name) for name in names})
+    monkeypatch.setattr(painter, "_functions", replaced)
+    painter.paint([Tile(0, 0)])
+    assert called == expected
 
 
 def test_too_much_in_one_tile_is_known_before_painting():
@@ -372,26 +383,24 @@ def test_too_much_in_one_tile_is_known_before_painting():
     window = Window(0, 0, 8, 8)
     row = [Region(0, x % 8, 8, 8) for x in range(tiles.MAX_STREAMS)]
     many = tuple(Resample(region, 5) for region in row)
-    assert _world(Scene(edits=many[1:])).blending(window) is None
+    assert _world(Scene(edits=many[1:])).num_blended(window) is None
     with pytest.raises(ValueError, match=r"edits .*\(1024\).* below 1024; .*--tile"):
-        _world(Scene(edits=many)).blending(window)
+        _world(Scene(edits=many)).num_blended(window)
     pins = tuple(
         Pin(Region(y, x, 4, 4), Seed(100 + 10 * y + x))
         for y in range(0, 32, 4)
         for x in range(0, 32, 4)
     )
     # 64 pins that cover what is between them, and the world's own style around.
-    assert _world(Scene(edits=pins[1:])).blending(window).styles == 64
+    assert _world(Scene(edits=pins[1:])).num_blended(window) == 64
     with pytest.raises(ValueError, match=r"styles .*\(65\).* at most 64; .*--tile"):
-        _world(Scene(edits=pins)).blending(window)
+        _world(Scene(edits=pins)).num_blended(window)
     far = Window(4000, 0, 8, 8)
-    assert _world(Scene(edits=pins)).blending(far) is None
+    assert _world(Scene(edits=pins)).num_blended(far) is None
 
 
-def test_what_is_blended_is_a_tile_or_a_patch():
+def test_the_most_styles_of_a_tile_are_told():
     window = Window(0, 0, 64, 64)
     scene = Scene(styles=SITES)  # three styles, far from each other
-    assert _world(scene).blending(window) == Blending(3, 32)
-    assert _world(Scene(edits=STREWN), tile_size=160).blending(window) == Blending(
-        *(4, 32 * CELL)
-    )
+    assert _world(scene).num_blended(window) == 3
+    assert _world(Scene(edits=STREWN), tile_size=160).num_blended(window) == 4

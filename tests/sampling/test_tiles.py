@@ -49,7 +49,7 @@ def _one_shot(row_cell, col_cell, rows, cols):
 
 def _painted(tile_size, batch, change=lambda keys: keys):
     mesh = devices.make_mesh(jax.devices()[:1])
-    functions = tiles.tile_functions(tiny.MODEL, tile_size, mesh)
+    functions = tiles.tile_functions(tiny.MODEL, mesh)
     own = [tiles.make_keys(tiny.MODEL, SEED)] * len(batch)
     keys = jax.tree.map(lambda *parts: np.stack(parts)[..., None, :], *own)
     streams = tiles.stack([tiles.own_stream(tiny.MODEL, tile_size)] * len(batch))
