@@ -23,17 +23,9 @@ from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
-# Cells that are seen on one axis: by a cell's structure, its own and those that the
-# structure synthesizer loses (12 a side); by a pixel's texture, its own and those that
-# the texture synthesizer reads (2 before, 3 after).
-_SEEN_BY_STRUCTURE = 1 + 2 * geometry.STRUCTURE_MARGIN
-_SEEN_BY_TEXTURE = 1 + geometry.TILE_CELLS_EXTRA
-# Cells around those whose texture sees a pin that are blended too, though they need not
-# be: so no few of them are left over where styles are pinned densely, for which a tile
-# would be painted once more. At most as far as structure sees.
-_BLENDED_AROUND = 5
-
-
+# Cells that a cell's pixels see on one axis: its own and those that the structure
+# synthesizer (12 a side) and the texture synthesizer (2 before, 3 after) lose.
+_SEEN = 1 + 2 * geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_EXTRA
 # On one axis, cells that any of a tile's pixels sees before or after the tile, at most.
 SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_EXTRA
 
@@ -136,63 +128,33 @@ class Painter:
         drawn = self._draw(wanted, seen)
         weights = list(map(self._weights, wanted, seen))
         if not isinstance(self._styles, Constant):
-            look = self._look_of(weights)
-            structure = self._functions.structure_blended(
-                self._params_there, look, drawn
-            )
-            return self._functions.paint_blended(
-                self._params_there, look, structure, drawn.noise
-            )
+            return self._paint_blended(drawn, weights)
         others = np.stack([_others(self._styles, each) for each in weights])
-        if others.any():
-            return self._paint_over(drawn, weights, others)
+        if not others.any():
+            return self._paint_plain(drawn)
+        # What sees none of the others is painted by the very code that paints it where
+        # there are none, and so keeps its bytes.
+        see_others = _any_of(others, _SEEN)
+        blended = self._paint_blended(drawn, weights)
+        if see_others.all():
+            return blended
+        mask = device_lib.split(see_others, self._mesh)
+        return self._functions.over(mask, blended, self._paint_plain(drawn))
+
+    def _paint_plain(self, drawn: tiles.Fields) -> UInt8[Array, "b t t 3"]:
+        """Paints tiles of one style all over."""
         structure = self._functions.structure(*self._constants, drawn)
         return self._functions.paint(*self._constants, structure, drawn.noise)
 
-    def _paint_over(
-        self,
-        drawn: tiles.Fields,
-        weights: Sequence[style_lib.Weights],
-        others: Bool[np.ndarray, "b h w"],
+    def _paint_blended(
+        self, drawn: tiles.Fields, weights: Sequence[style_lib.Weights]
     ) -> UInt8[Array, "b t t 3"]:
-        """Paints tiles of one style all over, and of others in places.
-
-        What sees none of the others is painted by the very code that paints it where
-        there are none, and so keeps its bytes; the rest is painted blended. Of cells
-        whose texture sees none, but whose structure does, the structure is blended and
-        the texture, which is most of the work, is not.
-
-        Args:
-          drawn: the tiles' fields.
-          weights: of styles at their cells, margins included.
-          others: at which of these cells there is another style.
-        """
-        margin = geometry.STRUCTURE_MARGIN - _BLENDED_AROUND
-        in_structure = _any_of(others, _SEEN_BY_STRUCTURE)
-        near = others[:, margin:-margin, margin:-margin]
-        in_texture = _any_of(near, _SEEN_BY_TEXTURE + 2 * _BLENDED_AROUND)
-        look = self._look_of(weights)
-        structure = self._functions.structure_blended(self._params_there, look, drawn)
-        if not in_structure.all():
-            plain = self._functions.structure(*self._constants, drawn)
-            mask = device_lib.split(in_structure[..., None], self._mesh)
-            structure = _choose(mask, structure, plain)
-        if not in_texture.any():
-            return self._functions.paint(*self._constants, structure, drawn.noise)
-        blended = self._functions.paint_blended(
-            self._params_there, look, structure, drawn.noise
-        )
-        if in_texture.all():
-            return blended
-        plain = self._functions.paint(*self._constants, structure, drawn.noise)
-        return self._functions.over(
-            device_lib.split(in_texture, self._mesh), blended, plain
-        )
-
-    def _look_of(self, weights: Sequence[style_lib.Weights]) -> tiles.BlendedLook:
-        """Styles of a batch of tiles, on the devices."""
+        """Paints tiles of several styles."""
         look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
-        return device_lib.split(look, self._mesh)
+        look = device_lib.split(look, self._mesh)
+        params = self._constants[0]
+        structure = self._functions.structure_blended(params, look, drawn)
+        return self._functions.paint_blended(params, look, structure, drawn.noise)
 
     def num_blended(self, wanted: Iterable[Tile]) -> int | None:
         """Styles that one of some tiles blends at most, if any; paints nothing.
@@ -250,11 +212,6 @@ class Painter:
         if isinstance(self._styles, Constant):
             look = self._looks[self._styles.source]
         return device_lib.replicate((self._params, look), self._mesh)
-
-    @property
-    def _params_there(self) -> Mapping[str, Any]:
-        """Parameters on every device."""
-        return self._constants[0]
 
     def _streams_of(
         self, seed: int, num_tiles: int
@@ -331,7 +288,6 @@ class Painter:
         return [self._scene.edits[index] for index in seen]
 
 
-_choose = jax.jit(jnp.where)
 _times = jax.jit(jnp.multiply)
 
 
