@@ -36,7 +36,7 @@ test-slow: install
 
 # Replaces the bundled model, its card, the README's picture and the digest that example
 # world files name, by a workdir's newest checkpoint:
-#   make bundle WORKDIR=runs/lite INFO="--truncation 0.35 --info 'data=...' ..."
+#   make bundle WORKDIR=runs/lite INFO="--noise_scale 0.5 --info 'data=...' ..."
 # The pictures of `make gallery` are of the former model until it is run, too.
 MODEL ?= landscape_lite
 SEED ?= 40

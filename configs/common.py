@@ -60,7 +60,7 @@ def run_local(config: Config) -> Config:
         batch_size=16,  # eight devices take a pair each, and half of it for paths
         num_steps=4,
         in_a_hurry=True,
-        r1_every=4,
+        r1_every=3,
         path_every=2,
         log_every=2,
         sheet_every=4,

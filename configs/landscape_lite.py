@@ -19,6 +19,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             discriminator_widths=(128, 128, 96, 64, 32, 32, 32, 16, 16, 16),
             stddev_group=4,
             truncation=0.35,  # whole, skies and grounds lie in pieces
+            noise_scale=0.5,  # whole, grain lies over all
         ),
         data=DataConfig(full_size=101, pre_size=0),
         # A sheet of some hundred steps already shows what was learnt.

@@ -17,6 +17,9 @@ from infinitygan_jax import geometry
 
 DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is named
 
+# What a model's settings say of painting alone: shares of what training has.
+PAINTING = ("truncation", "noise_scale")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -37,6 +40,8 @@ class ModelConfig:
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
       truncation: in painting, not in training, local latents are this times as far
         from 0 as they were drawn, from 0 to 1: below 1, forms are plainer and clearer.
+      noise_scale: in painting, not in training, noise is this times as strong, from 0
+        to 1: below 1, there is less grain.
     """
 
     patch_size: int = 101
@@ -53,6 +58,7 @@ class ModelConfig:
     stddev_group: int = 16
     dtype: str = "float32"
     truncation: float = 1.0
+    noise_scale: float = 1.0
 
     @property
     def num_stages(self) -> int:
@@ -77,8 +83,9 @@ class ModelConfig:
         return round(math.log2(self.patch_size))
 
     def __post_init__(self):
-        _check_positive(self, "model", zero=("stddev_group", "truncation"))
-        check_truncation("model.truncation", self.truncation)
+        _check_positive(self, "model", zero=("stddev_group", *PAINTING))
+        for name in PAINTING:
+            check_painting(f"model.{name}", getattr(self, name))
         _check_choice("model.coords", self.coords, ("landscape", "plane"))
         _check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         stages = self.num_stages
@@ -349,16 +356,16 @@ def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> Non
                 )
 
 
-def check_truncation(name: str, value: float) -> None:
-    """Checks how far local latents are from 0, of their distance as drawn.
+def check_painting(name: str, value: float) -> None:
+    """Checks a setting of painting, `PAINTING`.
 
     Raises:
       ValueError: it is not from 0 to 1.
     """
     if not 0 <= value <= 1:
         raise ValueError(
-            f"{name} ({value}) must be from 0 to 1; 1 is as in training, and 0.5 makes "
-            "plainer pictures"
+            f"{name} ({value}) must be from 0 to 1; 1 is as in training, and less is "
+            "plainer"
         )
 
 

@@ -86,7 +86,9 @@ def prepare() -> None:
     of them are garbage.
     """
     machine.keep_memory()
-    gc.freeze()  # what is imported stays
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()  # what is imported stays
     gc.set_threshold(100_000, 20, 20)
     keep_compiled()
 

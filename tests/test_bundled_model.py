@@ -28,6 +28,7 @@ def test_the_bundled_model_is_whole_small_and_described():
     assert bundle.config.data.source == ""  # nobody's folder
     # What was found by looking, and README and docs say.
     assert bundle.config.model.truncation == 0.35
+    assert bundle.config.model.noise_scale == 0.5
     page = (DOCS / "model_card.md").read_text("utf-8")
     assert bundle.digest in page
     for label in ("samples", "wide", "window"):

@@ -1,5 +1,6 @@
 """Compiled code that is kept: used by the next run, and whole or not at all."""
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -61,8 +62,18 @@ def test_what_commands_do_first_keeps_memory_too(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr(machine, "keep_memory", lambda: done.append("memory"))
     monkeypatch.setattr(devices, "keep_compiled", lambda: done.append("compiled"))
-    devices.prepare()
-    assert sorted(done) == ["compiled", "memory"]
+    thresholds = gc.get_threshold()
+    try:
+        devices.prepare()
+        frozen = gc.get_freeze_count()
+        devices.prepare()
+        # Frozen once: what is garbage later must not stay.
+        assert gc.get_freeze_count() <= frozen
+        assert gc.get_threshold()[0] > thresholds[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+    assert sorted(done) == ["compiled"] * 2 + ["memory"] * 2
 
 
 def test_folders_of_others_are_not_used(tmp_path):

@@ -15,6 +15,7 @@ from infinitygan_jax.applications import checked, fusion
 from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.applications.measured import Measurements
 from infinitygan_jax.applications.placements import placement_of
+from infinitygan_jax.config import PAINTING
 from infinitygan_jax.data import decoding
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import plan as planning
@@ -59,7 +60,7 @@ class Reader:
 
     def world(self, options: Mapping[str, Any]) -> World:
         """All of it."""
-        names = ("seed", "horizon", "vertical_span", "period", "octaves", "truncation")
+        names = ("seed", "horizon", "vertical_span", "period", "octaves", *PAINTING)
         checked.known_keys(self._values, "", *names, "styles", "edits")
         self._seed = checked.whole(self._values, "seed", "", 0)
         Seed(self._seed)  # its limits
@@ -75,10 +76,12 @@ class Reader:
             **options,
         }
         octaves = checked.whole(self._values, "octaves", "", 1)
-        truncation = None
-        if self._values.get("truncation") is not None:
-            truncation = checked.share(self._values, "truncation", "")
-        scene = Scene(self._styles(period), octaves, truncation=truncation)
+        painting = {
+            name: checked.share(self._values, name, "")
+            for name in PAINTING
+            if self._values.get(name) is not None
+        }
+        scene = Scene(self._styles(period), octaves, **painting)
         edits = self._values.get("edits", [])
         if not isinstance(edits, list):
             raise ValueError(

@@ -26,6 +26,7 @@ from infinitygan_jax.applications.search import Problem
 from infinitygan_jax.applications.settings import Settings
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models.generator import with_noise_scale
 
 _FEW_STEPS = 10  # for which optimizing the program does not pay
 OnSteps = Callable[[int, Mapping[str, np.ndarray]], None]
@@ -224,7 +225,7 @@ def _problem(
     weights = known[..., None].astype(np.float32)
     numbers = dataclasses.asdict(settings)
     return Problem(
-        params=bundle.generator,
+        params=with_noise_scale(bundle.generator, model.noise_scale),
         distance=distance,
         statistics=priors.style_statistics(
             model, bundle.generator, settings.style_samples

@@ -22,7 +22,7 @@ from infinitygan_jax import devices, files, geometry
 from infinitygan_jax.applications.place import Latents, Place, coords_of, paint
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import one_line
-from infinitygan_jax.models.generator import to_uint8
+from infinitygan_jax.models.generator import to_uint8, with_noise_scale
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.styles import Given
 from infinitygan_jax.sampling.tiles import Look
@@ -125,7 +125,8 @@ class Inversion:
         model, place = bundle.config.model, self.place
         here = coords_of(model, place, self.vertical_span)
         painted = _painter(model, place.height, place.width)
-        return np.asarray(painted(bundle.generator, self.latents, here)[0])
+        params = with_noise_scale(bundle.generator, model.noise_scale)
+        return np.asarray(painted(params, self.latents, here)[0])
 
     def save(self, path: str | os.PathLike) -> int:
         """Writes one ``.npz`` file; aside first, then renamed.

@@ -16,8 +16,8 @@ Samples: a latent each, patches of {patch} px centred on the horizon.
 
 ![wide pictures]({images}/{name}-wide.jpg)
 
-Pictures four patches wide, of four latents. In both sheets local latents are as drawn
-in training; below, they are truncated as `model.truncation` says.
+Pictures four patches wide, of four latents. In both sheets local latents and noise are
+as in training; below, as `model.truncation` and `model.noise_scale` say.
 
 ![a window]({images}/{name}-window.jpg)
 
@@ -63,9 +63,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import config as config_lib
+    from infinitygan_jax import devices
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.training.sheets import SheetPainter
 
+    devices.prepare()
     bundle = bundle_lib.load(args.checkpoint)
     name, model = bundle.config.name, bundle.config.model
     sheets = SheetPainter(bundle.config)(bundle.generator)

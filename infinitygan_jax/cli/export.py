@@ -28,16 +28,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="a text to keep in the file, e.g. --info 'data=5,297 photographs'; may be "
         f"given several times. Of a file that is replaced, {', '.join(_KEPT)} stay",
     )
-    parser.add_argument(
-        "--truncation",
-        type=float,
-        metavar="PSI",
-        help="what the file shall say of model.truncation; found by looking at what "
-        "run_sample.py --truncation paints (default: what the workdir says)",
-    )
+    for name, metavar in zip(config_lib.PAINTING, ("PSI", "K"), strict=True):
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            metavar=metavar,
+            help=f"what the file shall say of model.{name}; found by looking at what "
+            f"run_sample.py --{name} paints (default: what the workdir says)",
+        )
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    if args.truncation is not None:
-        config_lib.check_truncation("--truncation", args.truncation)
+    said = {name: getattr(args, name) for name in config_lib.PAINTING}
+    said = {name: value for name, value in said.items() if value is not None}
+    for name, value in said.items():
+        config_lib.check_painting(f"--{name}", value)
     info = dict(map(_pair, args.info))
 
     from infinitygan_jax import bundle as bundle_lib
@@ -52,14 +55,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
     # Where somebody's photographs lay is nobody else's business; `info` can say more.
     data = dataclasses.replace(bundle.config.data, source="")
-    model = bundle.config.model
-    if args.truncation is not None:
-        model = dataclasses.replace(model, truncation=args.truncation)
+    model = dataclasses.replace(bundle.config.model, **said)
     config = dataclasses.replace(bundle.config, data=data, model=model)
     bundle = dataclasses.replace(bundle, config=config, info=merged, digest="")
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
-    print(f"  truncation: {model.truncation:g}")
+    for name in config_lib.PAINTING:
+        print(f"  {name}: {getattr(model, name):g}")
     for name, text in merged.items():
         print(f"  {name}: {text}")
     if former:

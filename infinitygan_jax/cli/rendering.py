@@ -24,7 +24,7 @@ def check_memory(
     world: "World",
     window: Window,
     out: pathlib.Path,
-    blended: int | None,
+    num_blended: int | None,
 ) -> None:
     """Checks that painting a window into a file fits into this machine's memory.
 
@@ -32,7 +32,7 @@ def check_memory(
       world: what is painted.
       window: of it.
       out: the file.
-      blended: see `World.num_blended`.
+      num_blended: see `World.num_blended`.
 
     Raises:
       ValueError: it does not, and the message says what would.
@@ -45,7 +45,7 @@ def check_memory(
         machine.memory_bytes(),
         writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
         parts.narrower(plan, writer_type),
-        blended,
+        num_blended,
     )
 
 
@@ -119,7 +119,7 @@ def describe(
     world: "World",
     bundle: "bundle_lib.Bundle",
     out: pathlib.Path,
-    blended: int | None,
+    num_blended: int | None,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
@@ -130,16 +130,17 @@ def describe(
     writer = writers.writer_of(out)
     extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
     part = parts.plan_of_part(plan, writer)
-    total = planning.total_bytes(part, model, shared, extra, blended)
+    total = planning.total_bytes(part, model, shared, extra, num_blended)
     memory = f"about {readable_bytes(total)}"
     if not shared:
-        device_bytes = planning.device_bytes(plan, model, blended)
+        device_bytes = planning.device_bytes(plan, model, num_blended)
         memory += f", and {readable_bytes(device_bytes)} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
         f"model       {bundle.config.name}, seed {world.seed}, truncation "
-        f"{world.truncation:g}, digest {bundle.digest[:12]}",
+        f"{world.truncation:g}, noise scale {world.noise_scale:g}, digest "
+        f"{bundle.digest[:12]}",
         f"tiles       {len(plan.tile_rows)} rows x {len(plan.tile_cols)} columns of "
         f"{size}x{size} px: {plan.num_tiles} tiles",
         f"devices     {plan.num_devices} x {device.device_kind}, {plan.batch_size} "

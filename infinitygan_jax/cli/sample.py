@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
     *("--horizon", "--vertical_span", "--level", "--shard"),
-    *("--every", "--blend", "--biomes", "--octaves", "--truncation"),
+    *("--every", "--blend", "--biomes", "--octaves"),
+    *("--truncation", "--noise_scale"),
 )
 
 
@@ -174,9 +175,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Command": _command(args, window),
     }
     writer_type = writers.writer_of(out)
-    blended = world.num_blended(window)
+    num_blended = world.num_blended(window)
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(rendering.describe(plan, world, bundle, out, blended)))
+        print("\n".join(rendering.describe(plan, world, bundle, out, num_blended)))
         if writer_type.resumable:
             print("\n".join(_describe_rest(args, plan, world, out, texts)))
     if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
@@ -192,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 *(out, window.height, window.width, texts, args.overwrite),
                 *(shard, args.finish),
             )
-    rendering.check_memory(world, window, out, blended)
+    rendering.check_memory(world, window, out, num_blended)
     if args.dry_run:
         return
     if args.save_world is not None:  # before hours of painting
@@ -333,6 +334,7 @@ def _scene_texts(world: "World", document: "documents.Document") -> dict[str, st
     return {
         "Octaves": str(world.scene.octaves),
         "Truncation": f"{world.truncation:g}",
+        "Noise scale": f"{world.noise_scale:g}",
         "Edits": str(len(world.scene.edits)),
         "World digest": document.content_digest(),
     }

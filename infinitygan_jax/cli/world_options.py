@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import files
+from infinitygan_jax.config import PAINTING
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 # What a world file says, too.
 _SAID = ("seed", "horizon", "vertical_span", "wrap", "styles", "style_map", "every")
-_SAID += ("blend", "biomes", "octaves", "truncation")
+_SAID += ("blend", "biomes", "octaves", *PAINTING)
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +68,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="PSI",
         help="local latents this times as far from 0 as drawn, 0 to 1: with less, "
         "plainer and clearer forms (default: as the model's settings say)",
+    )
+    parser.add_argument(
+        "--noise_scale",
+        type=float,
+        metavar="K",
+        help="noise this times as strong as in training, 0 to 1: with less, less grain "
+        "(default: as the model's settings say)",
     )
     parser.add_argument(
         "--world",
@@ -164,7 +172,7 @@ def document_of(
     from infinitygan_jax.applications import documents, fusion
 
     values = {"seed": args.seed or 0}
-    for name in ("horizon", "vertical_span", "octaves", "truncation"):
+    for name in ("horizon", "vertical_span", "octaves", *PAINTING):
         if getattr(args, name) is not None:
             values[name] = getattr(args, name)
     if any(period):
@@ -220,7 +228,7 @@ def words(args: argparse.Namespace) -> list[str]:
     for name in ("style_map", "world"):
         if getattr(args, name) is not None:
             found.append(f"--{name}={pathlib.Path(getattr(args, name)).name}")
-    for name in ("every", "biomes", "blend", "octaves", "truncation"):
+    for name in ("every", "biomes", "blend", "octaves", *PAINTING):
         if getattr(args, name) is not None:
             found.append(f"--{name}={getattr(args, name)}")
     return found
@@ -233,7 +241,7 @@ def name_part(args: argparse.Namespace) -> str:
         styles = (re.sub(r"@[^@,]*,[^@,]*$", "", text) for text in args.styles)
         seeds = (pathlib.Path(style).stem for style in styles)
         part += f"-styles{'_'.join(seeds)}"[:80]
-    for name in ("every", "biomes", "octaves", "truncation"):
+    for name in ("every", "biomes", "octaves", *PAINTING):
         if getattr(args, name) is not None:
             part += f"-{name}{getattr(args, name)}"
     return part

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
@@ -93,6 +94,19 @@ def slot_styles(
 def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
     """Colours of [-1, 1] to the nearest of 0 .. 255; those outside are clipped."""
     return jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def with_noise_scale(params: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
+    """The generator's parameters, with noise so many times as strong."""
+    if scale == 1:
+        return params
+    layers = {
+        name: layer
+        if "noise_strength" not in layer
+        else {**layer, "noise_strength": layer["noise_strength"] * np.float32(scale)}
+        for name, layer in params["texture_synthesizer"].items()
+    }
+    return {**params, "texture_synthesizer": layers}
 
 
 def noise_shapes(num_cells: int, num_stages: int) -> list[int]:

@@ -78,30 +78,36 @@ class Region:
         Returns:
           Indices of rows and columns, for ``array[...]``, and the shares there.
         """
+        if self.mask is None and self._is_kept(rows, cols, feather):
+            steps = rows.step, cols.step
+            phases = rows.start % rows.step, cols.start % cols.step
+            return _kept_shares(self, feather, phases, steps).of(rows, cols)
         if self.mask is None:
-            if rows.period is None and cols.period is None:
-                steps = rows.step, cols.step
-                phases = rows.start % rows.step, cols.start % cols.step
-                most = max(self.height // steps[0], self.width // steps[1])
-                if most + 2 * feather // min(steps) <= _KEPT_SIDE:
-                    return _kept_shares(self, feather, phases, steps).of(rows, cols)
-            return self._share_near(rows, cols, feather)
+            return self._share_of_rectangle(rows, cols, feather)
         soft = self._soft(feather)
         row, inside_rows = _places(rows, self.top - feather, self.height + 2 * feather)
         col, inside_cols = _places(cols, self.left - feather, self.width + 2 * feather)
         where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
         return where, soft[np.ix_(row[inside_rows], col[inside_cols])]
 
-    def _share_near(
+    def _is_kept(self, rows: Axis, cols: Axis, feather: int) -> bool:
+        """Whether shares on a lattice are few, and the same for all tiles."""
+        sides = ((rows, self.height), (cols, self.width))
+        return all(
+            axis.period is None and (size + 2 * feather) // axis.step <= _KEPT_SIDE
+            for axis, size in sides
+        )
+
+    def _share_of_rectangle(
         self, rows: Axis, cols: Axis, feather: int
     ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
-        """``share_near`` of a whole rectangle."""
+        """``share_near`` where there is no mask."""
         width = max(feather, 1)
         down = rows.distances(self.top, self.top + self.height)
         right = cols.distances(self.left, self.left + self.width)
         where = np.ix_(np.flatnonzero(down < width), np.flatnonzero(right < width))
         distance = np.hypot(down[where[0]], right[where[1]])
-        return where, 1 - smoothstep(distance / width)
+        return where, (1 - smoothstep(distance / width)).astype(np.float32)
 
     def _soft(self, feather: int) -> Float[np.ndarray, "H W"]:
         """The mask, feathered outwards: of the rectangle and ``feather`` around it."""
@@ -138,8 +144,8 @@ class _Shares(NamedTuple):
         return np.ix_(*where), self.shares[tuple(parts)]
 
 
-# As for a tile after the other, of an edit that many of them see.
-@functools.lru_cache(maxsize=4096)
+# Of an edit, for one tile after the other that sees it. At most some 30 MB.
+@functools.lru_cache(maxsize=2048)
 def _kept_shares(
     region: Region, feather: int, phases: tuple[int, int], steps: tuple[int, int]
 ) -> _Shares:
@@ -151,7 +157,8 @@ def _kept_shares(
     for start, size, phase, step in zip(starts, sizes, phases, steps, strict=True):
         start -= (start - phase) % step
         axes.append(Axis(start, (size + 2 * width) // step + 2, step))
-    where, shares = region._share_near(*axes, feather)
+    where, shares = region._share_of_rectangle(*axes, feather)
+    shares.flags.writeable = False
     rows, cols = (
         Axis(axis.start + step * int(index.min(initial=axis.size)), index.size, step)
         for axis, index, step in zip(axes, where, steps, strict=True)

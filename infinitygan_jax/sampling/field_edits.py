@@ -83,7 +83,7 @@ class FieldEditor:
         check_resamples(len(resamples))
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
-        own, index = given.coords.copy(), 0
+        plain, index = given.coords.copy(), 0
         latent = spans[0].latent, spans[1].latent
         axes = self._axes(*latent)
         for edit in edits:
@@ -94,7 +94,7 @@ class FieldEditor:
             elif isinstance(edit, Placement):
                 edit.put(given, masks, spans, self.periods)
                 edit.bend(given.coords, latent, axes, self._frame)
-        masks.coords[...] = (given.coords != own).any(axis=-1, keepdims=True)
+        masks.coords[...] = (given.coords != plain).any(axis=-1, keepdims=True)
         return EditedFields(
             keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
             streams=streams,

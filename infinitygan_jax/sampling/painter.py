@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
-from infinitygan_jax.config import ModelConfig, check_truncation
+from infinitygan_jax.config import PAINTING, ModelConfig, check_painting
+from infinitygan_jax.models.generator import with_noise_scale
 from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
@@ -44,6 +45,8 @@ class Scene:
       mix: fields between those of two seeds, in place of the seed's own.
       truncation: local latents are this times as far from 0 as they were drawn, from 0
         to 1; those of placements stay. None: as the model's settings say.
+      noise_scale: noise, that of placements too, is this times as strong as in
+        training, from 0 to 1. None: as the model's settings say.
     """
 
     styles: StyleField | None = None
@@ -51,6 +54,7 @@ class Scene:
     edits: tuple[Edit | Placement, ...] = ()
     mix: Mix | None = None
     truncation: float | None = None
+    noise_scale: float | None = None
 
     def __post_init__(self):
         if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
@@ -58,12 +62,14 @@ class Scene:
                 f"octaves ({self.octaves}) must be from 1 to {tiles.MAX_OCTAVES}; 1 is "
                 "as in training"
             )
-        if self.truncation is not None:
-            check_truncation("truncation", self.truncation)
+        for name in PAINTING:
+            if getattr(self, name) is not None:
+                check_painting(name, getattr(self, name))
 
-    def truncation_of(self, model: ModelConfig) -> float:
-        """What is truncated where this shows of a model."""
-        return model.truncation if self.truncation is None else self.truncation
+    def of_painting(self, name: str, model: ModelConfig) -> float:
+        """One of `config.PAINTING` where this shows of a model."""
+        own = getattr(self, name)
+        return getattr(model, name) if own is None else own
 
 
 class Painter:
@@ -99,7 +105,8 @@ class Painter:
           level: squares of 2**level pixels a side are averaged to one.
         """
         self._model = model
-        self._params = params
+        noise_scale = scene.of_painting("noise_scale", model)
+        self._params = with_noise_scale(params, noise_scale)
         self._seed = seed
         self._frame = frame
         self._scene = scene
@@ -109,7 +116,7 @@ class Painter:
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
         self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._looks = style_lib.Looks(model, params)
-        self._truncation = np.float32(scene.truncation_of(model))
+        self._truncation = np.float32(scene.of_painting("truncation", model))
         self._editor = FieldEditor(
             *(model, cell_pixels, tile_size, seed, frame),
             *(scene.octaves, self._truncation),
@@ -139,7 +146,7 @@ class Painter:
         if see_others.all():
             return blended
         mask = device_lib.split(see_others, self._mesh)
-        return self._functions.over(mask, blended, self._paint_plain(drawn))
+        return self._functions.choose_by_cell(mask, blended, self._paint_plain(drawn))
 
     def _paint_plain(self, drawn: tiles.Fields) -> UInt8[Array, "b t t 3"]:
         """Paints tiles of one style all over."""
@@ -167,13 +174,15 @@ class Painter:
         in_places = isinstance(self._styles, Constant)
         if in_places and not pins and few:
             return None
-        most = 1
+        most = 0
         for tile in wanted:
             seen = self._edits_of(tile)
             _check_resamples_of(seen)
-            most = max(most, len(self._weights(tile, seen).sources))
-            style_lib.check_styles(most)
-        return None if in_places and most == 1 else most
+            sources = self._weights(tile, seen).sources
+            style_lib.check_styles(len(sources))
+            if not in_places or sources != (self._styles.source,):
+                most = max(most, len(sources))
+        return most or None
 
     def check_resamples(self, wanted: Iterable[Tile]) -> None:
         """Checks that latents of some tiles can be drawn; draws nothing.

@@ -195,9 +195,10 @@ class Placement:
         own, around = self._own_parts[axis], len(self._own_parts[axis]) // 2
         if np.abs(away).max() <= around:
             there = own[away + around]
-        else:
-            first, size = int(away.min()), int(np.ptp(away)) + 1
-            there = self._own_part(axis, first, size)[away - first]
+        else:  # at most two runs: with a period, before and after the far side
+            runs = np.split(away, np.flatnonzero(np.diff(away) != 1) + 1)
+            parts = [self._own_part(axis, int(run[0]), run.size) for run in runs]
+            there = np.concatenate(parts)
         return [
             _world_part(self.coords_kind, axis, span.start, span.size, world)[index],
             there,
@@ -232,7 +233,14 @@ def _part(
 
 # The same for all placements that a tile sees, and in the middle of one for all tiles
 # that see it.
-_world_part = functools.lru_cache(maxsize=4096)(_part)
+@functools.lru_cache(maxsize=4096)
+def _world_part(
+    kind: str, axis: int, start: int, size: int, frame: coords.Frame
+) -> Float[np.ndarray, "n c"]:
+    """The world's part of coordinates; not to be changed."""
+    part = _part(kind, axis, start, size, frame)
+    part.flags.writeable = False
+    return part
 
 
 def _bent(

@@ -415,11 +415,11 @@ def batch_for(num_tiles: int, num_devices: int, batch_size: int) -> int:
     return min(1 << max(each - 1, 0).bit_length(), batch_size)
 
 
-def device_bytes(plan: Plan, model: ModelConfig, blended: int | None = None) -> int:
+def device_bytes(plan: Plan, model: ModelConfig, num_blended: int | None = None) -> int:
     """Estimated peak memory of one device while it paints a batch."""
     tile = _tile_bytes(model, plan.tile_size)
-    if blended is not None:
-        tile += _blending_bytes(model, plan.tile_size, blended)
+    if num_blended is not None:
+        tile += _blending_bytes(model, plan.tile_size, num_blended)
     return plan.batch_size * tile + _kernel_bytes(model)
 
 
@@ -430,7 +430,7 @@ def _tile_bytes(model: ModelConfig, tile_size: int) -> int:
 
 def _blending_bytes(model: ModelConfig, tile_size: int, num_styles: int) -> int:
     """What blended styles add: maps of scales, and weights for each pixel."""
-    padded = 1 << (num_styles - 1).bit_length()
+    padded = max(2, 1 << (num_styles - 1).bit_length())
     weights = 4 * padded * tile_size**2
     return _BLENDED_LAYERS * _layer_bytes(model, tile_size) + weights
 
@@ -469,7 +469,7 @@ def total_bytes(
     model: ModelConfig,
     shared: bool,
     writer_bytes: int = 0,
-    blended: int | None = None,
+    num_blended: int | None = None,
 ) -> int:
     """Estimated peak of this machine's memory.
 
@@ -478,9 +478,9 @@ def total_bytes(
       model: sizes.
       shared: whether the devices paint in this memory too, as CPUs do.
       writer_bytes: what the writer takes beside a strip.
-      blended: styles that a tile blends at most, if any.
+      num_blended: styles that a tile blends at most, if any.
     """
-    each = device_bytes(plan, model, blended)
+    each = device_bytes(plan, model, num_blended)
     painting = plan.num_devices * each if shared else 0
     return _PROGRAM_BYTES + host_bytes(plan) + painting + writer_bytes
 
@@ -492,7 +492,7 @@ def check_memory(
     available: int,
     writer_bytes: int = 0,
     remedy: str | None = None,
-    blended: int | None = None,
+    num_blended: int | None = None,
 ) -> None:
     """Checks that a plan fits into this machine's memory.
 
@@ -503,12 +503,12 @@ def check_memory(
       available: bytes.
       writer_bytes: what the writer takes beside a strip.
       remedy: what would help, in place of painting narrower parts.
-      blended: styles that a tile blends at most, if any.
+      num_blended: styles that a tile blends at most, if any.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
     """
-    need = total_bytes(plan, model, shared, writer_bytes, blended)
+    need = total_bytes(plan, model, shared, writer_bytes, num_blended)
     strips = host_bytes(plan) + writer_bytes
     if need <= available:
         return

@@ -414,15 +414,22 @@ def paint_tiles(
     return to_uint8(image)
 
 
-def over(
+def choose_by_cell(
     cell_pixels: int,
-    shows: Bool[Array, "b n n"],
-    upper: UInt8[Array, "b t t 3"],
-    lower: UInt8[Array, "b t t 3"],
+    where: Bool[Array, "b n n"],
+    one: UInt8[Array, "b t t 3"],
+    other: UInt8[Array, "b t t 3"],
 ) -> UInt8[Array, "b t t 3"]:
-    """Tiles that show one painting in some of their cells, else another; traceable."""
-    shows = jnp.repeat(jnp.repeat(shows, cell_pixels, 1), cell_pixels, 2)
-    return jnp.where(shows[..., None], upper, lower)
+    """Tiles that show one painting in some of their cells, else another; traceable.
+
+    Args:
+      cell_pixels: pixels of a cell, as painted.
+      where: the cells that show the first.
+      one: the first painting.
+      other: the other.
+    """
+    where = jnp.repeat(jnp.repeat(where, cell_pixels, 1), cell_pixels, 2)
+    return jnp.where(where[..., None], one, other)
 
 
 class TileFunctions(NamedTuple):
@@ -440,7 +447,7 @@ class TileFunctions(NamedTuple):
       structure_blended: (parameters, blended look, fields) -> structure.
       paint: (parameters, look, structure, noise) -> pixels.
       paint_blended: (parameters, blended look, structure, noise) -> pixels.
-      over: (cells, pixels, pixels) -> pixels, of the first in these cells.
+      choose_by_cell: (cells, pixels, pixels) -> pixels, of the first in these cells.
     """
 
     draw: Callable[[Keys, Streams, TileInputs], Fields]
@@ -451,7 +458,7 @@ class TileFunctions(NamedTuple):
     structure_blended: Callable[..., Float[Array, "b n n s"]]
     paint: Callable[..., UInt8[Array, "b t t 3"]]
     paint_blended: Callable[..., UInt8[Array, "b t t 3"]]
-    over: Callable[..., UInt8[Array, "b t t 3"]]
+    choose_by_cell: Callable[..., UInt8[Array, "b t t 3"]]
 
 
 @functools.lru_cache(maxsize=32)
@@ -476,7 +483,9 @@ def tile_functions(model: ModelConfig, mesh: Mesh, level: int = 0) -> TileFuncti
         structure_blended=mapped(structure, copies, split, split),
         paint=mapped(paint, copies, copies, split, split),
         paint_blended=mapped(paint, copies, split, split, split),
-        over=mapped(functools.partial(over, model.cell_size >> level), *[split] * 3),
+        choose_by_cell=mapped(
+            functools.partial(choose_by_cell, model.cell_size >> level), *[split] * 3
+        ),
     )
 
 

@@ -152,7 +152,12 @@ class World:
     @property
     def truncation(self) -> float:
         """How far local latents are from 0, of their distance as drawn."""
-        return self.scene.truncation_of(self.config)
+        return self.scene.of_painting("truncation", self.config)
+
+    @property
+    def noise_scale(self) -> float:
+        """How strong noise is, of its strength in training."""
+        return self.scene.of_painting("noise_scale", self.config)
 
     @functools.cached_property
     def _painter(self) -> Painter:

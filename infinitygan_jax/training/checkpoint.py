@@ -39,7 +39,7 @@ FREE_SETTINGS = frozenset(
         "train.sheet_every",
         "train.save_every",
         "data.num_threads",
-        "model.truncation",  # of painting
+        *(f"model.{name}" for name in config_lib.PAINTING),
     }
 )
 
@@ -271,8 +271,9 @@ class _Stored:
 def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
     """The newest checkpoint of a workdir as a bundle, the generator being the average.
 
-    Does not disturb a training run that goes on in the same workdir. ``truncation`` is
-    what the workdir's settings say: the same command with another one changes it.
+    Does not disturb a training run that goes on in the same workdir. What is said of
+    painting (`config.PAINTING`) is what the workdir's settings say: the same command
+    with other ones changes it.
 
     Raises:
       ValueError: there is no checkpoint, or it was truncated or altered.
@@ -310,10 +311,13 @@ def _as_painted(
     told = read_config(workdir)
     if told is None:
         return stored
-    truncation = told.model.truncation
-    if config_lib.from_mapping(stored).model.truncation == truncation:
-        return stored
-    return {**stored, "model": {**stored["model"], "truncation": truncation}}
+    former = config_lib.from_mapping(stored).model
+    said = {
+        name: getattr(told.model, name)
+        for name in config_lib.PAINTING
+        if getattr(told.model, name) != getattr(former, name)
+    }
+    return {**stored, "model": {**stored["model"], **said}} if said else stored
 
 
 def _machine() -> str:

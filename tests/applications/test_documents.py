@@ -15,6 +15,7 @@ import pytest
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.applications import documents, entries
 from infinitygan_jax.applications.documents import Document
+from infinitygan_jax.config import PAINTING
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling import world as world_lib
@@ -126,10 +127,11 @@ def test_a_style_between_two_seeds_is_neither_and_ends_are_the_seeds(folder):
 
 def test_all_settings_of_the_world_are_read(folder):
     values = {"horizon": 7, "vertical_span": 90, "period": [64, None], "octaves": 3}
-    world = _world(_document(folder, **values, truncation=0.5))
+    painting = {"truncation": 0.5, "noise_scale": 0.25}
+    world = _world(_document(folder, **values, **painting))
     assert (world.horizon, world.vertical_span) == (7, 90)
     assert world.period == (64, None)
-    assert world.scene == Scene(octaves=3, truncation=0.5)
+    assert world.scene == Scene(octaves=3, truncation=0.5, noise_scale=0.25)
 
 
 @pytest.mark.parametrize("kind", ["map", "biomes"])
@@ -478,6 +480,7 @@ BAD = [
     ({"period": False}, ("period (False)",)),
     ({"octaves": 0}, ("octaves (0)", "from 1 to 12")),
     ({"truncation": 2}, ("truncation (2)", "from 0 to 1")),
+    ({"noise_scale": -1}, ("noise_scale (-1)", "from 0 to 1")),
     ({"truncation": "half"}, ("truncation ('half')", "from 0 to 1")),
     ({"styles": 7}, ("styles (7)", "object")),
     ({"styles": {"kind": "two"}}, ("styles.kind ('two')", "one, sites, chain")),
@@ -577,7 +580,7 @@ def test_deep_and_long_values_are_shown_shortened(folder):
     for _ in range(900):
         deep = [deep]
     for value in (deep, ["x" * 1000] * 1000, {"a": deep}, "y" * 10_000):
-        for key in ("seed", "period", "styles", "edits", "octaves", "truncation"):
+        for key in ("seed", "period", "styles", "edits", "octaves", *PAINTING):
             _refused(folder, **{key: value})
         for edit in (RESAMPLE, STYLE, PLACE):
             for key in edit:
@@ -640,6 +643,7 @@ def test_no_value_of_any_kind_is_a_traceback(folder):
         "period": [640, 960],
         "octaves": 2,
         "truncation": 0.5,
+        "noise_scale": 0.5,
         "styles": STYLES["sites"][0],
         "edits": [RESAMPLE | {"mask": "mask.png"}, STYLE, PLACE],
     }

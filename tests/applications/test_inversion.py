@@ -138,6 +138,18 @@ def test_local_latents_are_as_far_from_0_as_the_models_own():
     assert found.figures["z_local"] < 0.1  # counted as if they were drawn whole
 
 
+def test_a_picture_is_found_with_noise_as_strong_as_it_is_painted():
+    bundle = small.bundle()
+    model = dataclasses.replace(bundle.config.model, noise_scale=0.0)
+    config = dataclasses.replace(bundle.config, model=model)
+    bundle = dataclasses.replace(bundle, config=config, digest="")
+    (found,) = inversion.invert(bundle, [small.sample()], settings=FULL)
+    other = dataclasses.replace(found, noise=tuple(-each for each in found.noise))
+    np.testing.assert_array_equal(other.render(bundle), found.render(bundle))
+    reached = inversion.psnr(found.render(bundle), small.sample(), found.mask)
+    assert reached == pytest.approx(found.figures["psnr"], abs=0.05)
+
+
 def test_local_latents_are_kept_white():
     """Smooth ones, which a picture likes no less, come apart."""
     true = small.true_inversion()

@@ -39,9 +39,11 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
 
 
 def test_a_file_says_what_is_truncated(workdir):
-    export.main([workdir, "a.safetensors", "--truncation", "0.25"])
+    options = ["--truncation", "0.25", "--noise_scale", "0.75"]
+    export.main([workdir, "a.safetensors", *options])
     model = bundle_lib.load("a.safetensors").config.model
-    assert model == dataclasses.replace(tiny.MODEL, truncation=0.25)
+    said = {"truncation": 0.25, "noise_scale": 0.75}
+    assert model == dataclasses.replace(tiny.MODEL, **said)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_a_file_says_what_is_truncated(workdir):
         (["workdir", "no/a.safetensors"], ["no", "does not exist"]),
         (["workdir", "a.safetensors", "--info", "x"], ["--info (x)", "KEY=VALUE"]),
         (["workdir", "a.safetensors", "--truncation", "2"], ["--truncation (2.0)"]),
+        (["workdir", "a.safetensors", "--noise_scale", "2"], ["--noise_scale (2.0)"]),
         (["workdir", "a.safetensors", "--inof", "x=y"], ["--inof", "--info"]),
     ],
 )

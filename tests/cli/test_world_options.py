@@ -68,6 +68,7 @@ SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
         ),
         ("--octaves 3", Scene(octaves=3), {}),
         ("--truncation 0.25", Scene(truncation=0.25), {}),
+        ("--noise_scale 0.25", Scene(noise_scale=0.25), {}),
     ],
 )
 def test_options_are_the_worlds_and_a_saved_world_is_the_same(
@@ -142,6 +143,8 @@ def _refused(capsys, model, options, *words):
         ("--truncation 1.1", ("truncation (1.1)", "0 to 1")),
         ("--truncation -0.5", ("truncation (-0.5)", "0 to 1")),
         ("--truncation nan", ("truncation (nan)", "0 to 1")),
+        ("--noise_scale 1.1", ("noise_scale (1.1)", "0 to 1")),
+        ("--noise_scale 0.5 --world w.json", ("--noise_scale is said by",)),
         ("--truncation x", ("--truncation", "'x'")),
         ("--truncation 0.5 --world w.json", ("--truncation is said by",)),
         ("--octaves 13", ("octaves (13)",)),

@@ -129,3 +129,30 @@ def test_a_layer_changes_no_bit_beside_it():
     # Covered wholly, a style is not seen at all.
     whole = [Layer(Seed(7), np.ix_(range(9), range(11)), np.ones((9, 11)))]
     assert with_layers(Weights((Seed(0),), base[..., :1]), whole).sources == (Seed(7),)
+
+
+def test_shares_that_are_kept_are_those_worked_out_anew():
+    """Of regions that cells fall beside, too, wherever they lie and cells begin."""
+    rng = np.random.default_rng(0)
+    shown = 0
+    for index in range(3000):
+        far = (0, 2**41, -(2**50))[index % 3]
+        step = int(2 ** rng.integers(4))
+        top, left = (far + int(place) for place in rng.integers(-150, 150, 2))
+        region = Region(top, left, *map(int, rng.integers(1, 120, 2)))
+        feather = int(rng.choice([0, 1, 5, 40]))
+        rows, cols = (
+            Axis(far + int(start), int(size), step)
+            for start, size in zip(
+                rng.integers(-200, 200, 2), rng.integers(1, 60, 2), strict=True
+            )
+        )
+        pictures = []
+        for share in (region.share_near, region._share_of_rectangle):
+            where, part = share(rows, cols, feather)
+            assert part.dtype == np.float32
+            pictures.append(np.zeros((rows.size, cols.size), np.float32))
+            pictures[-1][where] = part
+        np.testing.assert_array_equal(*pictures)
+        shown += pictures[0].any()
+    assert shown > 300

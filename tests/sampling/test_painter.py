@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from infinitygan_jax import geometry
+from infinitygan_jax import config, geometry
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Pin, Region, Resample, Statistics
 from infinitygan_jax.sampling.painter import Scene
@@ -215,8 +215,9 @@ def test_truncated_latents_are_so_many_times_those_drawn():
         np.testing.assert_array_equal(truncated[~as_given], drawn[~as_given] / 2)
 
 
-def test_a_model_says_what_is_truncated_and_a_scene_says_otherwise():
-    model = dataclasses.replace(tiny.MODEL, truncation=0.5)
+@pytest.mark.parametrize("name", config.PAINTING)
+def test_a_model_says_how_it_is_painted_and_a_scene_says_otherwise(name):
+    model = dataclasses.replace(tiny.MODEL, **{name: 0.5})
 
     def paint(model, scene=PLAIN):
         world = World(model, tiny.params(), seed=11, tile_size=32, scene=scene)
@@ -224,9 +225,18 @@ def test_a_model_says_what_is_truncated_and_a_scene_says_otherwise():
 
     whole, half = paint(tiny.MODEL), paint(model)
     assert _differ(whole, half) > 20
-    scene = Scene(truncation=0.5)
-    np.testing.assert_array_equal(paint(tiny.MODEL, scene), half)
-    np.testing.assert_array_equal(paint(model, Scene(truncation=1)), whole)
+    np.testing.assert_array_equal(paint(tiny.MODEL, Scene(**{name: 0.5})), half)
+    np.testing.assert_array_equal(paint(model, Scene(**{name: 1})), whole)
+
+
+def test_noise_fades_to_nothing_as_it_is_scaled():
+    pictures = [_picture(Scene(noise_scale=scale)) for scale in (0, 0.01, 0.5, 1)]
+    assert _differ(pictures[0], pictures[1]) <= 10
+    assert _differ(pictures[0], pictures[2]) < _differ(pictures[0], pictures[3])
+    # There is none left that another draw could change.
+    edit = Resample(Region(0, 40, 8, 8), 5, structure=False)
+    edited = _picture(Scene(noise_scale=0, edits=(edit,)))
+    np.testing.assert_array_equal(edited, pictures[0])
 
 
 def test_statistics_are_of_truncated_latents():
@@ -327,7 +337,7 @@ STREWN = tuple(
 
 
 def test_pins_change_no_byte_beside_them_in_large_tiles():
-    options = {"tile_size": 43 * CELL}
+    options = {"tile_size": 160}
     before = _picture(**options)
     for index, pin in enumerate(STREWN):
         after = _picture(Scene(edits=STREWN[: index + 1]), **options)
@@ -342,19 +352,23 @@ def test_pins_change_no_byte_beside_them_in_large_tiles():
 def test_strewn_pins_agree_in_tiles_of_any_size():
     scene = Scene(edits=(*EDITS, *STREWN))
     expected = _picture(scene, tile_size=16)
-    for tile_size in (43 * CELL, 160):
+    for tile_size in (64, 160):
         assert _differ(_picture(scene, tile_size=tile_size), expected) <= 1
-    part = _world(scene, tile_size=43 * CELL)[-8:40, 20:70]
-    whole = _picture(scene, tile_size=43 * CELL)
+    part = _world(scene, tile_size=160)[-8:40, 20:70]
+    whole = _picture(scene, tile_size=160)
     np.testing.assert_array_equal(part, whole[32:80, 44:94])
+
+
+PAINTED_PLAIN = {"structure", "paint"}
+PAINTED_BLENDED = {"structure_blended", "paint_blended"}
 
 
 @pytest.mark.parametrize(
     ("pin", "expected"),
     [
-        ((16, 16, 8, 8), {"structure", "structure_blended", "paint", "paint_blended"}),
-        ((-80, -80, 320, 320), {"structure_blended", "paint_blended"}),
-        ((260, 8, 8, 8), {"structure", "paint"}),
+        ((16, 16, 8, 8), PAINTED_PLAIN | PAINTED_BLENDED | {"choose_by_cell"}),
+        ((-80, -80, 320, 320), PAINTED_BLENDED),
+        ((260, 8, 8, 8), PAINTED_PLAIN),
     ],
     ids=["within", "all over", "out of reach"],
 )
@@ -370,7 +384,7 @@ def test_a_tile_is_painted_by_what_its_pixels_need(monkeypatch, pin, expected):
 
         return function
 
-    names = ("structure", "structure_blended", "paint", "paint_blended")
+    names = set(functions._fields) - {"draw"}
     replaced = functions._replace(**{name: noted(name) for name in names})
     monkeypatch.setattr(painter, "_functions", replaced)
     painter.paint([Tile(0, 0)])
@@ -396,6 +410,13 @@ def test_too_much_in_one_tile_is_known_before_painting():
         _world(Scene(edits=pins)).num_blended(window)
     far = Window(4000, 0, 8, 8)
     assert _world(Scene(edits=pins)).num_blended(far) is None
+    # One that is all that is seen is blended, too.
+    assert (
+        _world(Scene(edits=(Pin(Region(-200, -200, 400, 400), Seed(9)),))).num_blended(
+            window
+        )
+        == 1
+    )
 
 
 def test_the_most_styles_of_a_tile_are_told():

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax import coords, fields
-from infinitygan_jax.sampling import compositing, overlays
+from infinitygan_jax import coords, fields, geometry
+from infinitygan_jax.sampling import compositing, overlays, placing
 from infinitygan_jax.sampling.compositing import Known, Overlay
 from infinitygan_jax.sampling.edits import Region, Resample
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
-from infinitygan_jax.sampling.styles import Constant, Given, Looks, Seed
+from infinitygan_jax.sampling.styles import Axis, Constant, Given, Looks, Seed
 from infinitygan_jax.sampling.world import World, frame_of
 from tests.sampling import tiny
 
@@ -307,3 +307,37 @@ def test_varied_worlds_take_edits():
 def test_feathers_out_of_range_are_refused(feather):
     with pytest.raises(ValueError, match=r"feather .* must be from 0"):
         _cut(5, 40, 44, feather=feather)
+
+
+@pytest.mark.parametrize("period", [None, 2**22])
+def test_coordinates_far_around_a_placement_are_its_own(monkeypatch, period):
+    """Also where, in a world that repeats, those of two repeats meet; of few cells."""
+    around = 2**22
+    placement = _cut(5, 0, 0)
+    latent = placement.spans[1].latent
+    middle = latent.start + latent.size // 2
+    feather = (around - latent.size) // 2 * CELL
+    placement = dataclasses.replace(placement, feather=feather)
+    span = geometry.Span(middle + around // 2 - 30, 80, 0)
+    cells = None if period is None else period * CELL
+    axis = Axis(span.start * CELL, span.size, CELL, cells)
+    sizes, part = [], placing._part
+
+    def noted(kind, axis, start, size, frame):
+        sizes.append(size)
+        return part(kind, axis, start, size, frame)
+
+    monkeypatch.setattr(placing, "_part", noted)
+    world = coords.Frame(stretch=4.0, col_period=period)
+    _, found, *_ = placement._parts(1, span, axis, world, np.arange(span.size))
+    assert max(sizes) < 200
+    away = np.arange(span.size) + span.start - middle
+    if period is not None:
+        away = (away + period // 2) % period - period // 2
+        assert np.ptp(away) > period // 2
+    moved = (placement.left - placement.own_left) // CELL
+    own = [
+        part(placement.coords_kind, 1, middle - moved + int(each), 1, placement.frame)
+        for each in away
+    ]
+    np.testing.assert_array_equal(found, np.concatenate(own))

@@ -221,16 +221,17 @@ def test_length_and_periods_may_change(tmp_path):
         changed("train", num_steps=1, log_every=2, sheet_every=0, save_every=4),
     )
     checkpoint.check_config(tmp_path, changed("data", num_threads=9))
-    checkpoint.check_config(tmp_path, changed("model", truncation=0.5))
+    checkpoint.check_config(tmp_path, changed("model", truncation=0.5, noise_scale=0.5))
 
 
 def test_a_workdir_is_painted_as_it_was_last_told(tmp_path):
     saved(tmp_path, 3)
     before = checkpoint.load_for_sampling(tmp_path)
-    checkpoint.write_config(tmp_path, changed("model", truncation=0.5))
+    checkpoint.write_config(tmp_path, changed("model", truncation=0.5, noise_scale=0.2))
     told = checkpoint.load_for_sampling(tmp_path)
-    assert before.config.model.truncation == 1
-    assert told.config.model.truncation == 0.5
+    for bundle, said in ((before, (1, 1)), (told, (0.5, 0.2))):
+        model = bundle.config.model
+        assert (model.truncation, model.noise_scale) == said
     assert told.digest != before.digest
     checkpoint.write_config(tmp_path, CONFIG)
     assert checkpoint.load_for_sampling(tmp_path).digest == before.digest

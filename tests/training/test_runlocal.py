@@ -21,8 +21,8 @@ def test_runlocal_trains_and_paints(name, cache, tmp_path):
     )
     status, text = running.finish(process)
     assert status == 0, text
-    assert "step 8/8" in text
-    assert (workdir / "sheets" / "step_00000008" / "samples.png").is_file()
+    assert "step 4/4" in text
+    assert (workdir / "sheets" / "step_00000004" / "samples.png").is_file()
     window = World.load(workdir, tile_size=16)[-8:8, 0:16]
     assert window.shape == (16, 16, 3)
     assert window.std() > 0
