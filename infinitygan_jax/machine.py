@@ -20,6 +20,8 @@ _MALLOC_OPTIONS = (  # glibc's numbers for them, of malloc.h
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: of what is free at the end of the heap
 )
 
+_is_kept = False  # whether ``keep_memory`` did its work
+
 
 def num_cores() -> int:
     """Processor cores that this process may use."""
@@ -67,12 +69,24 @@ def keep_memory() -> bool:
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if "glibc.malloc" in tunables or any(n.startswith("MALLOC_") for n in os.environ):
         return False
+    global _is_kept
     try:
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018  others may number options otherwise
-        return all(libc.mallopt(*option) == 1 for option in _MALLOC_OPTIONS)
+        _is_kept = all(libc.mallopt(*option) == 1 for option in _MALLOC_OPTIONS)
     except (AttributeError, OSError, TypeError):  # not glibc; Windows
-        return False
+        _is_kept = False
+    return _is_kept
+
+
+def give_back() -> None:
+    """Gives freed memory back to the system, where ``keep_memory`` keeps it.
+
+    To be called now and then, since some of it is never used again: a large block is
+    freed, some bytes of it are taken, and the next one of its size lies elsewhere.
+    """
+    if _is_kept:
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory_bytes() -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import coords, fields, geometry
+from infinitygan_jax import coords, fields, geometry, machine
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import indexing
@@ -40,6 +40,7 @@ SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
 _MOST_LOOKED_AT = 128  # tiles, before painting begins: some 15 ms each
+_TILES_PER_GIVING = 64  # of which clearing pages anew takes less than a hundredth
 
 
 class World:
@@ -366,7 +367,12 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
+        ready = 0
         for step, painted in self._painted(self._places(windows)):
+            ready += len(step)
+            if ready >= _TILES_PER_GIVING:
+                machine.give_back()
+                ready = 0
             if on_tiles is not None:
                 on_tiles(len(step))
             for place, pixels in zip(step, painted, strict=False):  # fillers dropped
