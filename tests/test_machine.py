@@ -34,6 +34,26 @@ for _ in range(2):  # each thread would have an arena of its own
 print(*in_turn)
 """
 
+GIVEN_BACK = """
+import ctypes, pathlib
+from infinitygan_jax import machine
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+
+def resident():
+    text = pathlib.Path("/proc/self/statm").read_text()
+    return int(text.split()[1]) * 4096
+
+machine.give_back()  # before anything is kept
+machine.keep_memory()
+block, fence = (ctypes.c_void_p(libc.malloc(size)) for size in (10**8, 1000))
+ctypes.memset(block, 1, 10**8)
+libc.free(block)
+kept = resident()
+machine.give_back()
+print(kept - resident())
+"""
+
 
 def test_memory_is_at_most_the_container_s(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
@@ -44,14 +64,32 @@ def test_memory_is_at_most_the_container_s(tmp_path, monkeypatch):
     assert machine.memory_bytes() == 123456 < whole
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-@pytest.mark.parametrize("setting", ["kept", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
-def test_large_blocks_are_used_again_unless_a_user_says_otherwise(setting):
-    environment = {
+def _without_settings():
+    """The environment, without anything said of malloc."""
+    return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
     }
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_what_is_kept_is_given_back_when_told():
+    """Also from between blocks that are in use."""
+    result = subprocess.run(
+        [sys.executable, "-c", GIVEN_BACK],
+        env=_without_settings(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert int(result.stdout) > 9 * 10**7
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+@pytest.mark.parametrize("setting", ["kept", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_large_blocks_are_used_again_unless_a_user_says_otherwise(setting):
+    environment = _without_settings()
     if setting != "kept":
         value = "4" if setting == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=4"
         environment[setting] = value
@@ -74,3 +112,4 @@ def test_other_allocators_are_left_alone(monkeypatch):
     for other in (object(), None):
         monkeypatch.setattr(ctypes, "CDLL", lambda _, other=other: other)
         assert machine.keep_memory() is False
+        machine.give_back()  # nothing

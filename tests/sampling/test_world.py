@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import coords
+from infinitygan_jax import coords, machine
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Region, Resample
@@ -209,6 +209,14 @@ def test_strips_come_before_the_rest_is_painted():
         np.testing.assert_array_equal(strip, _world()[row * 32 : row * 32 + 32, 0:64])
         assert sum(ready) == 2 * (row + 1)
     strips.close()
+
+
+def test_freed_memory_is_given_back_while_painting(monkeypatch):
+    given = []
+    monkeypatch.setattr(machine, "give_back", lambda: given.append(True))
+    monkeypatch.setattr(world_lib, "_TILES_PER_GIVING", 4)
+    for number, _ in enumerate(_world().strips(Window(0, 0, 6 * 32, 64)), 1):
+        assert len(given) == number // 2  # two tiles a strip
 
 
 def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch):
