@@ -331,13 +331,15 @@ def _scene_texts(world: "World", document: "documents.Document") -> dict[str, st
     """What a picture says of styles and edits, where it has any."""
     if world.scene == type(world.scene)():
         return {}
-    return {
+    texts = {
         "Octaves": str(world.scene.octaves),
         "Truncation": f"{world.truncation:g}",
-        "Noise scale": f"{world.noise_scale:g}",
         "Edits": str(len(world.scene.edits)),
         "World digest": document.content_digest(),
     }
+    if world.scene.noise_scale is not None:  # the model's is in its digest
+        texts["Noise scale"] = f"{world.noise_scale:g}"
+    return texts
 
 
 def _command(args: argparse.Namespace, window: Window) -> str:

@@ -195,7 +195,7 @@ class Placement:
         own, around = self._own_parts[axis], len(self._own_parts[axis]) // 2
         if np.abs(away).max() <= around:
             there = own[away + around]
-        else:  # at most two runs: with a period, before and after the far side
+        else:  # with a period, there are runs before and after a far side
             runs = np.split(away, np.flatnonzero(np.diff(away) != 1) + 1)
             parts = [self._own_part(axis, int(run[0]), run.size) for run in runs]
             there = np.concatenate(parts)

@@ -40,7 +40,9 @@ SPAN_STRETCH = 4
 PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
 _MOST_LOOKED_AT = 128  # tiles, before painting begins: some 15 ms each
-_TILES_PER_GIVING = 64  # of which clearing pages anew takes less than a hundredth
+_TILES_PER_GIVING = 16  # of which clearing pages anew takes a hundredth
+
+_ready = itertools.count()  # tiles of all worlds that became ready
 
 
 class World:
@@ -367,12 +369,8 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        ready = 0
         for step, painted in self._painted(self._places(windows)):
-            ready += len(step)
-            if ready >= _TILES_PER_GIVING:
-                machine.give_back()
-                ready = 0
+            _give_back_after(len(step))
             if on_tiles is not None:
                 on_tiles(len(step))
             for place, pixels in zip(step, painted, strict=False):  # fillers dropped
@@ -665,6 +663,13 @@ def frame_of(
         row_period=rows,
         col_period=cols,
     )
+
+
+def _give_back_after(num_tiles: int) -> None:
+    """Gives freed memory back every so many tiles, whatever they are painted for."""
+    for _ in range(num_tiles):
+        if next(_ready) % _TILES_PER_GIVING == _TILES_PER_GIVING - 1:
+            machine.give_back()
 
 
 def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:

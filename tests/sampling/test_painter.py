@@ -247,12 +247,14 @@ def test_statistics_are_of_truncated_latents():
     np.testing.assert_allclose(half, whole / 2, rtol=1e-6)
 
 
-@pytest.mark.parametrize("psi", [-0.1, 1.5, float("nan"), float("inf")])
-def test_impossible_truncations_are_refused(psi):
-    with pytest.raises(ValueError, match=r"truncation \(.*from 0 to 1; .* 0\.5"):
-        Scene(truncation=psi)
-    with pytest.raises(ValueError, match=r"model\.truncation \("):
-        dataclasses.replace(tiny.MODEL, truncation=psi)
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", config.PAINTING)
+def test_impossible_settings_of_painting_are_refused(name, value):
+    match = rf"{name} \(.*from 0 to 1; 1 is as in training"
+    with pytest.raises(ValueError, match=match):
+        Scene(**{name: value})
+    with pytest.raises(ValueError, match=rf"model\.{name} \("):
+        dataclasses.replace(tiny.MODEL, **{name: value})
 
 
 def test_octaves_keep_the_variance_of_latents():

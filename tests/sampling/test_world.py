@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import re
 
 import jax
@@ -215,8 +216,12 @@ def test_freed_memory_is_given_back_while_painting(monkeypatch):
     given = []
     monkeypatch.setattr(machine, "give_back", lambda: given.append(True))
     monkeypatch.setattr(world_lib, "_TILES_PER_GIVING", 4)
+    monkeypatch.setattr(world_lib, "_ready", itertools.count())
     for number, _ in enumerate(_world().strips(Window(0, 0, 6 * 32, 64)), 1):
         assert len(given) == number // 2  # two tiles a strip
+    for number in range(1, 9):  # and for many small ones
+        _world()[0:8, 0:8]
+        assert len(given) == 3 + number // 4
 
 
 def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch):
