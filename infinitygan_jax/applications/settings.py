@@ -43,7 +43,7 @@ class Settings:
       style_samples: random styles of which the statistics are made.
     """
 
-    steps: int = 300
+    steps: int = 400
     learning_rate: float = 0.1
     structure_rate: float = 0.1
     ramp_up: float = 0.05
