@@ -128,21 +128,23 @@ def test_local_latents_beyond_the_margin_stay_as_drawn():
     assert (first.z_local != second.z_local)[near].any(axis=-1).all()
 
 
-def test_local_latents_are_as_far_from_0_as_the_models_own():
+def _painted_with(**settings):
+    """The small bundle, with other settings of painting."""
     bundle = small.bundle()
-    model = dataclasses.replace(bundle.config.model, truncation=0.25)
+    model = dataclasses.replace(bundle.config.model, **settings)
     config = dataclasses.replace(bundle.config, model=model)
-    bundle = dataclasses.replace(bundle, config=config, digest="")
+    return dataclasses.replace(bundle, config=config, digest="")
+
+
+def test_local_latents_are_as_far_from_0_as_the_models_own():
+    bundle = _painted_with(truncation=0.25)
     (found,) = inversion.invert(bundle, [small.sample()], settings=FULL)
     assert np.sqrt(np.mean(found.z_local**2)) == pytest.approx(0.25, rel=0.1)
     assert found.figures["z_local"] < 0.1  # counted as if they were drawn whole
 
 
 def test_a_picture_is_found_with_noise_as_strong_as_it_is_painted():
-    bundle = small.bundle()
-    model = dataclasses.replace(bundle.config.model, noise_scale=0.0)
-    config = dataclasses.replace(bundle.config, model=model)
-    bundle = dataclasses.replace(bundle, config=config, digest="")
+    bundle = _painted_with(noise_scale=0.0)
     (found,) = inversion.invert(bundle, [small.sample()], settings=FULL)
     other = dataclasses.replace(found, noise=tuple(-each for each in found.noise))
     np.testing.assert_array_equal(other.render(bundle), found.render(bundle))

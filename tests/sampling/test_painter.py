@@ -413,12 +413,8 @@ def test_too_much_in_one_tile_is_known_before_painting():
     far = Window(4000, 0, 8, 8)
     assert _world(Scene(edits=pins)).num_blended(far) is None
     # One that is all that is seen is blended, too.
-    assert (
-        _world(Scene(edits=(Pin(Region(-200, -200, 400, 400), Seed(9)),))).num_blended(
-            window
-        )
-        == 1
-    )
+    large = Pin(Region(-200, -200, 400, 400), Seed(9))
+    assert _world(Scene(edits=(large,))).num_blended(window) == 1
 
 
 def test_the_most_styles_of_a_tile_are_told():
