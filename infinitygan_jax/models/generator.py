@@ -10,10 +10,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models import structure as structure_lib
+from infinitygan_jax.models import texture as texture_lib
 from infinitygan_jax.models.initial import init_params
-from infinitygan_jax.models.layers import Blend, Style
-from infinitygan_jax.models.structure import StructureSynthesizer
-from infinitygan_jax.models.texture import MappingNetwork, TextureSynthesizer
+from infinitygan_jax.models.styled import Modulation, blend
+
+_STRUCTURE, _TEXTURE = "structure_synthesizer", "texture_synthesizer"
 
 
 class Generator(nn.Module):
@@ -30,10 +32,12 @@ class Generator(nn.Module):
 
     def setup(self):
         config, dtype = self.config, jnp.dtype(self.config.dtype)
-        self.structure_synthesizer = StructureSynthesizer(config.structure_width, dtype)
-        self.mapping_network = MappingNetwork(config.mapping_layers)
+        self.structure_synthesizer = structure_lib.StructureSynthesizer(
+            config.structure_width, dtype
+        )
+        self.mapping_network = texture_lib.MappingNetwork(config.mapping_layers)
         widths = config.texture_widths[: config.num_stages]
-        self.texture_synthesizer = TextureSynthesizer(widths, dtype)
+        self.texture_synthesizer = texture_lib.TextureSynthesizer(widths, dtype)
 
     def mapping(self, z_global: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """Styles of global latents."""
@@ -43,7 +47,9 @@ class Generator(nn.Module):
         self,
         z_local: Float[Array, "b H W l"],
         coords: Float[Array, "b H W c"],
-        z_global: Style,
+        z_global: Float[Array, "b d"]
+        | Float[Array, "b H W d"]
+        | Mapping[str, Modulation],
     ) -> Float[Array, "b h w s"]:
         """Structure latents, 12 cells smaller a side than their inputs."""
         return self.structure_synthesizer(z_local, coords, z_global)
@@ -51,7 +57,9 @@ class Generator(nn.Module):
     def texture(
         self,
         structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"] | Blend | Sequence[Float[Array, "b _ _ d"]],
+        styles: Float[Array, "b n d"]
+        | Sequence[Float[Array, "b _ _ d"]]
+        | Mapping[str, Modulation],
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Colours, float32 of about -1 to 1, from structure, styles and noise."""
@@ -89,6 +97,50 @@ def slot_styles(
         return styles
     slots = jnp.arange(num_slots)[None, :, None]
     return jnp.where(slots < mix_index, styles, mixed[:, None])
+
+
+def modulations(
+    params: Mapping[str, Any],
+    z_global: Float[Array, "*b d"],
+    styles: Float[Array, "*b n d"],
+) -> dict[str, dict[str, Modulation]]:
+    """Styles as each layer takes them, in place of vectors for `Generator`.
+
+    Args:
+      params: of a generator, which may have more stages than these styles are for.
+      z_global: global latents, which the structure synthesizer takes.
+      styles: mapped styles of all slots, which the texture synthesizer takes.
+
+    Returns:
+      By synthesizer and by layer.
+    """
+    return {
+        _STRUCTURE: structure_lib.modulations(params[_STRUCTURE], z_global),
+        _TEXTURE: texture_lib.modulations(params[_TEXTURE], styles),
+    }
+
+
+def blended(
+    params: Mapping[str, Any],
+    weights: Float[Array, "b h w s"],
+    styles: Mapping[str, Mapping[str, Modulation]],
+) -> dict[str, dict[str, Modulation]]:
+    """Styles that share a window, as each layer takes them at its cells.
+
+    Args:
+      params: the generator's.
+      weights: of each style at each cell that the structure synthesizer sees.
+      styles: their `modulations`, with axes [b, s, c].
+    """
+    inner = slice(geometry.STRUCTURE_MARGIN, 1 - geometry.STRUCTURE_MARGIN)
+    where = {_STRUCTURE: weights, _TEXTURE: weights[:, inner, inner]}
+    return {
+        part: {
+            name: blend(params[part][name], where[part], each)
+            for name, each in layers.items()
+        }
+        for part, layers in styles.items()
+    }
 
 
 def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:

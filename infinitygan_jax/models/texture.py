@@ -1,6 +1,8 @@
 """The texture synthesizer: padding-free, StyleGAN2-like; and its mapping network."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -8,15 +10,18 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.layers import (
-    Blend,
     EqualDense,
+    activate,
+    center_crop,
+    pixel_norm,
+)
+from infinitygan_jax.models.styled import (
+    Modulated,
+    Modulation,
     Style,
     StyledConv,
     ToRGB,
-    activate,
-    center_crop,
-    crop_style,
-    pixel_norm,
+    modulate,
 )
 
 
@@ -52,42 +57,37 @@ class TextureSynthesizer(nn.Module):
     def __call__(
         self,
         structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"] | Blend | Sequence[Float[Array, "b _ _ d"]],
+        styles: Float[Array, "b n d"]
+        | Sequence[Float[Array, "b _ _ d"]]
+        | Mapping[str, Modulation],
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Paints a window.
 
         Args:
           structure: structure latent of the window's cells.
-          styles: one vector per slot, n = 2k + 1 of them; or a blend [b, s, n, d] of
-            such, with weights of the structure's size, which are interpolated for the
-            stages; or 2k style maps, map i of the size of convolution i's input.
+          styles: one vector per slot, n = 2k + 1 of them; or 2k style maps, map i of
+            the size of convolution i's input; or the `modulations` of vectors, all over
+            or at the structure's cells and one more row and column after them.
           noise: 2k standard normal maps, map i of the size of convolution i's output.
 
         Returns:
           float32 colours, about -1 to 1.
         """
         x, rgb = structure.astype(self.dtype), None
-        weights = styles.weights if isinstance(styles, Blend) else None
-        by_slot = weights is not None or not isinstance(styles, Sequence)
+        style = functools.partial(_style, styles, _slots(len(self.widths)))
+        start = 0  # samples of x from the first cell to x's first
         for stage, width in enumerate(self.widths):
-            up, plain = 2 * stage, 2 * stage + 1
-            layer = StyledConv(width, up=True, name=f"up_{stage}")
-            x = layer(x, _style(styles, up, weights), noise[up])  # n -> 2n - 3
-            if weights is not None:  # n -> 2n - 1, of which convolutions lose the rim
-                finer = convolution.upsample_rgb(weights)
-                weights = center_crop(finer, *x.shape[1:3])
-            layer = StyledConv(width, name=f"conv_{stage}")
-            style = _style(styles, plain, weights)
-            x = layer(x, style, noise[plain])  # n -> n - 2
-            if by_slot:
-                # Slot 2j + 1 of stage j = 1 .. k - 1, and the last slot of stage k.
-                slot = min(2 * stage + 3, 2 * len(self.widths))
-                style = _style(styles, slot, weights)
-            style = crop_style(style, *x.shape[1:3])
-            if weights is not None:
-                weights = center_crop(weights, *x.shape[1:3])
-            new = ToRGB(name=f"rgb_{stage}")(x, style)
+            up, plain, colours = (f"{kind}_{stage}" for kind in ("up", "conv", "rgb"))
+            x = StyledConv(width, up=True, name=up)(  # n -> 2n - 3
+                x, style(up, stage, start, x), noise[2 * stage]
+            )
+            start = 2 * start + 1
+            x = StyledConv(width, name=plain)(  # n -> n - 2
+                x, style(plain, stage + 1, start, x), noise[2 * stage + 1]
+            )
+            start += 1
+            new = ToRGB(name=colours)(x, style(colours, stage + 1, start, x))
             if rgb is not None:  # n -> 2n - 1, cropped to this stage's 2n - 5
                 rgb = center_crop(convolution.upsample_rgb(rgb), *x.shape[1:3])
                 new = new + rgb
@@ -95,12 +95,47 @@ class TextureSynthesizer(nn.Module):
         return rgb
 
 
+def modulations(
+    params: Mapping[str, Any], styles: Float[Array, "*b n d"]
+) -> dict[str, Modulation]:
+    """Styles of n = 2k + 1 slots as each layer of k stages takes them, by its name.
+
+    Args:
+      params: of a `TextureSynthesizer`, which may have more stages.
+      styles: mapped styles.
+    """
+    return {
+        name: modulate(params[name], styles[..., slot, :], not name.startswith("rgb"))
+        for name, slot in _slots(styles.shape[-2] // 2).items()
+    }
+
+
+def _slots(num_stages: int) -> dict[str, int]:
+    """The slot that each layer takes, by its name (spec section 3)."""
+    slots = {}
+    for stage in range(num_stages):
+        slots[f"up_{stage}"] = 2 * stage
+        slots[f"conv_{stage}"] = 2 * stage + 1
+        # Slot 2j + 1 of stage j = 1 .. k - 1, and the last slot of stage k.
+        slots[f"rgb_{stage}"] = min(2 * stage + 3, 2 * num_stages)
+    return slots
+
+
 def _style(
-    styles: Float[Array, "b n d"] | Blend | Sequence[Float[Array, "b _ _ d"]],
-    slot: int,
-    weights: Float[Array, "b h w s"] | None,
+    styles: Float[Array, "b n d"]
+    | Sequence[Float[Array, "b _ _ d"]]
+    | Mapping[str, Modulation],
+    slots: Mapping[str, int],
+    name: str,
+    level: int,
+    start: int,
+    x: Float[Array, "b h w i"],
 ) -> Style:
-    """The style of a slot; ``weights`` are a blend's at the place of use."""
-    if isinstance(styles, Blend):
-        return Blend(weights, styles.vectors[:, :, slot])
-    return styles[slot] if isinstance(styles, Sequence) else styles[:, slot]
+    """The style of a layer whose input is ``x``; for the numbers see `Modulated`."""
+    if isinstance(styles, Mapping):
+        return Modulated(styles[name], level, start)
+    if not isinstance(styles, Sequence):
+        return styles[:, slots[name]]
+    # A ToRGB takes the map of its own stage's convolution (spec section 3).
+    style_map = styles[slots[name.replace("rgb", "conv")]]
+    return center_crop(style_map, *x.shape[1:3])

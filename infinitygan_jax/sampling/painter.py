@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
@@ -24,9 +24,6 @@ from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
-# Cells that a cell's pixels see on one axis: its own and those that the structure
-# synthesizer (12 a side) and the texture synthesizer (2 before, 3 after) lose.
-_SEEN = 1 + 2 * geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_EXTRA
 # On one axis, cells that any of a tile's pixels sees before or after the tile, at most.
 SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_EXTRA
 
@@ -121,6 +118,7 @@ class Painter:
             *(model, cell_pixels, tile_size, seed, frame),
             *(scene.octaves, self._truncation),
         )
+        self._last_styles: tuple[Any, tiles.Modulations | None] = (None, None)
         self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
 
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b t t 3"]:
@@ -133,35 +131,25 @@ class Painter:
         """
         seen = [self._edits_of(tile) for tile in wanted]
         drawn = self._draw(wanted, seen)
-        weights = list(map(self._weights, wanted, seen))
-        if not isinstance(self._styles, Constant):
-            return self._paint_blended(drawn, weights)
-        others = np.stack([_others(self._styles, each) for each in weights])
-        if not others.any():
-            return self._paint_plain(drawn)
-        # What sees none of the others is painted by the very code that paints it where
-        # there are none, and so keeps its bytes.
-        see_others = _any_of(others, _SEEN)
-        blended = self._paint_blended(drawn, weights)
-        if see_others.all():
-            return blended
-        mask = device_lib.split(see_others, self._mesh)
-        return self._functions.choose_by_cell(mask, blended, self._paint_plain(drawn))
+        styles = self._styles_of(list(map(self._weights, wanted, seen)))
+        structure = self._functions.structure(self._on_devices, styles, drawn)
+        return self._functions.paint(self._on_devices, styles, structure, drawn.noise)
 
-    def _paint_plain(self, drawn: tiles.Fields) -> UInt8[Array, "b t t 3"]:
-        """Paints tiles of one style all over."""
-        structure = self._functions.structure(*self._constants, drawn)
-        return self._functions.paint(*self._constants, structure, drawn.noise)
-
-    def _paint_blended(
-        self, drawn: tiles.Fields, weights: Sequence[style_lib.Weights]
-    ) -> UInt8[Array, "b t t 3"]:
-        """Paints tiles of several styles."""
-        look = tiles.BlendedLook(*style_lib.padded(weights, self._looks))
-        look = device_lib.split(look, self._mesh)
-        params = self._constants[0]
-        structure = self._functions.structure_blended(params, look, drawn)
-        return self._functions.paint_blended(params, look, structure, drawn.noise)
+    def _styles_of(self, batch: Sequence[style_lib.Weights]) -> tiles.Modulations:
+        """Styles of tiles at their cells, or all over, on the devices."""
+        key = tuple(weights.sources for weights in batch)
+        if key == self._last_styles[0]:
+            return self._last_styles[1]
+        given = device_lib.split(self._looks.modulated(batch), self._mesh)
+        styles = self._functions.blend(self._on_devices, *given)
+        if given[0].shape[-1] > 1:
+            return styles
+        # Where each tile shows one style, its texture is painted quicker, to the same
+        # bits. Structure, which takes little, is so by the same code.
+        texture = "texture_synthesizer"
+        all_over = jax.tree.map(lambda each: each[:, :, None], given[1][texture])
+        self._last_styles = key, styles | {texture: all_over}
+        return self._last_styles[1]
 
     def num_blended(self, wanted: Iterable[Tile]) -> int | None:
         """Styles that one of some tiles blends at most, if any; paints nothing.
@@ -171,8 +159,7 @@ class Painter:
         """
         pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
         few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
-        in_places = isinstance(self._styles, Constant)
-        if in_places and not pins and few:
+        if isinstance(self._styles, Constant) and not pins and few:
             return None
         most = 0
         for tile in wanted:
@@ -180,9 +167,8 @@ class Painter:
             _check_resamples_of(seen)
             sources = self._weights(tile, seen).sources
             style_lib.check_styles(len(sources))
-            if not in_places or sources != (self._styles.source,):
-                most = max(most, len(sources))
-        return most or None
+            most = max(most, len(sources))
+        return most if most > 1 else None
 
     def check_resamples(self, wanted: Iterable[Tile]) -> None:
         """Checks that latents of some tiles can be drawn; draws nothing.
@@ -215,12 +201,9 @@ class Painter:
         return tiles.tile_functions(self._model, self._mesh, self._level)
 
     @functools.cached_property
-    def _constants(self) -> tuple[Mapping[str, Any], tiles.Look | None]:
-        """Parameters, and the look where there is one, on every device."""
-        look = None
-        if isinstance(self._styles, Constant):
-            look = self._looks[self._styles.source]
-        return device_lib.replicate((self._params, look), self._mesh)
+    def _on_devices(self) -> Mapping[str, Any]:
+        """Parameters on every device."""
+        return device_lib.replicate(self._params, self._mesh)
 
     def _streams_of(
         self, seed: int, num_tiles: int
@@ -303,17 +286,3 @@ _times = jax.jit(jnp.multiply)
 def _check_resamples_of(seen: _Edits) -> None:
     """Checks how many of the edits that a tile sees draw anew."""
     check_resamples(sum(isinstance(edit, Resample) for edit in seen))
-
-
-def _others(base: Constant, weights: style_lib.Weights) -> Bool[np.ndarray, "h w"]:
-    """At which cells of a tile there is another style than the one all over."""
-    others = [i for i, source in enumerate(weights.sources) if source != base.source]
-    return (weights.weights[..., others] > 0).any(axis=-1)
-
-
-def _any_of(where: Bool[np.ndarray, "b h w"], size: int) -> Bool[np.ndarray, "b H W"]:
-    """Whether any of ``size`` x ``size`` cells is true; ``size - 1`` fewer a side."""
-    for axis in (1, 2):
-        windows = np.lib.stride_tricks.sliding_window_view(where, size, axis=axis)
-        where = windows.any(axis=-1)
-    return where

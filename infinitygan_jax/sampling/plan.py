@@ -430,7 +430,7 @@ def _tile_bytes(model: ModelConfig, tile_size: int) -> int:
 
 def _blending_bytes(model: ModelConfig, tile_size: int, num_styles: int) -> int:
     """What blended styles add: maps of scales, and weights for each pixel."""
-    padded = max(2, 1 << (num_styles - 1).bit_length())
+    padded = 1 << (num_styles - 1).bit_length()
     weights = 4 * padded * tile_size**2
     return _BLENDED_LAYERS * _layer_bytes(model, tile_size) + weights
 

@@ -20,15 +20,15 @@ from jaxtyping import Float, Int64
 
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.models.generator import make_generator, modulations, slot_styles
 from infinitygan_jax.sampling import mixing
-from infinitygan_jax.sampling.tiles import Look
+from infinitygan_jax.sampling.tiles import Look, Modulations, stack
 
 MAX_STYLES = 64  # that one tile can see
 _FAR = 2**60  # farther than any blend reaches; sums of such stay in 64 bits
 _MOST_NEAR = 16 * MAX_STYLES  # places whose distances are worked out for one tile
 _JITTER = 0.7  # of a lattice's square, around its middle, in which its point may lie
-_KEPT_LOOKS = 4096
+_KEPT_STYLES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -476,12 +476,12 @@ def without_unseen(weights: Weights) -> Weights:
 
 
 class Looks:
-    """Latents and mapped styles of sources, worked out when first asked for."""
+    """Latents, mapped styles and modulations of sources."""
 
     def __init__(self, model: ModelConfig, params: Mapping[str, Any]):
         self._model = model
         self._params = params
-        self._known: collections.OrderedDict[Hashable, Look] = collections.OrderedDict()
+        self._known: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
 
     def __getitem__(self, source: Source) -> Look:
         """Host arrays of a style."""
@@ -489,30 +489,65 @@ class Looks:
             # Of all slots: a generator that is stopped early has fewer.
             styles = source.look.styles[: self._model.num_slots]
             return source.look._replace(styles=styles)
-        look = self._known.pop(source, None) or self._make(source)
-        self._known[source] = look
-        if len(self._known) > _KEPT_LOOKS:
-            self._known.popitem(last=False)
-        return look
+        z_global = self._latent(source)
+        styles = _mapping(self._model)(self._params, z_global)
+        return Look(np.asarray(z_global), np.asarray(styles))
 
-    def _make(self, source: Seed | LatticePoint | Between) -> Look:
+    def modulated(
+        self, batch: Sequence[Weights]
+    ) -> tuple[Float[np.ndarray, "b h w s"], Modulations]:
+        """Styles of a batch of tiles' cells, for `TileFunctions.blend`.
+
+        Returns:
+          Weights, with zeros for a number of styles of which there are few, and the
+          styles' modulations, with axes [b, s, c].
+
+        Raises:
+          ValueError: a tile sees more than ``MAX_STYLES``.
+        """
+        most = max(len(each.sources) for each in batch)
+        check_styles(most)
+        number = 1 << (most - 1).bit_length()  # few shapes, so little to compile
+        shares, styles = [], []
+        for sources, weights in batch:
+            more = number - len(sources)
+            shares.append(np.pad(weights, [(0, 0), (0, 0), (0, more)]))
+            found = [self._modulations(source) for source in sources]
+            styles.append(stack(found + found[:1] * more))
+        return np.stack(shares), stack(styles)
+
+    def _modulations(self, source: Source) -> Any:
+        """Host arrays of a style as each layer takes it."""
+        known = self._known.pop(source, None)
+        if known is None:
+            # By one function for all styles, so that each has the same bits wherever,
+            # and beside whichever others, it shows.
+            known = jax.device_get(_modulating(self._params, *self[source]))
+        self._known[source] = known
+        if len(self._known) > _KEPT_STYLES:
+            self._known.popitem(last=False)
+        return known
+
+    def _latent(
+        self, source: Seed | LatticePoint | Between
+    ) -> Float[np.ndarray | jax.Array, " d"]:
         size = self._model.z_global_size
         if isinstance(source, Seed):
-            z_global = fields.global_latent(source.seed, size)
-        elif isinstance(source, Between):
+            return fields.global_latent(source.seed, size)
+        if isinstance(source, Between):
             ends = (
                 np.asarray(fields.global_latent(seed, size))
                 for seed in (source.first, source.second)
             )
-            z_global = mixing.along_arc(*ends, source.amount)
-        else:
-            z_global = fields.latent_at(
-                fields.stream_key(source.seed, fields.BIOME_Z_GLOBAL),
-                *(source.row, source.col),
-                size,
-            )
-        styles = _mapping(self._model)(self._params, z_global)
-        return Look(np.asarray(z_global), np.asarray(styles))
+            return mixing.along_arc(*ends, source.amount)
+        return fields.latent_at(
+            fields.stream_key(source.seed, fields.BIOME_Z_GLOBAL),
+            *(source.row, source.col),
+            size,
+        )
+
+
+_modulating = jax.jit(modulations)
 
 
 @functools.lru_cache(maxsize=32)
@@ -525,29 +560,3 @@ def _mapping(model: ModelConfig) -> Callable[..., Float[jax.Array, "n d"]]:
         return slot_styles(style, model.num_slots)[0]
 
     return jax.jit(styles)
-
-
-def padded(
-    weights: Sequence[Weights], looks: Looks
-) -> tuple[Float[np.ndarray, "b h w s"], Float[np.ndarray, "b s d"], Any]:
-    """Weights, global latents and styles of a batch of tiles, of one number of styles.
-
-    Raises:
-      ValueError: a tile sees more than ``MAX_STYLES``.
-    """
-    most = max(len(each.sources) for each in weights)
-    check_styles(most)
-    number = max(2, 1 << (most - 1).bit_length())  # few shapes, so little to compile
-    batch = []
-    for shares, each in ((w.weights, [looks[s] for s in w.sources]) for w in weights):
-        more = number - len(each)
-        shares = np.pad(shares, [(0, 0), (0, 0), (0, more)])
-        each += each[:1] * more
-        batch.append(
-            (
-                shares,
-                np.stack([look.z_global for look in each]),
-                np.stack([look.styles for look in each]),
-            )
-        )
-    return tuple(np.stack(part) for part in zip(*batch, strict=True))

@@ -4,9 +4,9 @@ A tile is given by the world words of its rows and columns and by its coordinate
 vectors; latents and noise are drawn on the device. Each step is a compiled function,
 vectorized over a device's tiles and mapped over all devices.
 
-They are functions of their own so that an edit, which changes fields or structure,
-changes no bit of a pixel that does not see it: what paints is the same compiled code
-with and without edits.
+They are functions of their own so that an edit, which changes fields, structure or
+styles, changes no bit of a pixel that does not see it: these are the arguments of what
+paints, which for equal numbers does the same, with and without edits.
 """
 
 import functools
@@ -25,8 +25,8 @@ from jaxtyping import Array, Bool, Float, UInt8, UInt16, UInt32
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.devices import AXIS
-from infinitygan_jax.models.generator import make_generator, to_uint8
-from infinitygan_jax.models.layers import Blend, center_crop
+from infinitygan_jax.models.generator import blended, make_generator, to_uint8
+from infinitygan_jax.models.styled import Modulation
 from infinitygan_jax.sampling import plan as planning
 
 MAX_STREAMS = 1024  # that one tile can be drawn from
@@ -145,18 +145,8 @@ class Look(NamedTuple):
     styles: Float[Array | np.ndarray, "n d"]
 
 
-class BlendedLook(NamedTuple):
-    """Styles blended over a batch of tiles.
-
-    Attributes:
-      weights: of each style at each cell, margins included; they sum to 1.
-      z_global: their global latents.
-      styles: their mapped styles.
-    """
-
-    weights: Float[np.ndarray, "b h w s"]
-    z_global: Float[np.ndarray, "b s d"]
-    styles: Float[np.ndarray, "b s n d"]
+# Styles as each layer takes them, by part and layer; see `generator.modulations`.
+Modulations = Mapping[str, Mapping[str, Modulation]]
 
 
 def make_keys(model: ModelConfig, seed: int, octaves: int = 1) -> Keys:
@@ -357,32 +347,25 @@ def replace_fields(drawn: Fields, given: Fields, masks: FieldMasks) -> Fields:
 
 
 def form_structure(
-    model: ModelConfig,
-    params: Mapping[str, Any],
-    look: Look | BlendedLook,
-    drawn: Fields,
+    model: ModelConfig, params: Mapping[str, Any], styles: Modulations, drawn: Fields
 ) -> Float[Array, "b n n s"]:
     """Structure latents of a batch of tiles, and of the margin cells that texture sees.
 
     Args:
       model: sizes.
       params: the generator's parameters.
-      look: the style, or styles.
+      styles: of each tile all over, or at its cells.
       drawn: the tiles' fields.
     """
-    if isinstance(look, BlendedLook):
-        z_global = Blend(look.weights, look.z_global)
-    else:
-        batch = drawn.z_local.shape[0]
-        z_global = jnp.broadcast_to(look.z_global, (batch, *look.z_global.shape))
     apply = functools.partial(make_generator(model).apply, {"params": params})
+    z_global = styles["structure_synthesizer"]
     return apply(drawn.z_local, drawn.coords, z_global, method="structure")
 
 
 def paint_tiles(
     model: ModelConfig,
     params: Mapping[str, Any],
-    look: Look | BlendedLook,
+    styles: Modulations,
     structure: Float[Array, "b n n s"],
     noise: Sequence[Float[Array, "b _ _ 1"]],
     level: int = 0,
@@ -392,18 +375,15 @@ def paint_tiles(
     Args:
       model: sizes.
       params: the generator's parameters.
-      look: the style, or styles.
+      styles: see `form_structure`.
       structure: see `form_structure`.
       noise: of the tiles' fields.
       level: squares of 2**level pixels a side are averaged to one.
     """
     batch, cells = structure.shape[:2]
     apply = functools.partial(make_generator(model).apply, {"params": params})
-    if isinstance(look, BlendedLook):
-        styles = Blend(center_crop(look.weights, cells, cells), look.styles)
-    else:
-        styles = jnp.broadcast_to(look.styles, (batch, *look.styles.shape))
-    image = apply(structure, styles, list(noise), method="texture")
+    texture = styles["texture_synthesizer"]
+    image = apply(structure, texture, list(noise), method="texture")
     tile_size = (cells - geometry.TILE_CELLS_EXTRA) * model.cell_size
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
     image = image[:, crop, crop]
@@ -414,51 +394,29 @@ def paint_tiles(
     return to_uint8(image)
 
 
-def choose_by_cell(
-    cell_pixels: int,
-    where: Bool[Array, "b n n"],
-    one: UInt8[Array, "b t t 3"],
-    other: UInt8[Array, "b t t 3"],
-) -> UInt8[Array, "b t t 3"]:
-    """Tiles that show one painting in some of their cells, else another; traceable.
-
-    Args:
-      cell_pixels: pixels of a cell, as painted.
-      where: the cells that show the first.
-      one: the first painting.
-      other: the other.
-    """
-    where = jnp.repeat(jnp.repeat(where, cell_pixels, 1), cell_pixels, 2)
-    return jnp.where(where[..., None], one, other)
-
-
 class TileFunctions(NamedTuple):
     """Compiled functions of one model, mapped over all devices.
 
-    Parameters, ``Look`` and shares lie on every device (`devices.replicate`), all else
-    is split over them (`devices.split`).
+    Parameters and shares lie on every device (`devices.replicate`), all else is split
+    over them (`devices.split`).
 
     Attributes:
       draw: (keys, streams, inputs) -> fields.
       mix: (fields, fields, fields, streams, shares) -> fields.
       adapt: (fields, streams, affine) -> fields.
       replace: (fields, fields, masks) -> fields.
-      structure: (parameters, look, fields) -> structure.
-      structure_blended: (parameters, blended look, fields) -> structure.
-      paint: (parameters, look, structure, noise) -> pixels.
-      paint_blended: (parameters, blended look, structure, noise) -> pixels.
-      choose_by_cell: (cells, pixels, pixels) -> pixels, of the first in these cells.
+      blend: (parameters, weights, modulations) -> modulations.
+      structure: (parameters, modulations, fields) -> structure.
+      paint: (parameters, modulations, structure, noise) -> pixels.
     """
 
     draw: Callable[[Keys, Streams, TileInputs], Fields]
     mix: Callable[..., Fields]
     adapt: Callable[[Fields, Streams, Affine], Fields]
     replace: Callable[[Fields, Fields, FieldMasks], Fields]
+    blend: Callable[..., Modulations]
     structure: Callable[..., Float[Array, "b n n s"]]
-    structure_blended: Callable[..., Float[Array, "b n n s"]]
     paint: Callable[..., UInt8[Array, "b t t 3"]]
-    paint_blended: Callable[..., UInt8[Array, "b t t 3"]]
-    choose_by_cell: Callable[..., UInt8[Array, "b t t 3"]]
 
 
 @functools.lru_cache(maxsize=32)
@@ -479,13 +437,9 @@ def tile_functions(model: ModelConfig, mesh: Mesh, level: int = 0) -> TileFuncti
         mix=mapped(mix_fields, split, split, split, split, copies),
         adapt=mapped(adapt_latents, split, split, split),
         replace=mapped(replace_fields, split, split, split),
-        structure=mapped(structure, copies, copies, split),
-        structure_blended=mapped(structure, copies, split, split),
-        paint=mapped(paint, copies, copies, split, split),
-        paint_blended=mapped(paint, copies, split, split, split),
-        choose_by_cell=mapped(
-            functools.partial(choose_by_cell, model.cell_size >> level), *[split] * 3
-        ),
+        blend=mapped(blended, copies, split, split),
+        structure=mapped(structure, copies, split, split),
+        paint=mapped(paint, copies, split, split, split),
     )
 
 

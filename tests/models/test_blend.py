@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import geometry
-from infinitygan_jax.models.generator import make_generator, slot_styles
-from infinitygan_jax.models.layers import Blend
+from infinitygan_jax.models.generator import (
+    blended,
+    make_generator,
+    modulations,
+    slot_styles,
+)
 from tests.sampling import tiny
 
 CELLS, STYLES = 9, 3
@@ -42,29 +46,63 @@ def inputs():
     }
 
 
+@functools.lru_cache
+def _modulating():
+    return functools.partial(jax.jit(modulations), tiny.params())
+
+
+def _styles(z_global):
+    """Modulations [1, s, c] of global latents [s, d], each made alone."""
+    each = []
+    for latent in z_global:
+        style = _apply()(latent[None], method="mapping")
+        (styles,) = slot_styles(style, tiny.MODEL.num_slots)
+        each.append(_modulating()(latent, styles))
+    return jax.tree.map(lambda *parts: jnp.stack(parts)[None], *each)
+
+
+def _alone(z_global):
+    """Modulations [1, 1, 1, c] of one global latent, all over."""
+    return jax.tree.map(lambda each: each[:, None], _styles(z_global[None]))
+
+
+def _blended(weights, z_global):
+    return jax.jit(blended)(tiny.params(), weights, _styles(z_global))
+
+
 def _inner(weights):
     margin = slice(geometry.STRUCTURE_MARGIN, -geometry.STRUCTURE_MARGIN)
     return weights[:, margin, margin]
 
 
+def _structure(inputs, z_global):
+    apply = _apply()
+    return apply(inputs["z_local"], inputs["coords"], z_global, method="structure")
+
+
+def _texture(inputs, styles):
+    structure = _normal(11, 1, CELLS, CELLS, tiny.MODEL.structure_width)
+    return _apply()(structure, styles, inputs["noise"], method="texture")
+
+
 def test_the_structure_of_a_blend_is_that_of_its_map(inputs):
     weights, z_global = inputs["weights"], inputs["z_global"]
-    both = [
-        _apply()(inputs["z_local"], inputs["coords"], style, method="structure")
-        for style in (
-            Blend(weights, z_global[None]),
-            jnp.asarray(np.einsum("bhws,sd->bhwd", weights, z_global)),
-        )
-    ]
+    blend = _blended(weights, z_global)["structure_synthesizer"]
+    mapped = jnp.asarray(np.einsum("bhws,sd->bhwd", weights, z_global))
+    both = [_structure(inputs, style) for style in (blend, mapped)]
     np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
     assert np.std(both[0]) > 0.1
 
 
 def test_the_texture_of_a_blend_is_that_of_its_interpolated_maps(inputs):
-    """Weights between cells are linear in world position, for each layer's own."""
+    """Weights between cells are linear in world position, for each layer's own.
+
+    Demodulation between cells is linear too: for styles that differ little, it is that
+    of the maps but for a small part of the difference.
+    """
     weights = _inner(inputs["weights"])
-    structure = _normal(11, 1, CELLS, CELLS, tiny.MODEL.structure_width)
-    mapped = np.asarray(_apply()(inputs["z_global"], method="mapping"))
+    z_global = inputs["z_global"][:1] + 0.05 * _normal(5, STYLES, 6)
+    mapped = np.asarray(_apply()(z_global, method="mapping"))
     maps = []
     for level, start, size in [
         (0, 0, CELLS),
@@ -74,38 +112,63 @@ def test_the_texture_of_a_blend_is_that_of_its_interpolated_maps(inputs):
         hats = [np.interp(place, np.arange(CELLS), hat) for hat in np.eye(CELLS)]
         fine = np.einsum("ai,bacs,cj->bijs", hats, weights, hats)
         maps.append(np.einsum("bhws,sd->bhwd", fine, mapped).astype(np.float32))
-    vectors = np.repeat(mapped[None, :, None], tiny.MODEL.num_slots, axis=2)
-    both = [
-        _apply()(structure, styles, inputs["noise"], method="texture")
-        for styles in (Blend(weights, vectors), tuple(map(jnp.asarray, maps)))
-    ]
+    blend = _blended(inputs["weights"], z_global)["texture_synthesizer"]
+    first = _alone(z_global[0])["texture_synthesizer"]
+    found, expected, other = (
+        np.asarray(_texture(inputs, styles))
+        for styles in (blend, tuple(map(jnp.asarray, maps)), first)
+    )
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected - other).max()
+    assert np.abs(expected - other).max() > 0.02
+
+
+def test_slots_of_modulations_are_those_of_vectors(inputs):
+    """Every layer takes its own slot's vector."""
+    z_global = inputs["z_global"][0]
+    vectors = jnp.asarray(_normal(12, tiny.MODEL.num_slots, tiny.MODEL.z_global_size))
+    styles = _modulating()(z_global, vectors)["texture_synthesizer"]
+    all_over = jax.tree.map(lambda each: each[None, None, None], styles)
+    both = [_texture(inputs, each) for each in (all_over, vectors[None])]
     np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-4)
 
 
-def test_slots_of_a_blend_are_those_of_vectors(inputs):
-    """Every slot takes its own vector, where all weight is on one style."""
-    structure = _normal(11, 1, CELLS, CELLS, tiny.MODEL.structure_width)
-    vectors = _normal(12, 1, 2, tiny.MODEL.num_slots, tiny.MODEL.z_global_size)
-    weights = np.zeros((1, CELLS, CELLS, 2), np.float32)
-    weights[..., 1] = 1
-    both = [
-        _apply()(structure, styles, inputs["noise"], method="texture")
-        for styles in (Blend(weights, vectors), vectors[:, 1])
-    ]
-    np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-4)
+def _alone_above(rows, number):
+    """Random weights of cells, of which the first style has all in so many rows."""
+    size = CELLS + 2 * geometry.STRUCTURE_MARGIN
+    weights = np.random.default_rng(1).random((1, size, size, number), np.float32)
+    weights /= weights.sum(axis=-1, keepdims=True)
+    weights[:, :rows] = np.eye(number)[0]
+    return weights
+
+
+@pytest.mark.parametrize("number", [2, 3, 8])
+def test_what_sees_one_style_alone_has_its_bits(inputs, number):
+    z_global = _normal(13, number, tiny.MODEL.z_global_size)
+    # A row of structure sees 12 rows of cells before and after it.
+    own, among = (
+        np.asarray(_structure(inputs, styles["structure_synthesizer"]))
+        for styles in (
+            _blended(np.ones((1, 33, 33, 1), np.float32), z_global[:1]),
+            _blended(_alone_above(29, number), z_global),
+        )
+    )
+    np.testing.assert_array_equal(own[:, :5], among[:, :5])
+    assert (own[:, 5:] != among[:, 5:]).any(axis=(0, 2, 3)).all()
+    # Pixels of cells up to 3 see rows of cells up to 6; row p lies in cell
+    # (p + 2 (2**k - 1)) // 2**k (spec section 1).
+    blend = _blended(_alone_above(geometry.STRUCTURE_MARGIN + 7, number), z_global)
+    own, among = (
+        np.asarray(_texture(inputs, styles["texture_synthesizer"]))
+        for styles in (_alone(z_global[0]), blend)
+    )
+    rows = 2 * tiny.MODEL.cell_size + 2
+    np.testing.assert_array_equal(own[:, :rows], among[:, :rows])
+    assert (own[:, -5:] != among[:, -5:]).any(axis=(0, 2, 3)).all()
 
 
 def test_styles_that_do_not_show_change_no_bit(inputs):
-    structure = _normal(11, 1, CELLS, CELLS, tiny.MODEL.structure_width)
-    mapped = _apply()(inputs["z_global"], method="mapping")
-    vectors = slot_styles(mapped, tiny.MODEL.num_slots)[None]
-    weights = _inner(inputs["weights"])
-    few = _apply()(
-        structure, Blend(weights, vectors), inputs["noise"], method="texture"
-    )
-    more = [
-        np.pad(weights, [(0, 0)] * 3 + [(0, 5)]),
-        np.pad(vectors, [(0, 0), (0, 5), (0, 0), (0, 0)], mode="edge"),
-    ]
-    many = _apply()(structure, Blend(*more), inputs["noise"], method="texture")
-    np.testing.assert_array_equal(few, many)
+    weights, z_global = inputs["weights"], inputs["z_global"]
+    few = _blended(weights, z_global)
+    more = np.pad(z_global, [(0, 5), (0, 0)], mode="edge")
+    many = _blended(np.pad(weights, [(0, 0)] * 3 + [(0, 5)]), more)
+    jax.tree.map(np.testing.assert_array_equal, few, many)

@@ -55,9 +55,18 @@ def _painted(tile_size, batch, change=lambda keys: keys):
     streams = tiles.stack([tiles.own_stream(tiny.MODEL, tile_size)] * len(batch))
     inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
     drawn = functions.draw(change(keys), streams, inputs)
-    look = styles.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
-    structure = functions.structure(tiny.params(), look, drawn)
-    return np.asarray(functions.paint(tiny.params(), look, structure, drawn.noise))
+    own_styles = _own_styles(len(batch))
+    structure = functions.structure(tiny.params(), own_styles, drawn)
+    pixels = functions.paint(tiny.params(), own_styles, structure, drawn.noise)
+    return np.asarray(pixels)
+
+
+def _own_styles(num_tiles):
+    """Of the seed, all over."""
+    weights = styles.Weights((styles.Seed(SEED),), np.ones((1, 1, 1), np.float32))
+    looks = styles.Looks(tiny.MODEL, tiny.params())
+    _, found = looks.modulated([weights] * num_tiles)
+    return jax.tree.map(lambda each: jnp.asarray(each[:, :, None]), found)
 
 
 @pytest.mark.parametrize("tile", [Tile(0, 0), Tile(-2, 1), Tile(2**40, -(2**40))])
@@ -117,11 +126,13 @@ def test_the_style_is_mapped_once():
         functools.partial(tiles.draw_fields, tiny.MODEL), keys, streams, inputs
     )
 
-    def paint(params, drawn):
-        structure = tiles.form_structure(tiny.MODEL, params, look, drawn)
-        return tiles.paint_tiles(tiny.MODEL, params, look, structure, drawn.noise)
+    own_styles = _own_styles(1)
 
-    jax.eval_shape(paint, broken, drawn)
+    def painted(params, drawn):
+        structure = tiles.form_structure(tiny.MODEL, params, own_styles, drawn)
+        return tiles.paint_tiles(tiny.MODEL, params, own_styles, structure, drawn.noise)
+
+    jax.eval_shape(painted, broken, drawn)
 
 
 def test_seeds_out_of_range_are_refused():
