@@ -140,15 +140,18 @@ class Painter:
         key = tuple(weights.sources for weights in batch)
         if key == self._last_styles[0]:
             return self._last_styles[1]
-        given = device_lib.split(self._looks.modulated(batch), self._mesh)
-        styles = self._functions.blend(self._on_devices, *given)
-        if given[0].shape[-1] > 1:
-            return styles
+        weights, styles = self._looks.modulated(batch)
+        if weights.shape[-1] > 1:
+            given = device_lib.split((weights, styles), self._mesh)
+            return self._functions.blend(self._on_devices, *given)
         # Where each tile shows one style, its texture is painted quicker, to the same
-        # bits. Structure, which takes little, is so by the same code.
-        texture = "texture_synthesizer"
-        all_over = jax.tree.map(lambda each: each[:, :, None], given[1][texture])
-        self._last_styles = key, styles | {texture: all_over}
+        # bits. Structure, which takes little, is so by being formed alike.
+        styles = jax.tree.map(lambda each: each[:, :, None], styles)
+        styles["structure_synthesizer"] = jax.tree.map(
+            lambda each: np.broadcast_to(each, (*weights.shape[:3], each.shape[-1])),
+            styles["structure_synthesizer"],
+        )
+        self._last_styles = key, device_lib.split(styles, self._mesh)
         return self._last_styles[1]
 
     def num_blended(self, wanted: Iterable[Tile]) -> int | None:

@@ -30,7 +30,7 @@ def test_rows_share_latents_and_noise_and_columns_share_styles():
     for row in grids.worlds(_world(), sheet):
         painters = [world._painter for world in row]
         drawn.append([p._draw([Tile(0, 0)], [[]]) for p in painters])
-        looks.append([p._constants[1] for p in painters])
+        looks.append([p._looks[p._styles.source] for p in painters])
     for row in drawn:
         for other in row[1:]:
             jax.tree.map(np.testing.assert_array_equal, row[0], other)
