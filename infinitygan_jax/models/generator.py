@@ -1,7 +1,7 @@
 """The generator: structure synthesizer, mapping network and texture synthesizer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,16 @@ from infinitygan_jax.models import texture as texture_lib
 from infinitygan_jax.models.initial import init_params
 from infinitygan_jax.models.styled import Modulation, blend
 
-_STRUCTURE, _TEXTURE = "structure_synthesizer", "texture_synthesizer"
+
+class Modulations(NamedTuple):
+    """Styles as each layer takes them, by its name; see `styled.Modulation`.
+
+    Attributes:
+      structure_synthesizer, texture_synthesizer: of the generator's two parts.
+    """
+
+    structure_synthesizer: Mapping[str, Modulation]
+    texture_synthesizer: Mapping[str, Modulation]
 
 
 class Generator(nn.Module):
@@ -103,28 +112,25 @@ def modulations(
     params: Mapping[str, Any],
     z_global: Float[Array, "*b d"],
     styles: Float[Array, "*b n d"],
-) -> dict[str, dict[str, Modulation]]:
+) -> Modulations:
     """Styles as each layer takes them, in place of vectors for `Generator`.
 
     Args:
       params: of a generator, which may have more stages than these styles are for.
       z_global: global latents, which the structure synthesizer takes.
       styles: mapped styles of all slots, which the texture synthesizer takes.
-
-    Returns:
-      By synthesizer and by layer.
     """
-    return {
-        _STRUCTURE: structure_lib.modulations(params[_STRUCTURE], z_global),
-        _TEXTURE: texture_lib.modulations(params[_TEXTURE], styles),
-    }
+    return Modulations(
+        structure_lib.modulations(params["structure_synthesizer"], z_global),
+        texture_lib.modulations(params["texture_synthesizer"], styles),
+    )
 
 
 def blended(
     params: Mapping[str, Any],
     weights: Float[Array, "b h w s"],
-    styles: Mapping[str, Mapping[str, Modulation]],
-) -> dict[str, dict[str, Modulation]]:
+    styles: Modulations,
+) -> Modulations:
     """Styles that share a window, as each layer takes them at its cells.
 
     Args:
@@ -133,14 +139,13 @@ def blended(
       styles: their `modulations`, with axes [b, s, c].
     """
     inner = slice(geometry.STRUCTURE_MARGIN, 1 - geometry.STRUCTURE_MARGIN)
-    where = {_STRUCTURE: weights, _TEXTURE: weights[:, inner, inner]}
-    return {
-        part: {
-            name: blend(params[part][name], where[part], each)
-            for name, each in layers.items()
-        }
-        for part, layers in styles.items()
-    }
+    where = Modulations(weights, weights[:, inner, inner])
+    return Modulations(
+        *(
+            {name: blend(params[part][name], at, each) for name, each in layers.items()}
+            for part, at, layers in zip(Modulations._fields, where, styles, strict=True)
+        )
+    )
 
 
 def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:

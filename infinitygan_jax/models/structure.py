@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.models.layers import center_crop
 from infinitygan_jax.models.styled import (
-    Modulated,
     Modulation,
+    PlacedModulation,
     StyledConv,
     modulate,
 )
@@ -55,7 +55,7 @@ class StructureSynthesizer(nn.Module):
             name, size = f"conv_{i}", x.shape[1:3]
             here = center_crop(coords, *size).astype(self.dtype)
             if isinstance(z_global, Mapping):
-                style = Modulated(z_global[name], 0, i * (KERNEL_SIZE // 2))
+                style = PlacedModulation(z_global[name], 0, i * (KERNEL_SIZE // 2))
             elif z_global.ndim == 2:
                 style = z_global
             else:

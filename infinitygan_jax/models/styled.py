@@ -39,12 +39,12 @@ class Modulation(NamedTuple):
     demodulation: Float[Array, "*b o"] | None
 
 
-class Modulated(NamedTuple):
+class PlacedModulation(NamedTuple):
     """Styles that are modulated already, at structure cells, and linear between them.
 
     Attributes:
-      modulation: of cells [b, h, w, c], at least one more than samples lie between; or
-        [b, 1, 1, c] of a style all over.
+      modulation: of cells [b, h, w, c], above level 0 one more of them than samples
+        lie between; or [b, 1, 1, c] of a style all over.
       level: samples of the layer's input lie 1 / 2**level cells apart.
       start: so many of these from the first cell to the first sample.
     """
@@ -54,7 +54,7 @@ class Modulated(NamedTuple):
     start: int
 
 
-Style = Float[Array, "b d"] | Float[Array, "b _ _ d"] | Modulated
+Style = Float[Array, "b d"] | Float[Array, "b _ _ d"] | PlacedModulation
 
 
 class StyledConv(nn.Module):
@@ -129,7 +129,7 @@ def modulate(
       demodulated: whether the layer demodulates; `ToRGB` does not.
     """
     kernel = scaled(layer["kernel"])
-    dense = EqualDense(kernel.shape[2], bias_start=1.0)
+    dense = EqualDense(kernel.shape[2])
     scale = dense.apply({"params": layer["modulation"]}, vector.astype(jnp.float32))
     return Modulation(scale, _demodulation(scale, kernel) if demodulated else None)
 
@@ -192,7 +192,7 @@ def _modulation(
       up: demodulate the transposed convolution's grid, 2n - 1; else a valid one's.
     """
     lost = kernel.shape[0] // 2  # a side
-    if isinstance(style, Modulated):
+    if isinstance(style, PlacedModulation):
         (scale, demodulation), level, start = style
         scale = _between(scale, level, start, size)
         if demodulation is not None:
@@ -218,7 +218,7 @@ def _modulation(
 def _between(
     cells: Float[Array, "b H W c"], level: int, start: int, size: Sequence[int]
 ) -> Float[Array, "b h w c"]:
-    """Values of cells, linear between them; for the numbers see `Modulated`."""
+    """Values of cells, linear between them; for the numbers see `PlacedModulation`."""
     if cells.shape[1:3] == (1, 1):
         return cells
     for axis, wanted in zip((1, 2), size, strict=True):

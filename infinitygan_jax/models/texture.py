@@ -16,8 +16,8 @@ from infinitygan_jax.models.layers import (
     pixel_norm,
 )
 from infinitygan_jax.models.styled import (
-    Modulated,
     Modulation,
+    PlacedModulation,
     Style,
     StyledConv,
     ToRGB,
@@ -131,9 +131,9 @@ def _style(
     start: int,
     x: Float[Array, "b h w i"],
 ) -> Style:
-    """The style of a layer whose input is ``x``; for the numbers see `Modulated`."""
+    """The style of a layer with input ``x``; for the numbers see `PlacedModulation`."""
     if isinstance(styles, Mapping):
-        return Modulated(styles[name], level, start)
+        return PlacedModulation(styles[name], level, start)
     if not isinstance(styles, Sequence):
         return styles[:, slots[name]]
     # A ToRGB takes the map of its own stage's convolution (spec section 3).

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax.config import PAINTING, ModelConfig, check_painting
-from infinitygan_jax.models.generator import with_noise_scale
+from infinitygan_jax.models.generator import Modulations, with_noise_scale
 from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
@@ -112,13 +112,12 @@ class Painter:
         self._level = level
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
         self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
-        self._looks = style_lib.Looks(model, params)
         self._truncation = np.float32(scene.of_painting("truncation", model))
         self._editor = FieldEditor(
             *(model, cell_pixels, tile_size, seed, frame),
             *(scene.octaves, self._truncation),
         )
-        self._last_styles: tuple[Any, tiles.Modulations | None] = (None, None)
+        self._last_styles: tuple[Any, Any] = (None, None)  # of tiles of one style each
         self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
 
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b t t 3"]:
@@ -132,27 +131,23 @@ class Painter:
         seen = [self._edits_of(tile) for tile in wanted]
         drawn = self._draw(wanted, seen)
         styles = self._styles_of(list(map(self._weights, wanted, seen)))
-        structure = self._functions.structure(self._on_devices, styles, drawn)
-        return self._functions.paint(self._on_devices, styles, structure, drawn.noise)
+        params, functions = self._params_on_devices, self._functions
+        structure = functions.structure(params, styles, drawn)
+        return functions.paint(params, styles, structure, drawn.noise)
 
-    def _styles_of(self, batch: Sequence[style_lib.Weights]) -> tiles.Modulations:
+    def _styles_of(self, batch: Sequence[style_lib.Weights]) -> Modulations:
         """Styles of tiles at their cells, or all over, on the devices."""
         key = tuple(weights.sources for weights in batch)
-        if key == self._last_styles[0]:
-            return self._last_styles[1]
-        weights, styles = self._looks.modulated(batch)
+        known, given = self._last_styles
+        if key != known:
+            given = device_lib.split(self._looks.of_tiles(batch), self._mesh)
+        weights, styles = given
         if weights.shape[-1] > 1:
-            given = device_lib.split((weights, styles), self._mesh)
-            return self._functions.blend(self._on_devices, *given)
-        # Where each tile shows one style, its texture is painted quicker, to the same
-        # bits. Structure, which takes little, is so by being formed alike.
-        styles = jax.tree.map(lambda each: each[:, :, None], styles)
-        styles["structure_synthesizer"] = jax.tree.map(
-            lambda each: np.broadcast_to(each, (*weights.shape[:3], each.shape[-1])),
-            styles["structure_synthesizer"],
-        )
-        self._last_styles = key, device_lib.split(styles, self._mesh)
-        return self._last_styles[1]
+            return self._functions.blend(self._params_on_devices, weights, styles)
+        self._last_styles = key, given
+        # Where each tile shows one style, its texture is painted quicker, and on a CPU
+        # to the same bits. Its structure, which takes little, is by the same code.
+        return self._functions.alone(weights, styles)
 
     def num_blended(self, wanted: Iterable[Tile]) -> int | None:
         """Styles that one of some tiles blends at most, if any; paints nothing.
@@ -204,7 +199,11 @@ class Painter:
         return tiles.tile_functions(self._model, self._mesh, self._level)
 
     @functools.cached_property
-    def _on_devices(self) -> Mapping[str, Any]:
+    def _looks(self) -> style_lib.Looks:
+        return style_lib.Looks(self._model, self._params_on_devices)
+
+    @functools.cached_property
+    def _params_on_devices(self) -> Mapping[str, Any]:
         """Parameters on every device."""
         return device_lib.replicate(self._params, self._mesh)
 

@@ -1,7 +1,7 @@
 """Styles over the plane: which of them show at a place, and how much of each.
 
-A style field is a function of world position, given on the lattice of cells and
-interpolated between them by the generator for each of its layers. Its weights are of
+A style field is a function of world position, given on the lattice of cells; what its
+styles make of the generator's layers is interpolated between them. Its weights are of
 bounded support: only a few styles are seen by a tile, however many there are.
 """
 
@@ -20,15 +20,20 @@ from jaxtyping import Float, Int64
 
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.models.generator import make_generator, modulations, slot_styles
+from infinitygan_jax.models.generator import (
+    Modulations,
+    make_generator,
+    modulations,
+    slot_styles,
+)
 from infinitygan_jax.sampling import mixing
-from infinitygan_jax.sampling.tiles import Look, Modulations, stack
+from infinitygan_jax.sampling.tiles import Look, stack
 
 MAX_STYLES = 64  # that one tile can see
 _FAR = 2**60  # farther than any blend reaches; sums of such stay in 64 bits
 _MOST_NEAR = 16 * MAX_STYLES  # places whose distances are worked out for one tile
 _JITTER = 0.7  # of a lattice's square, around its middle, in which its point may lie
-_KEPT_STYLES = 4096
+_KEPT_STYLES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -476,9 +481,13 @@ def without_unseen(weights: Weights) -> Weights:
 
 
 class Looks:
-    """Latents, mapped styles and modulations of sources."""
+    """Latents, mapped styles and modulations of sources.
+
+    Attributes are worked out when asked for; the last used modulations are kept.
+    """
 
     def __init__(self, model: ModelConfig, params: Mapping[str, Any]):
+        """Takes sizes, and the generator's parameters, best on a device."""
         self._model = model
         self._params = params
         self._known: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
@@ -493,7 +502,7 @@ class Looks:
         styles = _mapping(self._model)(self._params, z_global)
         return Look(np.asarray(z_global), np.asarray(styles))
 
-    def modulated(
+    def of_tiles(
         self, batch: Sequence[Weights]
     ) -> tuple[Float[np.ndarray, "b h w s"], Modulations]:
         """Styles of a batch of tiles' cells, for `TileFunctions.blend`.
@@ -510,19 +519,23 @@ class Looks:
         number = 1 << (most - 1).bit_length()  # few shapes, so little to compile
         shares, styles = [], []
         for sources, weights in batch:
-            more = number - len(sources)
-            shares.append(np.pad(weights, [(0, 0), (0, 0), (0, more)]))
-            found = [self._modulations(source) for source in sources]
+            known = [self._modulated(source) for source in sources]
+            # Not as an edit far away happens to name them: sums depend on their order.
+            order = sorted(range(len(known)), key=lambda index: known[index].place)
+            more = number - len(known)
+            shares.append(np.pad(weights[..., order], [(0, 0), (0, 0), (0, more)]))
+            found = [known[index].modulations for index in order]
             styles.append(stack(found + found[:1] * more))
         return np.stack(shares), stack(styles)
 
-    def _modulations(self, source: Source) -> Any:
-        """Host arrays of a style as each layer takes it."""
+    def _modulated(self, source: Source) -> "_Known":
         known = self._known.pop(source, None)
         if known is None:
+            look = self[source]
             # By one function for all styles, so that each has the same bits wherever,
             # and beside whichever others, it shows.
-            known = jax.device_get(_modulating(self._params, *self[source]))
+            found = jax.device_get(_modulating(self._params, *look))
+            known = _Known(look.z_global.tobytes() + look.styles.tobytes(), found)
         self._known[source] = known
         if len(self._known) > _KEPT_STYLES:
             self._known.popitem(last=False)
@@ -545,6 +558,18 @@ class Looks:
             *(source.row, source.col),
             size,
         )
+
+
+class _Known(NamedTuple):
+    """A style that was worked out.
+
+    Attributes:
+      place: among others that show at one place.
+      modulations: host arrays [c].
+    """
+
+    place: bytes
+    modulations: Modulations
 
 
 _modulating = jax.jit(modulations)

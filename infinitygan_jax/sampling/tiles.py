@@ -4,9 +4,10 @@ A tile is given by the world words of its rows and columns and by its coordinate
 vectors; latents and noise are drawn on the device. Each step is a compiled function,
 vectorized over a device's tiles and mapped over all devices.
 
-They are functions of their own so that an edit, which changes fields, structure or
-styles, changes no bit of a pixel that does not see it: these are the arguments of what
-paints, which for equal numbers does the same, with and without edits.
+They are functions of their own so that an edit, which changes fields or styles, changes
+no bit of a pixel that does not see it: these are the arguments of what paints, and for
+equal numbers that does the same. (A tile of one style gives its texture vectors, not
+maps: that is another compilation, with the same bits on a CPU.)
 """
 
 import functools
@@ -25,8 +26,12 @@ from jaxtyping import Array, Bool, Float, UInt8, UInt16, UInt32
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.devices import AXIS
-from infinitygan_jax.models.generator import blended, make_generator, to_uint8
-from infinitygan_jax.models.styled import Modulation
+from infinitygan_jax.models.generator import (
+    Modulations,
+    blended,
+    make_generator,
+    to_uint8,
+)
 from infinitygan_jax.sampling import plan as planning
 
 MAX_STREAMS = 1024  # that one tile can be drawn from
@@ -143,10 +148,6 @@ class Look(NamedTuple):
 
     z_global: Float[Array | np.ndarray, " d"]
     styles: Float[Array | np.ndarray, "n d"]
-
-
-# Styles as each layer takes them, by part and layer; see `generator.modulations`.
-Modulations = Mapping[str, Mapping[str, Modulation]]
 
 
 def make_keys(model: ModelConfig, seed: int, octaves: int = 1) -> Keys:
@@ -346,6 +347,23 @@ def replace_fields(drawn: Fields, given: Fields, masks: FieldMasks) -> Fields:
     )
 
 
+def modulated_alone(
+    weights: Float[Array, "b h w 1"], styles: Modulations
+) -> Modulations:
+    """Modulations of one style a tile, of structure at its cells; traceable.
+
+    Args:
+      weights: ones, of which the size is taken.
+      styles: modulations, each [b, 1, c].
+    """
+    structure, texture = jax.tree.map(lambda each: each[:, :, None], styles)
+    at_cells = jax.tree.map(
+        lambda each: jnp.broadcast_to(each, (*weights.shape[:3], each.shape[-1])),
+        structure,
+    )
+    return Modulations(at_cells, texture)
+
+
 def form_structure(
     model: ModelConfig, params: Mapping[str, Any], styles: Modulations, drawn: Fields
 ) -> Float[Array, "b n n s"]:
@@ -358,7 +376,7 @@ def form_structure(
       drawn: the tiles' fields.
     """
     apply = functools.partial(make_generator(model).apply, {"params": params})
-    z_global = styles["structure_synthesizer"]
+    z_global = styles.structure_synthesizer
     return apply(drawn.z_local, drawn.coords, z_global, method="structure")
 
 
@@ -382,7 +400,7 @@ def paint_tiles(
     """
     batch, cells = structure.shape[:2]
     apply = functools.partial(make_generator(model).apply, {"params": params})
-    texture = styles["texture_synthesizer"]
+    texture = styles.texture_synthesizer
     image = apply(structure, texture, list(noise), method="texture")
     tile_size = (cells - geometry.TILE_CELLS_EXTRA) * model.cell_size
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
@@ -405,7 +423,8 @@ class TileFunctions(NamedTuple):
       mix: (fields, fields, fields, streams, shares) -> fields.
       adapt: (fields, streams, affine) -> fields.
       replace: (fields, fields, masks) -> fields.
-      blend: (parameters, weights, modulations) -> modulations.
+      blend: (parameters, weights, modulations) -> modulations at cells.
+      alone: the same of one style a tile, those of texture all over.
       structure: (parameters, modulations, fields) -> structure.
       paint: (parameters, modulations, structure, noise) -> pixels.
     """
@@ -415,6 +434,7 @@ class TileFunctions(NamedTuple):
     adapt: Callable[[Fields, Streams, Affine], Fields]
     replace: Callable[[Fields, Fields, FieldMasks], Fields]
     blend: Callable[..., Modulations]
+    alone: Callable[..., Modulations]
     structure: Callable[..., Float[Array, "b n n s"]]
     paint: Callable[..., UInt8[Array, "b t t 3"]]
 
@@ -438,6 +458,7 @@ def tile_functions(model: ModelConfig, mesh: Mesh, level: int = 0) -> TileFuncti
         adapt=mapped(adapt_latents, split, split, split),
         replace=mapped(replace_fields, split, split, split),
         blend=mapped(blended, copies, split, split),
+        alone=mapped(modulated_alone, split, split),
         structure=mapped(structure, copies, split, split),
         paint=mapped(paint, copies, split, split, split),
     )

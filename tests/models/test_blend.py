@@ -87,7 +87,7 @@ def _texture(inputs, styles):
 
 def test_the_structure_of_a_blend_is_that_of_its_map(inputs):
     weights, z_global = inputs["weights"], inputs["z_global"]
-    blend = _blended(weights, z_global)["structure_synthesizer"]
+    blend = _blended(weights, z_global).structure_synthesizer
     mapped = jnp.asarray(np.einsum("bhws,sd->bhwd", weights, z_global))
     both = [_structure(inputs, style) for style in (blend, mapped)]
     np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
@@ -95,7 +95,7 @@ def test_the_structure_of_a_blend_is_that_of_its_map(inputs):
 
 
 def test_the_texture_of_a_blend_is_that_of_its_interpolated_maps(inputs):
-    """Weights between cells are linear in world position, for each layer's own.
+    """Scales between cells are linear in world position, for each layer's own.
 
     Demodulation between cells is linear too: for styles that differ little, it is that
     of the maps but for a small part of the difference.
@@ -112,8 +112,8 @@ def test_the_texture_of_a_blend_is_that_of_its_interpolated_maps(inputs):
         hats = [np.interp(place, np.arange(CELLS), hat) for hat in np.eye(CELLS)]
         fine = np.einsum("ai,bacs,cj->bijs", hats, weights, hats)
         maps.append(np.einsum("bhws,sd->bhwd", fine, mapped).astype(np.float32))
-    blend = _blended(inputs["weights"], z_global)["texture_synthesizer"]
-    first = _alone(z_global[0])["texture_synthesizer"]
+    blend = _blended(inputs["weights"], z_global).texture_synthesizer
+    first = _alone(z_global[0]).texture_synthesizer
     found, expected, other = (
         np.asarray(_texture(inputs, styles))
         for styles in (blend, tuple(map(jnp.asarray, maps)), first)
@@ -126,7 +126,7 @@ def test_slots_of_modulations_are_those_of_vectors(inputs):
     """Every layer takes its own slot's vector."""
     z_global = inputs["z_global"][0]
     vectors = jnp.asarray(_normal(12, tiny.MODEL.num_slots, tiny.MODEL.z_global_size))
-    styles = _modulating()(z_global, vectors)["texture_synthesizer"]
+    styles = _modulating()(z_global, vectors).texture_synthesizer
     all_over = jax.tree.map(lambda each: each[None, None, None], styles)
     both = [_texture(inputs, each) for each in (all_over, vectors[None])]
     np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-4)
@@ -146,7 +146,7 @@ def test_what_sees_one_style_alone_has_its_bits(inputs, number):
     z_global = _normal(13, number, tiny.MODEL.z_global_size)
     # A row of structure sees 12 rows of cells before and after it.
     own, among = (
-        np.asarray(_structure(inputs, styles["structure_synthesizer"]))
+        np.asarray(_structure(inputs, styles.structure_synthesizer))
         for styles in (
             _blended(np.ones((1, 33, 33, 1), np.float32), z_global[:1]),
             _blended(_alone_above(29, number), z_global),
@@ -158,7 +158,7 @@ def test_what_sees_one_style_alone_has_its_bits(inputs, number):
     # (p + 2 (2**k - 1)) // 2**k (spec section 1).
     blend = _blended(_alone_above(geometry.STRUCTURE_MARGIN + 7, number), z_global)
     own, among = (
-        np.asarray(_texture(inputs, styles["texture_synthesizer"]))
+        np.asarray(_texture(inputs, styles.texture_synthesizer))
         for styles in (_alone(z_global[0]), blend)
     )
     rows = 2 * tiny.MODEL.cell_size + 2

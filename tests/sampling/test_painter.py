@@ -351,6 +351,19 @@ def test_pins_change_no_byte_beside_them_in_large_tiles():
         before = after
 
 
+def test_a_pin_far_away_changes_no_bit_of_a_mix():
+    """Nor does its place in the list, of a style that the mix has too."""
+    mix = tuple(Pin(Region(-30, 20, 8, 8), Seed(30 + i), 90) for i in range(3))
+    options = {"tile_size": 160}
+    before = _picture(Scene(edits=mix), **options)
+    far = Pin(Region(44, 90, 8, 8), Seed(32), 4)
+    after = _picture(Scene(edits=(far, *mix)), **options)
+    top, _, left, _ = _changed(before, after)
+    assert top >= 44 - REACH - 4
+    assert left >= 90 - REACH - 4
+    assert (before != _picture(**options)).any(axis=-1)[:20].mean() > 0.9
+
+
 def test_strewn_pins_agree_in_tiles_of_any_size():
     scene = Scene(edits=(*EDITS, *STREWN))
     expected = _picture(scene, tile_size=16)
@@ -372,7 +385,7 @@ def test_only_what_sees_several_styles_is_painted_with_maps(monkeypatch, pin, ce
     given, functions = [], painter._functions
 
     def paint(params, styles, *others):
-        given.extend(jax.tree.leaves(styles["texture_synthesizer"]))
+        given.extend(jax.tree.leaves(styles.texture_synthesizer))
         return functions.paint(params, styles, *others)
 
     monkeypatch.setattr(painter, "_functions", functions._replace(paint=paint))

@@ -255,7 +255,7 @@ def test_a_tile_of_too_many_styles_says_so():
     many = tuple(map(Seed, range(styles.MAX_STYLES + 1)))
     weights = np.full((2, 2, len(many)), 1 / len(many), np.float32)
     with pytest.raises(ValueError, match=r"must be at most .*--tile"):
-        looks.modulated([Weights(many, weights)])
+        looks.of_tiles([Weights(many, weights)])
     with pytest.raises(ValueError, match=r"must be at most 1024; .*--tile"):
         Biomes(7, (Fraction(1), Fraction(1)), 1.0).at(Axis(0, 90, 8), Axis(0, 90, 8))
     row = tuple(Site(0, 0, x, x) for x in range(5000))
@@ -292,7 +292,7 @@ def test_padding_takes_few_shapes_and_no_weight():
     for number, expected in ((2, 2), (3, 4), (5, 8), (33, 64)):
         sources = tuple(map(Seed, range(number)))
         weights = np.full((2, 3, number), 1 / number, np.float32)
-        padded, found = looks.modulated([Weights(sources, weights)])
+        padded, found = looks.of_tiles([Weights(sources, weights)])
         assert padded.shape == (1, 2, 3, expected)
         assert not padded[..., number:].any()
         for each in jax.tree.leaves(found):
@@ -302,7 +302,7 @@ def test_padding_takes_few_shapes_and_no_weight():
 def test_each_tile_of_a_batch_has_its_own_styles():
     looks = Looks(tiny.MODEL, tiny.params())
     ones = np.ones((2, 3, 1), np.float32)
-    weights, found = looks.modulated([Weights((Seed(s),), ones) for s in (4, 5)])
+    weights, found = looks.of_tiles([Weights((Seed(s),), ones) for s in (4, 5)])
     assert weights.shape == (2, 2, 3, 1)
     for each in jax.tree.leaves(found):
         assert each.shape[:2] == (2, 1)

@@ -55,18 +55,19 @@ def _painted(tile_size, batch, change=lambda keys: keys):
     streams = tiles.stack([tiles.own_stream(tiny.MODEL, tile_size)] * len(batch))
     inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
     drawn = functions.draw(change(keys), streams, inputs)
-    own_styles = _own_styles(len(batch))
+    own_styles = _own_styles(len(batch), tile_size)
     structure = functions.structure(tiny.params(), own_styles, drawn)
     pixels = functions.paint(tiny.params(), own_styles, structure, drawn.noise)
     return np.asarray(pixels)
 
 
-def _own_styles(num_tiles):
+def _own_styles(num_tiles, tile_size):
     """Of the seed, all over."""
-    weights = styles.Weights((styles.Seed(SEED),), np.ones((1, 1, 1), np.float32))
-    looks = styles.Looks(tiny.MODEL, tiny.params())
-    _, found = looks.modulated([weights] * num_tiles)
-    return jax.tree.map(lambda each: jnp.asarray(each[:, :, None]), found)
+    size = len(tiles.own_stream(tiny.MODEL, tile_size).latent)
+    ones = np.ones((size, size, 1), np.float32)
+    weights = [styles.Weights((styles.Seed(SEED),), ones)] * num_tiles
+    given = styles.Looks(tiny.MODEL, tiny.params()).of_tiles(weights)
+    return tiles.modulated_alone(*jax.tree.map(jnp.asarray, given))
 
 
 @pytest.mark.parametrize("tile", [Tile(0, 0), Tile(-2, 1), Tile(2**40, -(2**40))])
@@ -126,7 +127,7 @@ def test_the_style_is_mapped_once():
         functools.partial(tiles.draw_fields, tiny.MODEL), keys, streams, inputs
     )
 
-    own_styles = _own_styles(1)
+    own_styles = _own_styles(1, 16)
 
     def painted(params, drawn):
         structure = tiles.form_structure(tiny.MODEL, params, own_styles, drawn)
