@@ -239,7 +239,7 @@ def _check_memory(world: "World", flight: "Flight", out: str) -> None:
             machine.memory_bytes(),
             KEPT_BYTES + frames,
             "use a smaller --size",
-            world.num_blended(window),
+            world.blends(window),
         )
 
 

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     world, window = outpainting.inbetween(
         *(bundle, found, size.height, size.width), seed=args.seed, tile_size=args.tile
     )
-    rendering.check_memory(world, window, out, world.num_blended(window))
+    rendering.check_memory(world, window, out, world.blends(window))
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
         "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),

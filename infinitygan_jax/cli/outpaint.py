@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         world = outpainting.outpainted(
             bundle, inversion, seed=seed, tile_size=args.tile
         )
-        rendering.check_memory(world, window, out, world.num_blended(window))
+        rendering.check_memory(world, window, out, world.blends(window))
         texts = rendering.texts_of(world, window, bundle) | {
             "Picture": pathlib.Path(args.image).name,
             "Picture's place": f"{inversion.top},{inversion.left}",

@@ -24,7 +24,7 @@ def check_memory(
     world: "World",
     window: Window,
     out: pathlib.Path,
-    num_blended: int | None,
+    blends: bool,
 ) -> None:
     """Checks that painting a window into a file fits into this machine's memory.
 
@@ -32,7 +32,7 @@ def check_memory(
       world: what is painted.
       window: of it.
       out: the file.
-      num_blended: see `World.num_blended`.
+      blends: see `World.blends`.
 
     Raises:
       ValueError: it does not, and the message says what would.
@@ -45,7 +45,7 @@ def check_memory(
         machine.memory_bytes(),
         writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
         parts.narrower(plan, writer_type),
-        num_blended,
+        blends,
     )
 
 
@@ -119,7 +119,7 @@ def describe(
     world: "World",
     bundle: "bundle_lib.Bundle",
     out: pathlib.Path,
-    num_blended: int | None,
+    blends: bool,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
@@ -130,10 +130,10 @@ def describe(
     writer = writers.writer_of(out)
     extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
     part = parts.plan_of_part(plan, writer)
-    total = planning.total_bytes(part, model, shared, extra, num_blended)
+    total = planning.total_bytes(part, model, shared, extra, blends)
     memory = f"about {readable_bytes(total)}"
     if not shared:
-        device_bytes = planning.device_bytes(plan, model, num_blended)
+        device_bytes = planning.device_bytes(plan, model, blends)
         memory += f", and {readable_bytes(device_bytes)} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "

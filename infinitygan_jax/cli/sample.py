@@ -175,9 +175,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Command": _command(args, window),
     }
     writer_type = writers.writer_of(out)
-    num_blended = world.num_blended(window)
+    blends = world.blends(window)
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(rendering.describe(plan, world, bundle, out, num_blended)))
+        print("\n".join(rendering.describe(plan, world, bundle, out, blends)))
         if writer_type.resumable:
             print("\n".join(_describe_rest(args, plan, world, out, texts)))
     if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 *(out, window.height, window.width, texts, args.overwrite),
                 *(shard, args.finish),
             )
-    rendering.check_memory(world, window, out, num_blended)
+    rendering.check_memory(world, window, out, blends)
     if args.dry_run:
         return
     if args.save_world is not None:  # before hours of painting

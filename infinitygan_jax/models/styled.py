@@ -89,13 +89,19 @@ class StyledConv(nn.Module):
         kernel = scaled_kernel(self, self.size, x.shape[-1], self.features)
         scale, demodulation = _modulation(style, kernel, x.shape[1:3], self.up)
         x, kernel = x * scale.astype(x.dtype), kernel.astype(x.dtype)
+        # A vector's demodulation commutes with the blur, and joins the elementwise work
+        # that follows; what may vary must go in before.
+        late = self.up and _is_vector(style)
         if self.up:
             x = convolution.conv_transpose_stride2(x, kernel)  # n -> 2n - 1
-            # Before the blur: where it varies, that is not the same.
-            x = x * demodulation.astype(x.dtype)
-            x = convolution.blur(x, (1, 2, 1), gain=4.0)  # 2n - 1 -> 2n - 3
         else:
-            x = convolution.conv_valid(x, kernel) * demodulation.astype(x.dtype)
+            x = convolution.conv_valid(x, kernel)
+        if not late:
+            x = x * demodulation.astype(x.dtype)
+        if self.up:
+            x = convolution.blur(x, (1, 2, 1), gain=4.0)  # 2n - 1 -> 2n - 3
+        if late:
+            x = x * demodulation.astype(x.dtype)
         if self.noisy:
             strength = self.param("noise_strength", nn.initializers.zeros, ())
             x = x + strength.astype(x.dtype) * noise.astype(x.dtype)
@@ -113,9 +119,19 @@ class ToRGB(nn.Module):
         """Colours of features, float32; a map of styles is of the size of ``x``."""
         kernel = scaled_kernel(self, 1, x.shape[-1], 3)
         bias = self.param("bias", nn.initializers.zeros, (3,))
-        scale = _modulation(style, kernel, x.shape[1:3]).scale.astype(x.dtype)
-        rgb = product(x * scale, kernel[0, 0].astype(x.dtype))
+        scale = _modulation(style, kernel, x.shape[1:3]).scale
+        if _is_vector(style):
+            # Scaling the kernel costs nothing beside scaling the features.
+            weights = (scale[:, 0, 0, :, None] * kernel[0]).astype(x.dtype)
+            precision = convolution.precision_of(x.dtype)
+            rgb = jnp.einsum("bhwi,bio->bhwo", x, weights, precision=precision)
+        else:
+            rgb = product(x * scale.astype(x.dtype), kernel[0, 0].astype(x.dtype))
         return rgb.astype(jnp.float32) + like(bias, rgb.astype(jnp.float32))
+
+
+def _is_vector(style: Style) -> bool:
+    return not isinstance(style, PlacedModulation) and style.ndim == 2
 
 
 def modulate(
@@ -204,7 +220,7 @@ def _modulation(
         return Modulation(scale, demodulation)
     dense = EqualDense(kernel.shape[2], bias_start=1.0, name="modulation")
     scale = dense(style.astype(jnp.float32))
-    if style.ndim == 2:
+    if _is_vector(style):
         scale = scale[:, None, None]
         return Modulation(scale, _demodulation(scale, kernel))
     demodulation = _demodulation(scale, kernel)

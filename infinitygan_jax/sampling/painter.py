@@ -149,8 +149,8 @@ class Painter:
         # to the same bits. Its structure, which takes little, is by the same code.
         return self._functions.alone(weights, styles)
 
-    def num_blended(self, wanted: Iterable[Tile]) -> int | None:
-        """Styles that one of some tiles blends at most, if any; paints nothing.
+    def blends(self, wanted: Iterable[Tile]) -> bool:
+        """Whether one of some tiles blends styles; paints nothing.
 
         Raises:
           ValueError: a tile sees too many styles or seeds.
@@ -158,15 +158,15 @@ class Painter:
         pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
         few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
         if isinstance(self._styles, Constant) and not pins and few:
-            return None
-        most = 0
+            return False
+        blends = False
         for tile in wanted:
             seen = self._edits_of(tile)
             _check_resamples_of(seen)
             sources = self._weights(tile, seen).sources
             style_lib.check_styles(len(sources))
-            most = max(most, len(sources))
-        return most if most > 1 else None
+            blends |= len(sources) > 1
+        return blends
 
     def check_resamples(self, wanted: Iterable[Tile]) -> None:
         """Checks that latents of some tiles can be drawn; draws nothing.

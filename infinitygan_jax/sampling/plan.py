@@ -26,9 +26,9 @@ _TILE_BYTES = 600_000_000  # what a tile may take where nobody asked for its siz
 # on a CPU: 2.1 to 2.5, and 2).
 _LIVE_LAYERS = 3
 _LIVE_KERNELS = 2
-# More of them where styles are blended: maps of scales (measured: 4.5 to 9, styles'
-# weights included).
-_BLENDED_LAYERS = 6
+# More of them where styles are blended, however many: numbers at cells, and what is
+# interpolated between them (measured: 0.9 to 2).
+_BLENDED_LAYERS = 2
 _PROGRAM_BYTES = 400_000_000  # Python, JAX and compiling (measured)
 
 
@@ -415,24 +415,17 @@ def batch_for(num_tiles: int, num_devices: int, batch_size: int) -> int:
     return min(1 << max(each - 1, 0).bit_length(), batch_size)
 
 
-def device_bytes(plan: Plan, model: ModelConfig, num_blended: int | None = None) -> int:
+def device_bytes(plan: Plan, model: ModelConfig, blends: bool = False) -> int:
     """Estimated peak memory of one device while it paints a batch."""
     tile = _tile_bytes(model, plan.tile_size)
-    if num_blended is not None:
-        tile += _blending_bytes(model, plan.tile_size, num_blended)
+    if blends:
+        tile += _BLENDED_LAYERS * _layer_bytes(model, plan.tile_size)
     return plan.batch_size * tile + _kernel_bytes(model)
 
 
 def _tile_bytes(model: ModelConfig, tile_size: int) -> int:
     """Several times the largest layer."""
     return _LIVE_LAYERS * _layer_bytes(model, tile_size)
-
-
-def _blending_bytes(model: ModelConfig, tile_size: int, num_styles: int) -> int:
-    """What blended styles add: maps of scales, and weights for each pixel."""
-    padded = 1 << (num_styles - 1).bit_length()
-    weights = 4 * padded * tile_size**2
-    return _BLENDED_LAYERS * _layer_bytes(model, tile_size) + weights
 
 
 def _layer_bytes(model: ModelConfig, tile_size: int) -> int:
@@ -469,7 +462,7 @@ def total_bytes(
     model: ModelConfig,
     shared: bool,
     writer_bytes: int = 0,
-    num_blended: int | None = None,
+    blends: bool = False,
 ) -> int:
     """Estimated peak of this machine's memory.
 
@@ -478,9 +471,9 @@ def total_bytes(
       model: sizes.
       shared: whether the devices paint in this memory too, as CPUs do.
       writer_bytes: what the writer takes beside a strip.
-      num_blended: styles that a tile blends at most, if any.
+      blends: whether a tile blends styles.
     """
-    each = device_bytes(plan, model, num_blended)
+    each = device_bytes(plan, model, blends)
     painting = plan.num_devices * each if shared else 0
     return _PROGRAM_BYTES + host_bytes(plan) + painting + writer_bytes
 
@@ -492,7 +485,7 @@ def check_memory(
     available: int,
     writer_bytes: int = 0,
     remedy: str | None = None,
-    num_blended: int | None = None,
+    blends: bool = False,
 ) -> None:
     """Checks that a plan fits into this machine's memory.
 
@@ -503,12 +496,12 @@ def check_memory(
       available: bytes.
       writer_bytes: what the writer takes beside a strip.
       remedy: what would help, in place of painting narrower parts.
-      num_blended: styles that a tile blends at most, if any.
+      blends: whether a tile blends styles.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
     """
-    need = total_bytes(plan, model, shared, writer_bytes, num_blended)
+    need = total_bytes(plan, model, shared, writer_bytes, blends)
     strips = host_bytes(plan) + writer_bytes
     if need <= available:
         return

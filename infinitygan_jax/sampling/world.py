@@ -326,8 +326,8 @@ class World:
             )
         return dataclasses.replace(plan, batch_size=batch_size)
 
-    def num_blended(self, window: Window) -> int | None:
-        """Styles that a tile of a window blends at most, if any; paints nothing.
+    def blends(self, window: Window) -> bool:
+        """Whether a tile of a window blends styles; paints nothing.
 
         Of a window of more than 128 tiles, so many are looked at, evenly spread.
 
@@ -346,7 +346,7 @@ class World:
             )
             return planning.Tile(plan.tile_rows[row], plan.tile_cols[col])
 
-        return self._painter.num_blended(map(tile, range(0, ends[-1], step)))
+        return self._painter.blends(map(tile, range(0, ends[-1], step)))
 
     def strips(
         self,

@@ -247,7 +247,7 @@ def test_statistics_are_measured_when_a_tile_sees_them(folder, measured, monkeyp
     document.save(folder / "statistics.json")
     assert documents.load(folder / "statistics.json") == document
     assert len(set(world.scene.edits)) == 7
-    world.num_blended(planning.Window(0, 0, 64, 64))
+    world.blends(planning.Window(0, 0, 64, 64))
     world[0:8, 2000:2008]  # which sees none
     assert worlds == []
     assert len(checks) == 1

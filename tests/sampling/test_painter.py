@@ -398,27 +398,20 @@ def test_too_much_in_one_tile_is_known_before_painting():
     window = Window(0, 0, 8, 8)
     row = [Region(0, x % 8, 8, 8) for x in range(tiles.MAX_STREAMS)]
     many = tuple(Resample(region, 5) for region in row)
-    assert _world(Scene(edits=many[1:])).num_blended(window) is None
+    assert not _world(Scene(edits=many[1:])).blends(window)
     with pytest.raises(ValueError, match=r"edits .*\(1024\).* below 1024; .*--tile"):
-        _world(Scene(edits=many)).num_blended(window)
+        _world(Scene(edits=many)).blends(window)
     pins = tuple(
         Pin(Region(y, x, 4, 4), Seed(100 + 10 * y + x))
         for y in range(0, 32, 4)
         for x in range(0, 32, 4)
     )
     # 64 pins that cover what is between them, and the world's own style around.
-    assert _world(Scene(edits=pins[1:])).num_blended(window) == 64
+    assert _world(Scene(edits=pins[1:])).blends(window)
     with pytest.raises(ValueError, match=r"styles .*\(65\).* at most 64; .*--tile"):
-        _world(Scene(edits=pins)).num_blended(window)
+        _world(Scene(edits=pins)).blends(window)
     far = Window(4000, 0, 8, 8)
-    assert _world(Scene(edits=pins)).num_blended(far) is None
+    assert not _world(Scene(edits=pins)).blends(far)
     # One that is all that is seen is not blended.
     large = Pin(Region(-200, -200, 400, 400), Seed(9))
-    assert _world(Scene(edits=(large,))).num_blended(window) is None
-
-
-def test_the_most_styles_of_a_tile_are_told():
-    window = Window(0, 0, 64, 64)
-    scene = Scene(styles=SITES)  # three styles, far from each other
-    assert _world(scene).num_blended(window) == 3
-    assert _world(Scene(edits=STREWN), tile_size=160).num_blended(window) == 4
+    assert not _world(Scene(edits=(large,))).blends(window)

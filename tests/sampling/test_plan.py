@@ -177,16 +177,15 @@ def test_memory_does_not_grow_with_height():
 
 
 def test_memory_counts_what_is_blended():
-    """Weights of a style are a float a pixel, of as many styles as a power of two."""
     model = config.ModelConfig()
     plan = Plan(Window(0, 0, 64, 64), 512, batch_size=2)
-    plain = planning.device_bytes(plan, model)
-    sizes = [planning.device_bytes(plan, model, number) for number in (2, 33, 64)]
-    assert sizes[2] - sizes[0] == 2 * 62 * 4 * 512**2
-    assert sizes[1] == sizes[2]
-    assert sizes[0] > plain
-    total = planning.total_bytes(plan, model, True, 0, 2)
-    assert total - planning.total_bytes(plan, model, True) == sizes[0] - plain
+    plain, blended = (
+        planning.device_bytes(plan, model, each) for each in (False, True)
+    )
+    # For each of two tiles two more of the largest layer, 521 x 521 of 512 channels.
+    assert blended - plain == 2 * 2 * 4 * 512 * 521**2
+    total = planning.total_bytes(plan, model, True, 0, True)
+    assert total - planning.total_bytes(plan, model, True) == blended - plain
 
 
 def test_tiles_of_one_window_are_those_of_least_work():
