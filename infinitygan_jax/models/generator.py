@@ -139,7 +139,7 @@ def blended(
       styles: their `modulations`, with axes [b, s, c].
     """
     inner = slice(geometry.STRUCTURE_MARGIN, 1 - geometry.STRUCTURE_MARGIN)
-    where = Modulations(weights, weights[:, inner, inner])
+    where = weights, weights[:, inner, inner]
     return Modulations(
         *(
             {name: blend(params[part][name], at, each) for name, each in layers.items()}

@@ -157,8 +157,8 @@ def blend(
 ) -> Modulation:
     """Styles that share a place, modulated: those of their mean by weight, at cells.
 
-    Modulation is affine, so that of a mean style is the mean of the modulations; its
-    demodulation follows from its scales. A style that has all of a cell's weight comes
+    Modulation is affine, so the scales of a mean style are the mean of the scales; its
+    demodulation follows from these. A style that has all of a cell's weight comes
     out to the last bit, and styles without weight change no bit of any cell.
 
     Args:
@@ -180,8 +180,11 @@ def blend(
 def _weighted(
     weights: Float[Array, "b h w s"], values: Float[Array, "b s c"]
 ) -> Float[Array, "b h w c"]:
-    total = 0.0
-    for index in range(weights.shape[-1]):  # in order, so that zeros change no bit
+    # In order and each term alike, so that zeros change no bit, wherever they stand;
+    # from a 0 that compilers may not remove, since of two products that are added they
+    # fuse one with the sum, and round the other.
+    total = weights[..., :1] * 0.0
+    for index in range(weights.shape[-1]):
         total += weights[..., index : index + 1] * values[:, None, None, index]
     return total
 

@@ -123,6 +123,7 @@ class Painter:
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b t t 3"]:
         """Starts to paint tiles, as many on each device, and returns without waiting.
 
+        But for styles that were not seen before, which are fetched first.
         Every number of tiles is compiled anew.
 
         Raises:
@@ -145,8 +146,8 @@ class Painter:
         if weights.shape[-1] > 1:
             return self._functions.blend(self._params_on_devices, weights, styles)
         self._last_styles = key, given
-        # Where each tile shows one style, its texture is painted quicker, and on a CPU
-        # to the same bits. Its structure, which takes little, is by the same code.
+        # Where all of these show one style each, their texture is painted quicker, and
+        # on a CPU to the same bits. Structure, which takes little, is by the same code.
         return self._functions.alone(weights, styles)
 
     def blends(self, wanted: Iterable[Tile]) -> bool:

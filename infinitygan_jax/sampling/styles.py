@@ -8,9 +8,10 @@ bounded support: only a few styles are seen by a tile, however many there are.
 import collections
 import dataclasses
 import functools
+import hashlib
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -480,17 +481,29 @@ def without_unseen(weights: Weights) -> Weights:
     return Weights(tuple(places), np.stack(shares, axis=-1).astype(np.float32))
 
 
+class _Known(NamedTuple):
+    """A style that was worked out.
+
+    Attributes:
+      order: sorts styles that share a tile, by what they are.
+      modulations: host arrays [c].
+    """
+
+    order: bytes
+    modulations: Modulations
+
+
 class Looks:
     """Latents, mapped styles and modulations of sources.
 
-    Attributes are worked out when asked for; the last used modulations are kept.
+    Each is worked out when asked for; the modulations used last are kept.
     """
 
     def __init__(self, model: ModelConfig, params: Mapping[str, Any]):
         """Takes sizes, and the generator's parameters, best on a device."""
         self._model = model
         self._params = params
-        self._known: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
+        self._known: collections.OrderedDict[Source, _Known] = collections.OrderedDict()
 
     def __getitem__(self, source: Source) -> Look:
         """Host arrays of a style."""
@@ -505,37 +518,37 @@ class Looks:
     def of_tiles(
         self, batch: Sequence[Weights]
     ) -> tuple[Float[np.ndarray, "b h w s"], Modulations]:
-        """Styles of a batch of tiles' cells, for `TileFunctions.blend`.
+        """Styles of a batch of tiles' cells, for `TileFunctions.blend` and ``alone``.
 
         Returns:
-          Weights, with zeros for a number of styles of which there are few, and the
-          styles' modulations, with axes [b, s, c].
+          Weights, padded with zeros to a power of two of styles, which makes few
+          shapes; and the styles' modulations, with axes [b, s, c].
 
         Raises:
           ValueError: a tile sees more than ``MAX_STYLES``.
         """
         most = max(len(each.sources) for each in batch)
         check_styles(most)
-        number = 1 << (most - 1).bit_length()  # few shapes, so little to compile
+        number = 1 << (most - 1).bit_length()
         shares, styles = [], []
         for sources, weights in batch:
             known = [self._modulated(source) for source in sources]
             # Not as an edit far away happens to name them: sums depend on their order.
-            order = sorted(range(len(known)), key=lambda index: known[index].place)
+            order = sorted(range(len(known)), key=lambda index: known[index].order)
             more = number - len(known)
             shares.append(np.pad(weights[..., order], [(0, 0), (0, 0), (0, more)]))
             found = [known[index].modulations for index in order]
             styles.append(stack(found + found[:1] * more))
         return np.stack(shares), stack(styles)
 
-    def _modulated(self, source: Source) -> "_Known":
+    def _modulated(self, source: Source) -> _Known:
         known = self._known.pop(source, None)
         if known is None:
             look = self[source]
             # By one function for all styles, so that each has the same bits wherever,
             # and beside whichever others, it shows.
             found = jax.device_get(_modulating(self._params, *look))
-            known = _Known(look.z_global.tobytes() + look.styles.tobytes(), found)
+            known = _Known(_digest(look), found)
         self._known[source] = known
         if len(self._known) > _KEPT_STYLES:
             self._known.popitem(last=False)
@@ -560,16 +573,10 @@ class Looks:
         )
 
 
-class _Known(NamedTuple):
-    """A style that was worked out.
-
-    Attributes:
-      place: among others that show at one place.
-      modulations: host arrays [c].
-    """
-
-    place: bytes
-    modulations: Modulations
+def _digest(look: Look) -> bytes:
+    hashed = hashlib.sha256(np.ascontiguousarray(look.z_global))
+    hashed.update(np.ascontiguousarray(look.styles))
+    return hashed.digest()
 
 
 _modulating = jax.jit(modulations)

@@ -5,9 +5,10 @@ vectors; latents and noise are drawn on the device. Each step is a compiled func
 vectorized over a device's tiles and mapped over all devices.
 
 They are functions of their own so that an edit, which changes fields or styles, changes
-no bit of a pixel that does not see it: these are the arguments of what paints, and for
-equal numbers that does the same. (A tile of one style gives its texture vectors, not
-maps: that is another compilation, with the same bits on a CPU.)
+no bit of a pixel that does not see it: what paints takes these as arguments, and does
+the same for the same numbers. (Where every tile of a batch has one style, the texture
+synthesizer is given vectors in place of maps: compiled apart, with the same bits on a
+CPU.)
 """
 
 import functools

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import geometry
+from infinitygan_jax.models import styled
 from infinitygan_jax.models.generator import (
     blended,
     make_generator,
@@ -166,9 +167,28 @@ def test_what_sees_one_style_alone_has_its_bits(inputs, number):
     assert (own[:, -5:] != among[:, -5:]).any(axis=(0, 2, 3)).all()
 
 
-def test_styles_that_do_not_show_change_no_bit(inputs):
+@pytest.mark.parametrize("index", range(STYLES + 1))
+def test_styles_that_do_not_show_change_no_bit(inputs, index):
+    """Wherever they stand among the others."""
     weights, z_global = inputs["weights"], inputs["z_global"]
     few = _blended(weights, z_global)
-    more = np.pad(z_global, [(0, 5), (0, 0)], mode="edge")
-    many = _blended(np.pad(weights, [(0, 0)] * 3 + [(0, 5)]), more)
+    other = _normal(6, 1, tiny.MODEL.z_global_size)
+    more = np.concatenate([z_global[:index], other, z_global[index:]])
+    many = _blended(np.insert(weights, index, 0, axis=-1), more)
     jax.tree.map(np.testing.assert_array_equal, few, many)
+
+
+@pytest.mark.parametrize("number", [4, 8, 32])
+@pytest.mark.parametrize("channels", [5, 67, 512])
+def test_two_styles_are_summed_alike_among_any_others(channels, number):
+    rng = np.random.default_rng(0)
+    weights = rng.random((1, 9, 9, 2), np.float32)
+    values = rng.standard_normal((1, 2, channels)).astype(np.float32)
+    weighted = jax.jit(styled._weighted)
+    expected = weighted(weights, values)
+    for first, second in ((0, 1), (1, 3), (0, number - 1), (number - 2, number - 1)):
+        spread = np.zeros((1, 9, 9, number), np.float32)
+        spread[..., [first, second]] = weights
+        among = rng.standard_normal((1, number, channels)).astype(np.float32)
+        among[:, [first, second]] = values
+        np.testing.assert_array_equal(weighted(spread, among), expected)

@@ -351,12 +351,13 @@ def test_pins_change_no_byte_beside_them_in_large_tiles():
         before = after
 
 
-def test_a_pin_far_away_changes_no_bit_of_a_mix():
-    """Nor does its place in the list, of a style that the mix has too."""
+@pytest.mark.parametrize("seed", [32, 40, 41, 42, 43])
+def test_a_pin_far_away_changes_no_bit_of_a_mix(seed):
+    """Nor does its place in the list; of a style that the mix has too, or a new one."""
     mix = tuple(Pin(Region(-30, 20, 8, 8), Seed(30 + i), 90) for i in range(3))
     options = {"tile_size": 160}
     before = _picture(Scene(edits=mix), **options)
-    far = Pin(Region(44, 90, 8, 8), Seed(32), 4)
+    far = Pin(Region(44, 90, 8, 8), Seed(seed), 4)
     after = _picture(Scene(edits=(far, *mix)), **options)
     top, _, left, _ = _changed(before, after)
     assert top >= 44 - REACH - 4
