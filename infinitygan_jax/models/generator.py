@@ -56,9 +56,7 @@ class Generator(nn.Module):
         self,
         z_local: Float[Array, "b H W l"],
         coords: Float[Array, "b H W c"],
-        z_global: Float[Array, "b d"]
-        | Float[Array, "b H W d"]
-        | Mapping[str, Modulation],
+        z_global: structure_lib.Latents,
     ) -> Float[Array, "b h w s"]:
         """Structure latents, 12 cells smaller a side than their inputs."""
         return self.structure_synthesizer(z_local, coords, z_global)
@@ -66,9 +64,7 @@ class Generator(nn.Module):
     def texture(
         self,
         structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"]
-        | Sequence[Float[Array, "b _ _ d"]]
-        | Mapping[str, Modulation],
+        styles: texture_lib.Styles,
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Colours, float32 of about -1 to 1, from structure, styles and noise."""

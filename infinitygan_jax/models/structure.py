@@ -15,6 +15,8 @@ from infinitygan_jax.models.styled import (
     modulate,
 )
 
+Latents = Float[Array, "b d"] | Float[Array, "b H W d"] | Mapping[str, Modulation]
+
 NUM_LAYERS = 4
 KERNEL_SIZE = 7
 
@@ -35,9 +37,7 @@ class StructureSynthesizer(nn.Module):
         self,
         z_local: Float[Array, "b H W l"],
         coords: Float[Array, "b H W c"],
-        z_global: Float[Array, "b d"]
-        | Float[Array, "b H W d"]
-        | Mapping[str, Modulation],
+        z_global: Latents,
     ) -> Float[Array, "b h w s"]:
         """Structure of a window of cells.
 

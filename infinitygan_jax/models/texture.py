@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from infinitygan_jax import geometry
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.layers import (
     EqualDense,
@@ -22,6 +23,10 @@ from infinitygan_jax.models.styled import (
     StyledConv,
     ToRGB,
     modulate,
+)
+
+Styles = (
+    Float[Array, "b n d"] | Sequence[Float[Array, "b _ _ d"]] | Mapping[str, Modulation]
 )
 
 
@@ -57,9 +62,7 @@ class TextureSynthesizer(nn.Module):
     def __call__(
         self,
         structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"]
-        | Sequence[Float[Array, "b _ _ d"]]
-        | Mapping[str, Modulation],
+        styles: Styles,
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Paints a window.
@@ -75,19 +78,21 @@ class TextureSynthesizer(nn.Module):
           float32 colours, about -1 to 1.
         """
         x, rgb = structure.astype(self.dtype), None
-        style = functools.partial(_style, styles, _slots(len(self.widths)))
-        start = 0  # samples of x from the first cell to x's first
+        num_stages = len(self.widths)
+        spans = geometry.axis_spans(0, structure.shape[1], num_stages)
+        style = functools.partial(_style, styles, _slots(num_stages))
+        here = spans.structure  # of x; columns begin as rows do
         for stage, width in enumerate(self.widths):
             up, plain, colours = (f"{kind}_{stage}" for kind in ("up", "conv", "rgb"))
             x = StyledConv(width, up=True, name=up)(  # n -> 2n - 3
-                x, style(up, stage, start, x), noise[2 * stage]
+                x, style(up, here, x), noise[2 * stage]
             )
-            start = 2 * start + 1
+            here = spans.noise[2 * stage]
             x = StyledConv(width, name=plain)(  # n -> n - 2
-                x, style(plain, stage + 1, start, x), noise[2 * stage + 1]
+                x, style(plain, here, x), noise[2 * stage + 1]
             )
-            start += 1
-            new = ToRGB(name=colours)(x, style(colours, stage + 1, start, x))
+            here = spans.noise[2 * stage + 1]
+            new = ToRGB(name=colours)(x, style(colours, here, x))
             if rgb is not None:  # n -> 2n - 1, cropped to this stage's 2n - 5
                 rgb = center_crop(convolution.upsample_rgb(rgb), *x.shape[1:3])
                 new = new + rgb
@@ -122,18 +127,15 @@ def _slots(num_stages: int) -> dict[str, int]:
 
 
 def _style(
-    styles: Float[Array, "b n d"]
-    | Sequence[Float[Array, "b _ _ d"]]
-    | Mapping[str, Modulation],
+    styles: Styles,
     slots: Mapping[str, int],
     name: str,
-    level: int,
-    start: int,
+    here: geometry.Span,
     x: Float[Array, "b h w i"],
 ) -> Style:
-    """The style of a layer with input ``x``; for the numbers see `PlacedModulation`."""
+    """The style of a layer with input ``x``, whose rows are ``here``."""
     if isinstance(styles, Mapping):
-        return PlacedModulation(styles[name], level, start)
+        return PlacedModulation(styles[name], here.level, here.start)
     if not isinstance(styles, Sequence):
         return styles[:, slots[name]]
     # A ToRGB takes the map of its own stage's convolution (spec section 3).
