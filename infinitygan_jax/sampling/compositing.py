@@ -1,14 +1,16 @@
 """Known pixels on painted ones: exact where known, and without a seam around them."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from infinitygan_jax.geometry import Span
 
-_SWEEPS = 60  # of the membrane at each of its scales
+_SWEEPS = 8  # of a membrane at each of its scales
+_BATCH = 2**18  # numbers of the membranes that are solved at once: they fit into caches
 
 
 class Known(NamedTuple):
@@ -23,13 +25,77 @@ class Known(NamedTuple):
     mask: Bool[np.ndarray, "h w"]
 
 
+class Picture(NamedTuple):
+    """Known pixels at a place.
+
+    Attributes:
+      top, left: row and column of the first.
+      colours: of those that are known.
+      share: of each pixel that is known.
+    """
+
+    top: int
+    left: int
+    colours: Float[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w 3"]
+    share: Float[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]
+
+    @classmethod
+    def of(cls, known: Known, top: int, left: int, level: int) -> "Picture":
+        """In a picture of 1 / 2**level of the size, from a place in the whole one."""
+        if not level:
+            return cls(top, left, known.image, known.mask)
+        mask = known.mask[..., None].astype(np.float32)
+        # From the start of a square on, and of whole ones.
+        pads = [
+            (start % 2**level, -(start + side) % 2**level)
+            for start, side in zip((top, left), known.mask.shape, strict=True)
+        ]
+        colours, share = (
+            averaged(np.pad(each, [*pads, (0, 0)]), level)
+            for each in (known.image * mask, mask)
+        )
+        colours /= np.maximum(share, 4.0**-level)
+        return cls(top >> level, left >> level, colours, share[..., 0])
+
+
+class Rim(NamedTuple):
+    """A picture among others, before what is painted there is known.
+
+    All arrays are of the picture and the pixels around it that are corrected.
+
+    Attributes:
+      top, left: row and column of the first pixel.
+      colours: of the picture's own known pixels, times their share.
+      share: of each pixel that is known, and the picture's.
+      fixed: which pixels are known, or beside those, or far enough to be left alone.
+      beside: which lie beside known ones, and are this picture's to correct.
+      edge: which known ones lie beside those.
+      wanted: colours of these, row by row.
+    """
+
+    top: int
+    left: int
+    colours: Float[np.ndarray, "h w 3"]
+    share: Float[np.ndarray, "h w 1"]
+    fixed: Bool[np.ndarray, "h w"]
+    beside: Bool[np.ndarray, "h w"]
+    edge: Bool[np.ndarray, "h w"]
+    wanted: Float[np.ndarray, "n 3"]
+
+    @property
+    def places(self) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Rows and columns where what is painted has to be known: the edge's."""
+        rows, cols = np.nonzero(self.edge)
+        return rows + self.top, cols + self.left
+
+
 class Overlay(NamedTuple):
     """Known pixels, and what is added to painted ones around them so that they meet.
 
     Attributes:
-      top, left: world row and column, of the level that it is for.
-      colours: of known pixels, times their share.
-      share: of each pixel that is known.
+      top, left: row and column of the first pixel.
+      colours: of known pixels and of those beside them, times their share.
+      share: of each pixel that is one of these.
       correction: added to the rest.
     """
 
@@ -44,134 +110,241 @@ class Overlay(NamedTuple):
         """Memory of its arrays."""
         return self.colours.nbytes + self.share.nbytes + self.correction.nbytes
 
-    @classmethod
-    def around(
-        cls,
-        known: Known,
-        top: int,
-        left: int,
-        painted: UInt8[np.ndarray, "H W 3"],
-        ring: int,
-    ) -> "Overlay":
-        """The overlay of known pixels on what was painted there.
 
-        Pixels beside known ones take their colours, and what that adds to them is
-        spread around like a membrane, down to nothing ``ring`` pixels away (Laplace's
-        equation), so that colours continue across the rim, whatever was painted there.
+def rim_of(
+    pictures: Sequence[Picture],
+    which: int,
+    ring: int,
+    periods: Sequence[int | None] = (None, None),
+) -> Rim:
+    """What has to be known to lay a picture over what is painted, among others.
 
-        Args:
-          known: pixels.
-          top: world row of their first.
-          left: world column of it.
-          painted: what is painted there, and ``ring`` pixels around.
-          ring: pixels.
-        """
-        pads = [(ring, ring), (ring, ring)]
-        mask = np.pad(known.mask, pads)
-        image = np.pad(known.image, [*pads, (0, 0)]).astype(np.float32)
-        beside, colours = _beside(image, mask)
-        fixed = mask | beside
-        fixed[[0, -1]] = fixed[:, [0, -1]] = True
-        difference = np.where(beside[..., None], colours - painted, 0)
-        correction = membrane(difference.astype(np.float32), fixed)
-        share = mask[..., None].astype(np.float32)
-        return cls(top - ring, left - ring, image * share, share, correction)
+    A pixel beside known ones is corrected by one picture alone: by the last of those
+    beside it. To the others it is fixed, as what they know is, so that corrections
+    can be added and colours meet at each rim, however near pictures lie.
 
-    def reduced(self, level: int) -> "Overlay":
-        """The overlay for a picture of 1 / 2**level of the size."""
-        if not level:
-            return self
-        square = 2**level
-        height, width = self.share.shape[:2]
-        before = self.top % square, self.left % square
-        after = -(before[0] + height) % square, -(before[1] + width) % square
-        pads = [(before[0], after[0]), (before[1], after[1]), (0, 0)]
-
-        def mean(array: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "H W c"]:
-            padded = np.pad(array, pads)
-            shape = (padded.shape[0] // square, square, -1, square, array.shape[2])
-            return padded.reshape(shape).mean((1, 3))
-
-        return Overlay(
-            (self.top - before[0]) >> level,
-            (self.left - before[1]) >> level,
-            *(mean(array) for array in self[2:]),
-        )
-
-    def put(
-        self,
-        pixels: UInt8[np.ndarray, "h w 3"],
-        top: int,
-        left: int,
-        periods: Sequence[int | None],
-    ) -> None:
-        """Lays it over the part of a picture that starts at ``top, left``; in place."""
+    Args:
+      pictures: in order, a later one over an earlier one; this one, and all that lie
+        within ``ring`` and a pixel of it.
+      which: of these.
+      ring: pixels around the picture that are corrected.
+      periods: rows and columns after which all repeats, or None.
+    """
+    own = pictures[which]
+    shape = tuple(side + 2 * ring for side in own.share.shape)
+    # Of the pixels around these too, which may be known to others.
+    box = [
+        Span(start - ring - 1, side + 2, 0)
+        for start, side in zip(own[:2], shape, strict=True)
+    ]
+    colours = np.zeros((*(span.size for span in box), 3), np.float32)
+    owner = np.full(colours.shape[:2], -1, np.int32)
+    this, copies = -1, itertools.count()
+    for picture in pictures:
         runs = [
-            meetings(Span(start, size, 0), Span(own, number, 0), period)
-            for start, size, own, number, period in zip(
-                *((top, left), pixels.shape, (self.top, self.left)),
-                *(self.share.shape, periods),
-                strict=False,
+            meetings(to, Span(start, side, 0), period)
+            for to, start, side, period in zip(
+                box, picture[:2], picture.share.shape, periods, strict=True
             )
         ]
         for to_rows, rows in runs[0]:
             for to_cols, cols in runs[1]:
-                part = pixels[to_rows, to_cols].astype(np.float32)
-                part = np.clip(part + self.correction[rows, cols], 0, 255)
-                part = part * (1 - self.share[rows, cols]) + self.colours[rows, cols]
-                pixels[to_rows, to_cols] = np.clip(np.rint(part), 0, 255)
+                known = picture.share[rows, cols] > 0
+                copy = next(copies)
+                owner[to_rows, to_cols][known] = copy
+                colours[to_rows, to_cols][known] = picture.colours[rows, cols][known]
+                if picture is own and to_rows.start == to_cols.start == ring + 1:
+                    this = copy
+    beside = (owner < 0) & (_neighbours(owner, np.maximum, -1) == this) & (this >= 0)
+    edge = (owner >= 0) & _neighbours(beside, np.logical_or, False)
+    fixed = (owner >= 0) | _neighbours(owner >= 0, np.logical_or, False)
+    inner = slice(1, -1), slice(1, -1)
+    fixed, beside, edge = (each[inner] for each in (fixed, beside, edge))
+    fixed[[0, -1]] = fixed[:, [0, -1]] = True
+    middle = slice(ring, shape[0] - ring), slice(ring, shape[1] - ring)
+    share = np.zeros((*shape, 1), np.float32)
+    share[middle] = own.share[..., None]
+    shown = np.zeros((*shape, 3), np.float32)
+    shown[middle] = own.colours * own.share[..., None]
+    wanted = colours[inner][edge]
+    corner = own.top - ring, own.left - ring
+    return Rim(*corner, shown, share, fixed, beside, edge, wanted)
 
 
-def _beside(
-    image: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
-) -> tuple[Bool[np.ndarray, "h w"], Float[np.ndarray, "h w 3"]]:
-    """Which pixels lie beside known ones, and the mean colours of those.
+def overlays_of(
+    rims: Sequence[Rim], painted: Sequence[UInt8[np.ndarray, "_ 3"]]
+) -> list[Overlay]:
+    """The overlays of pictures on what is painted at their edges.
 
-    The border of the mask must be unknown.
-    """
-    number = np.zeros(mask.shape, np.float32)
-    total = np.zeros(image.shape, np.float32)
-    known = image * mask[..., None]
-    for axis in (0, 1):
-        for step in (-1, 1):
-            number += np.roll(mask, step, axis)
-            total += np.roll(known, step, axis)
-    return ~mask & (number > 0), total / np.maximum(number, 1)[..., None]
-
-
-def membrane(
-    values: Float[np.ndarray, "h w c"], fixed: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w c"]:
-    """Solves Laplace's equation between fixed values: coarse grids first.
+    Pixels beside known ones take the mean colours of these. What known ones differ from
+    what is painted in their place is spread around like a membrane, from the pixels
+    beside them down to nothing at the ring's end (Laplace's equation), so that colours
+    continue across the rim, whatever was painted there.
 
     Args:
-      values: where fixed, those; elsewhere ignored.
+      rims: of the pictures.
+      painted: for each what is painted at its ``places``.
+    """
+    found: list[Overlay | None] = [None] * len(rims)
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for index, rim in enumerate(rims):
+        shapes.setdefault(rim.edge.shape, []).append(index)
+    for (height, width), indices in shapes.items():
+        step = max(_BATCH // (3 * height * width), 1)
+        for first in range(0, len(indices), step):
+            batch = indices[first : first + step]
+            overlays = _overlays_of_one_size(
+                [rims[index] for index in batch], [painted[index] for index in batch]
+            )
+            for index, overlay in zip(batch, overlays, strict=True):
+                found[index] = overlay
+    return found
+
+
+def _overlays_of_one_size(
+    rims: Sequence[Rim], painted: Sequence[UInt8[np.ndarray, "_ 3"]]
+) -> list[Overlay]:
+    edge = np.stack([rim.edge for rim in rims])
+    at_edges = np.zeros((2, 3, *edge.shape), np.float32)  # colours, and differences
+    wanted = np.concatenate([rim.wanted for rim in rims])
+    at_edges[0][:, edge] = wanted.T
+    at_edges[1][:, edge] = (wanted - np.concatenate(painted)).T
+    beside = np.stack([rim.beside for rim in rims])
+    number = np.maximum(_neighbours(edge.astype(np.float32), np.add, 0), 1)
+    means = _neighbours(at_edges, np.add, 0) / number * beside
+    fixed = np.stack([rim.fixed for rim in rims])
+    corrections = membranes(np.moveaxis(means[1], 0, 1), fixed)
+    colours = np.moveaxis(means[0], 0, -1)
+    return [
+        Overlay(
+            *(rim.top, rim.left, rim.colours + colours[index]),
+            rim.share + rim.beside[..., None],
+            np.ascontiguousarray(np.moveaxis(corrections[index], 0, -1)),
+        )
+        for index, rim in enumerate(rims)
+    ]
+
+
+def lay_over(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    overlays: Sequence[Overlay],
+    top: int,
+    left: int,
+    periods: Sequence[int | None] = (None, None),
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Painted pixels with known ones over them, the later ones over the earlier ones.
+
+    Args:
+      pixels: of the part of a picture that starts at ``top, left``.
+      overlays: in order.
+      top: row of the first pixel.
+      left: column of it.
+      periods: rows and columns after which the overlays repeat, or None.
+    """
+    shown = pixels.astype(np.float32)
+    places = []
+    for overlay in overlays:
+        runs = [
+            meetings(Span(start, size, 0), Span(own, number, 0), period)
+            for start, size, own, number, period in zip(
+                *((top, left), pixels.shape, overlay[:2]),
+                *(overlay.share.shape, periods),
+                strict=False,
+            )
+        ]
+        places += [
+            (overlay, (to_rows, to_cols), (rows, cols))
+            for to_rows, rows in runs[0]
+            for to_cols, cols in runs[1]
+        ]
+    # First all corrections: what is known is not corrected by a neighbour.
+    for overlay, to, part in places:
+        shown[to] += overlay.correction[part]
+    np.clip(shown, 0, 255, out=shown)
+    for overlay, to, part in places:
+        shown[to] *= 1 - overlay.share[part]
+        shown[to] += overlay.colours[part]
+    return np.clip(np.rint(shown, out=shown), 0, 255, out=shown).astype(np.uint8)
+
+
+def membranes(
+    values: Float[np.ndarray, "n c h w"], fixed: Bool[np.ndarray, "n h w"]
+) -> Float[np.ndarray, "n c h w"]:
+    """Solves Laplace's equation between fixed values, nearly: coarse grids first.
+
+    Args:
+      values: where fixed, those; 0 elsewhere.
       fixed: which are; all of the border.
 
     Returns:
       Values that are the mean of their neighbours wherever they are not fixed, nearly.
     """
-    height, width = fixed.shape
-    start = np.where(fixed[..., None], values, 0)
-    if min(height, width) > 8:
-        pads = [(0, height % 2), (0, width % 2)]
-        count = np.pad(fixed, pads).astype(np.float32)
-        total = np.pad(start, [*pads, (0, 0)])
-        shape = (count.shape[0] // 2, 2, count.shape[1] // 2, 2)
-        count = count.reshape(shape).sum((1, 3))
-        total = total.reshape(*shape, -1).sum((1, 3))
-        coarse_fixed = count > 0
+    height, width = fixed.shape[1:]
+    free = ~fixed[:, None]
+    solved = values
+    if min(height, width) > 4:
+        sides = ((0, height % 2), (0, width % 2))
+        count = np.pad(fixed, ((0, 0), *sides)).astype(np.float32)
+        total = np.pad(values, ((0, 0), (0, 0), *sides))
+        count, total = _of_squares(count), _of_squares(total)
         # Where the rim of what is known passes, the coarse grid keeps its value.
-        coarse_fixed[[0, -1]] = coarse_fixed[:, [0, -1]] = True
-        coarse = membrane(total / np.maximum(count, 1)[..., None], coarse_fixed)
-        fine = np.repeat(np.repeat(coarse, 2, 0), 2, 1)[:height, :width]
-        start = np.where(fixed[..., None], values, fine)
-    free = ~fixed[1:-1, 1:-1, None]
+        coarse_fixed = count > 0
+        coarse_fixed[:, [0, -1]] = coarse_fixed[:, :, [0, -1]] = True
+        coarse = membranes(total / np.maximum(count, 1)[:, None], coarse_fixed)
+        solved = values + free * _twice(coarse)[..., :height, :width]
+    else:
+        solved = values.copy()
+    inner = solved[..., 1:-1, 1:-1]
+    kept = values[..., 1:-1, 1:-1]
+    quarter = free[..., 1:-1, 1:-1] * np.float32(0.25)
     for _ in range(_SWEEPS):
-        mean = start[:-2, 1:-1] + start[2:, 1:-1] + start[1:-1, :-2] + start[1:-1, 2:]
-        inner = start[1:-1, 1:-1]
-        np.copyto(inner, mean / 4, where=free)
-    return start
+        mean = solved[..., :-2, 1:-1] + solved[..., 2:, 1:-1]
+        mean += solved[..., 1:-1, :-2]
+        mean += solved[..., 1:-1, 2:]
+        mean *= quarter
+        np.add(mean, kept, out=inner)
+    return solved
+
+
+def _of_squares(array: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n H W"]:
+    """Sums of squares of two numbers a side."""
+    rows = array[..., ::2, :] + array[..., 1::2, :]
+    return rows[..., ::2] + rows[..., 1::2]
+
+
+def _twice(array: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n H W"]:
+    """An array of twice the size, interpolated."""
+    for _ in range(2):  # columns, then rows; the last two axes change places twice
+        wide = np.empty((*array.shape[:-1], 2 * array.shape[-1]), np.float32)
+        most, rest = np.float32(0.75) * array, np.float32(0.25) * array
+        wide[..., ::2] = most
+        wide[..., 1::2] = most
+        wide[..., 2::2] += rest[..., :-1]
+        wide[..., 1:-1:2] += rest[..., 1:]
+        wide[..., 0] += rest[..., 0]
+        wide[..., -1] += rest[..., -1]
+        array = np.swapaxes(wide, -1, -2)
+    return array
+
+
+def _neighbours(array: np.ndarray, join: np.ufunc, nothing: bool | float) -> np.ndarray:
+    """What joins each element's four neighbours in the last two axes."""
+    joined = np.full_like(array, nothing)
+    later, former = slice(1, None), slice(None, -1)
+    for to, source in ((later, former), (former, later)):
+        join(joined[..., to, :], array[..., source, :], out=joined[..., to, :])
+        join(joined[..., to], array[..., source], out=joined[..., to])
+    return joined
+
+
+def averaged(
+    array: Float[np.ndarray, "h w c"] | UInt8[np.ndarray, "h w c"], level: int
+) -> Float[np.ndarray, "H W c"]:
+    """Means of squares of 2**level pixels a side."""
+    square = 2**level
+    height, width, channels = array.shape
+    shape = (height // square, square, width // square, square, channels)
+    return array.reshape(shape).mean((1, 3), dtype=np.float32)
 
 
 def ring_of(height: int, width: int) -> int:
@@ -181,17 +354,17 @@ def ring_of(height: int, width: int) -> int:
 
 def meetings(tile: Span, own: Span, period: int | None) -> list[tuple[slice, slice]]:
     """Where two runs of one axis have the same indices: slices of either."""
-    cells = None if period is None else period * 2**tile.level
-    shifts = [0]
-    if cells is not None:
+    shifts: Iterable[int] = (0,)
+    if period is not None:
+        cells = period * 2**tile.level
         first = (tile.start - own.stop) // cells
-        shifts = [n * cells for n in range(first, first + tile.size // cells + 3)]
-    meetings = []
+        shifts = range(first * cells, (first + tile.size // cells + 3) * cells, cells)
+    found = []
     for shift in shifts:
         start = max(tile.start, own.start + shift)
         stop = min(tile.stop, own.stop + shift)
         if start < stop:
             to = slice(start - tile.start, stop - tile.start)
             from_ = start - shift - own.start
-            meetings.append((to, slice(from_, from_ + stop - start)))
-    return meetings
+            found.append((to, slice(from_, from_ + stop - start)))
+    return found

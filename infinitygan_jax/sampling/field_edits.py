@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import ModelConfig
@@ -84,8 +85,6 @@ class FieldEditor:
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
         plain, index = given.coords.copy(), 0
-        latent = spans[0].latent, spans[1].latent
-        axes = self._axes(*latent)
         for edit in edits:
             if isinstance(edit, Resample):
                 # A stream of its own for each: seeds may be equal, statistics not.
@@ -93,7 +92,7 @@ class FieldEditor:
                 self._resample(edit, index, spans, streams, masks)
             elif isinstance(edit, Placement):
                 edit.put(given, masks, spans, self.periods)
-                edit.bend(given.coords, latent, axes, self._frame)
+        self._bend(given.coords, edits, spans)
         masks.coords[...] = (given.coords != plain).any(axis=-1, keepdims=True)
         return EditedFields(
             keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
@@ -120,6 +119,25 @@ class FieldEditor:
             for span, period in zip((rows, cols), self.periods, strict=True)
         )
         return first, second
+
+    def _bend(
+        self,
+        here: Float[np.ndarray, "h w c"],
+        edits: Sequence[Edit | Placement],
+        spans: tuple[geometry.AxisSpans, geometry.AxisSpans],
+    ) -> None:
+        """Turns coordinates into those of placements, the last over the others."""
+        axes = self._axes(spans[0].latent, spans[1].latent)
+        covered = np.zeros(here.shape[:2], bool)
+        shown = []
+        for edit in reversed(edits):
+            if isinstance(edit, Placement):
+                where, share = edit.region.share_near(*axes, edit.feather)
+                if not (covered[where] | (share == 0)).all():
+                    shown.append((edit, where, share))
+                    covered[where] |= share == 1
+        for edit, where, share in reversed(shown):
+            edit.bend(here, where, share, axes, self._frame)
 
     def _resample(
         self,

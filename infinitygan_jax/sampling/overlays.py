@@ -1,18 +1,91 @@
-"""Known pixels of placed pictures, which a world shows as they are, over all edits."""
+"""Known pixels of placed pictures, which a world shows as they are, over all edits.
 
+Around them, painted pixels are corrected so that colours meet. What they are corrected
+by follows from what the world's own tiles show at a picture's edge: these tiles are
+painted before the first that the picture reaches, and once.
+"""
+
+import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from infinitygan_jax.sampling import compositing
+from infinitygan_jax.sampling.compositing import Overlay, Picture, Rim
 from infinitygan_jax.sampling.edits import Boxes, Edit, Region
 from infinitygan_jax.sampling.placing import Placement
+from infinitygan_jax.sampling.plan import Tile
 
 _KEPT_BYTES = 2**28  # of overlays, if there is more than one
+_AHEAD_BYTES = 2**27  # of tiles that are painted before their turn
 
-_Edits = tuple[Edit | Placement, ...]
+
+@dataclasses.dataclass(eq=False)
+class Painting:
+    """A tile that is or will be painted.
+
+    Attributes:
+      tile: of the lattice.
+      both: whether its pixels are needed before squares of them are averaged, too.
+      shown: its pixels in the picture, when they are there.
+      whole: those before averaging.
+    """
+
+    tile: Tile
+    both: bool
+    shown: UInt8[np.ndarray, "p p 3"] | None = None
+    whole: UInt8[np.ndarray, "t t 3"] | None = None
+
+
+class Ahead:
+    """Tiles of one sequence of places that are painted before their turn."""
+
+    def __init__(self, tile_size: int):
+        """Takes pixels a side of a tile, as painted."""
+        self._most = max(_AHEAD_BYTES // (3 * tile_size**2), 1)
+        self._paintings: collections.OrderedDict[Tile, Painting] = (
+            collections.OrderedDict()
+        )
+
+    def wanted(self, tile: Tile) -> tuple[Painting, bool]:
+        """A tile, which is kept now, and whether it has to be painted yet."""
+        is_new = tile not in self._paintings
+        if is_new:
+            self._paintings[tile] = Painting(tile, both=True)
+        self._paintings.move_to_end(tile)
+        return self._paintings[tile], is_new
+
+    def take(self, tile: Tile) -> Painting | None:
+        """A tile whose turn it is, if it was painted before."""
+        return self._paintings.pop(tile, None)
+
+    def forget(self) -> None:
+        """Drops those needed last; whoever has to wait for one holds it."""
+        while len(self._paintings) > self._most:
+            self._paintings.popitem(last=False)
+
+
+@dataclasses.dataclass(eq=False)
+class Awaited:
+    """An overlay, or what has to be painted before it is there.
+
+    Attributes:
+      overlay: if it is there.
+      nbytes: of it.
+      ahead: the tiles of whoever waits for it.
+      rim: of the picture.
+      edges: tiles that its edge lies in; for each, which of the edge's pixels, and
+        their rows and columns in the tile.
+    """
+
+    overlay: Overlay | None
+    nbytes: int
+    ahead: Ahead | None
+    rim: Rim | None
+    edges: list[tuple[Painting, tuple[Int[np.ndarray, " n"], ...]]]
 
 
 class Overlays:
@@ -20,90 +93,167 @@ class Overlays:
 
     def __init__(
         self,
-        edits: _Edits,
-        seen: Callable[[Region], list[int]],
-        paint: Callable[[_Edits, Region], UInt8[np.ndarray, "h w 3"]],
-        period: Sequence[int | None],
+        edits: Sequence[Edit | Placement],
+        tile_size: int,
         level: int,
+        averaged: int,
+        period: Sequence[int | None],
+        corner: tuple[int, int],
     ):
-        """Takes what a world knows; nothing is painted before it is needed.
+        """Takes what a world knows.
 
         Args:
           edits: of the world, in order.
-          seen: gives the indices, in order, of the edits that pixels of a region see.
-          paint: paints a region at level 0 with some edits only.
-          period: rows and columns of level 0 after which the world repeats, or None.
-          level: the tiles are 1 / 2**level of the world.
+          tile_size: pixels a side of its tiles, as painted.
+          level: they are painted at 1 / 2**level of the world's size.
+          averaged: and shown at 1 / 2**averaged of that.
+          period: rows and columns, as painted, after which the world repeats, or None.
+          corner: row and column, as painted, of the repeat whose tiles are painted.
         """
-        self._edits = edits
-        self._seen = seen
-        self._paint = paint
-        self._period = period
-        self._level = level
-        self._indices = [
-            index
-            for index, edit in enumerate(edits)
+        self._placed = [
+            edit
+            for edit in edits
             if isinstance(edit, Placement) and edit.known is not None
         ]
-        placed = [edits[index] for index in self._indices]
-        self._boxes = Boxes(
-            [
-                (
-                    Region(each.top, each.left, each.height, each.width),
-                    compositing.ring_of(each.height, each.width),
-                )
-                for each in placed
-            ]
-        )
-        # Those that were needed last, the very last at the end, by their edit's index.
-        self._kept: dict[int, compositing.Overlay] = {}
+        self._tile_size = tile_size
+        self._level = level
+        self._averaged = averaged
+        self._period = tuple(period)
+        self._corner = corner
+        areas = []
+        for each in self._placed:
+            region = Region(each.top, each.left, each.height, each.width)
+            areas.append((region, self._ring(each) << level))
+        self._boxes = Boxes(areas)
+        self._pictures: dict[int, Picture] = {}
+        # Those that were needed last, the very last at the end.
+        self._kept: collections.OrderedDict[int, Awaited] = collections.OrderedDict()
+        self._kept_bytes = 0
+        self._lock = threading.Lock()  # windows may be read at once
+
+    def needed(
+        self, tile: Tile, ahead: Ahead
+    ) -> tuple[list[Painting], Painting, list[Awaited]]:
+        """What has to be painted before a tile can be shown.
+
+        Args:
+          tile: whose turn it is.
+          ahead: tiles that are painted before their turn.
+
+        Returns:
+          What has to be painted yet, in order; the tile; and what lies over it.
+        """
+        missing: list[Painting] = []
+        over = []
+        for index in self._seen(tile) if self._placed else ():
+            awaited = self._kept.get(index)
+            if awaited is None or awaited.ahead not in (None, ahead):
+                awaited = self._awaited(index)
+                missing += self._wait(awaited, ahead)
+            over.append(awaited)
+            self._keep(index, awaited)
+        painting = ahead.take(tile)
+        if painting is None:
+            painting = Painting(tile, both=bool(over))
+            missing.append(painting)
+        ahead.forget()
+        return missing, painting, over
+
+    def measure(self, awaited: Iterable[Awaited]) -> None:
+        """Makes those overlays that are not there; what they wait for is painted."""
+        missing = list(dict.fromkeys(each for each in awaited if each.overlay is None))
+        painted = []
+        for each in missing:
+            values = np.empty((len(each.rim.wanted), 3), np.uint8)
+            for painting, (index, rows, cols) in each.edges:
+                values[index] = painting.whole[rows, cols]
+            painted.append(values)
+        overlays = compositing.overlays_of([each.rim for each in missing], painted)
+        for each, overlay in zip(missing, overlays, strict=True):
+            each.overlay = overlay
+            each.rim, each.ahead, each.edges = None, None, []
 
     def over(
-        self, pixels: UInt8[np.ndarray, "h w 3"], top: int, left: int
-    ) -> UInt8[np.ndarray, "h w 3"]:
-        """Painted pixels, which start at such a row and column, with the known ones."""
-        if not self._indices:
-            return pixels
-        corner = top << self._level, left << self._level
-        sides = (side << self._level for side in pixels.shape[:2])
-        seen = self._boxes.meeting(*corner, *sides, self._period)
-        if not seen:
-            return pixels
-        pixels = pixels.copy()
-        periods = [p if p is None else p >> self._level for p in self._period]
-        for each in seen:
-            self._overlay(self._indices[each]).put(pixels, top, left, periods)
-        return pixels
+        self, painting: Painting, awaited: Sequence[Awaited]
+    ) -> UInt8[np.ndarray, "p p 3"]:
+        """What a tile shows under overlays, which are there."""
+        if not awaited:
+            return painting.shown
+        whole, tile, size = painting.whole, painting.tile, self._tile_size
+        overlays = [each.overlay for each in awaited]
+        corner = tile.row * size, tile.col * size
+        laid = compositing.lay_over(whole, overlays, *corner, self._period)
+        level = self._averaged
+        if not level:
+            return laid
+        # Elsewhere what is shown is the mean of colours that were not rounded before.
+        changed = (laid != whole).any(axis=-1, keepdims=True).astype(np.float32)
+        changed = compositing.averaged(changed, level) > 0
+        means = np.rint(compositing.averaged(laid, level)).astype(np.uint8)
+        return np.where(changed, means, painting.shown)
 
-    def _overlay(self, index: int) -> compositing.Overlay:
-        """Known pixels of one edit, at this level; those needed last are kept."""
-        if index in self._kept:
-            self._kept[index] = overlay = self._kept.pop(index)
-            return overlay
-        overlay = self._measured(index)
-        self._kept[index] = overlay
-        total = sum(each.nbytes for each in self._kept.values())
-        while total > _KEPT_BYTES and len(self._kept) > 1:
-            total -= self._kept.pop(next(iter(self._kept))).nbytes
-        return overlay
+    def _ring(self, placement: Placement) -> int:
+        """Pixels, as painted, around a picture that are corrected."""
+        ring = compositing.ring_of(placement.height, placement.width)
+        return max(ring >> self._level, 1)
 
-    def _measured(self, index: int) -> compositing.Overlay:
-        """An overlay on what is painted without later edits.
+    def _seen(self, tile: Tile) -> list[int]:
+        """Pictures that reach a tile."""
+        size = self._tile_size
+        return self._meeting(tile.row * size, tile.col * size, size, size)
 
-        So none of them reaches any further through it.
-        """
-        each = self._edits[index]
-        ring = compositing.ring_of(each.height, each.width)
-        around = Region(
-            *(each.top - ring, each.left - ring),
-            *(each.height + 2 * ring, each.width + 2 * ring),
+    def _meeting(self, top: int, left: int, height: int, width: int) -> list[int]:
+        """Pictures that reach a rectangle of pixels as painted."""
+        level = self._level
+        period = [p if p is None else p << level for p in self._period]
+        sides = (side << level for side in (top, left, height, width))
+        return self._boxes.meeting(*sides, period)
+
+    def _picture(self, index: int) -> Picture:
+        if index not in self._pictures:
+            each, level = self._placed[index], self._level
+            self._pictures[index] = Picture.of(each.known, each.top, each.left, level)
+        return self._pictures[index]
+
+    def _awaited(self, index: int) -> Awaited:
+        picture, ring = self._picture(index), self._ring(self._placed[index])
+        height, width = picture.share.shape
+        around = ring + 1
+        near = self._meeting(
+            *(picture.top - around, picture.left - around),
+            *(height + 2 * around, width + 2 * around),
         )
-        bare = tuple(
-            dataclasses.replace(edit, known=None)
-            if isinstance(edit, Placement)
-            else edit
-            for edit in (self._edits[i] for i in self._seen(around) if i <= index)
-        )
-        return compositing.Overlay.around(
-            each.known, each.top, each.left, self._paint(bare, around), ring
-        ).reduced(self._level)
+        pictures = list(map(self._picture, near))
+        rim = compositing.rim_of(pictures, near.index(index), ring, self._period)
+        nbytes = rim.colours.nbytes * 2 + rim.share.nbytes  # as the overlay's
+        return Awaited(None, nbytes, None, rim, [])
+
+    def _wait(self, awaited: Awaited, ahead: Ahead) -> list[Painting]:
+        """Notes which tiles an overlay waits for; those that are not painted yet."""
+        axes = []
+        for place, period, corner in zip(
+            awaited.rim.places, self._period, self._corner, strict=True
+        ):
+            if period is not None:
+                place = (place - corner) % period + corner
+            axes.append(np.divmod(place, self._tile_size))
+        (tile_rows, rows), (tile_cols, cols) = axes
+        awaited.ahead = ahead
+        missing: list[Painting] = []
+        # Of few tiles, whose numbers may be large.
+        for row in np.unique(tile_rows):
+            for col in np.unique(tile_cols[tile_rows == row]):
+                index = np.flatnonzero((tile_rows == row) & (tile_cols == col))
+                painting, is_new = ahead.wanted(Tile(int(row), int(col)))
+                missing += [painting] * is_new
+                awaited.edges.append((painting, (index, rows[index], cols[index])))
+        return missing
+
+    def _keep(self, index: int, awaited: Awaited) -> None:
+        """Keeps an overlay, and as many of those needed before as there is room for."""
+        with self._lock:
+            former = self._kept.pop(index, None)
+            self._kept[index] = awaited
+            self._kept_bytes += awaited.nbytes - (former.nbytes if former else 0)
+            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes

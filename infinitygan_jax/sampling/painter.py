@@ -24,9 +24,6 @@ from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
-# On one axis, cells that any of a tile's pixels sees before or after the tile, at most.
-SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_EXTRA
-
 _Edits = Sequence[Edit | Placement]
 
 
@@ -120,7 +117,7 @@ class Painter:
         self._last_styles: tuple[Any, Any] = (None, None)  # of tiles of one style each
         self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
 
-    def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b t t 3"]:
+    def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b p p 3"]:
         """Starts to paint tiles, as many on each device, and returns without waiting.
 
         But for styles that were not seen before, which are fetched first.
@@ -129,6 +126,17 @@ class Painter:
         Raises:
           ValueError: a tile sees too many styles or seeds.
         """
+        return self._functions.shown(self._colours(wanted))
+
+    def paint_both(
+        self, wanted: Sequence[Tile]
+    ) -> tuple[UInt8[Array, "b p p 3"], UInt8[Array, "b t t 3"]]:
+        """Like ``paint``, and the same tiles before squares of pixels are averaged."""
+        colours = self._colours(wanted)
+        shown = self._functions.shown(colours)
+        return shown, self._functions.whole(colours) if self._level else shown
+
+    def _colours(self, wanted: Sequence[Tile]) -> Float[Array, "b t t 3"]:
         seen = [self._edits_of(tile) for tile in wanted]
         drawn = self._draw(wanted, seen)
         styles = self._styles_of(list(map(self._weights, wanted, seen)))

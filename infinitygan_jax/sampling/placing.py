@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from infinitygan_jax import coords, geometry
-from infinitygan_jax.geometry import AxisSpans, Span
+from infinitygan_jax.geometry import AxisSpans
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.compositing import Known, meetings
 from infinitygan_jax.sampling.edits import Region, check_feather
@@ -144,7 +144,8 @@ class Placement:
     def bend(
         self,
         here: Float[np.ndarray, "h w c"],
-        spans: tuple[Span, Span],
+        where: tuple[np.ndarray, np.ndarray],
+        share: Float[np.ndarray, "n m"],
         axes: tuple[Axis, Axis],
         world: coords.Frame,
     ) -> None:
@@ -152,59 +153,59 @@ class Placement:
 
         Args:
           here: as they are without it; changed.
-          spans: of the cells.
-          axes: their positions.
+          where: rows and columns of cells that it changes.
+          share: of the way to its own, there; see ``Region.share_near``.
+          axes: positions of all cells.
           world: frame of the world.
         """
-        where, share = self.region.share_near(*axes, self.feather)
-        share = share[..., None].astype(np.float32)
-        if not share.any():
-            return
         near = here[where]
         num_rows = here.shape[-1] - 2  # channels of the row part
-        bent = []
-        for axis, part in enumerate((near[..., :num_rows], near[..., num_rows:])):
-            parts = self._parts(
-                axis, spans[axis], axes[axis], world, where[axis].ravel()
+        parts = near[..., :num_rows], near[..., num_rows:]
+        bent = [
+            _bent(
+                part,
+                np.expand_dims(self._own(axis, axes[axis], where[axis].ravel()), other),
+                share,
+                self._turn(axis, world),
             )
-            bent.append(_bent(part, *parts, share, axis))
+            for axis, other, part in zip((0, 1), (1, 0), parts, strict=True)
+        ]
         here[where] = np.concatenate(bent, axis=-1)
 
-    def _parts(
-        self,
-        axis: int,
-        span: Span,
-        positions: Axis,
-        world: coords.Frame,
-        index: Int64[np.ndarray, " n"],
-    ) -> list[Float[np.ndarray, "_ c"]]:
-        """The world's and the picture's coordinates, of some cells and in its middle.
+    def _own(
+        self, axis: int, positions: Axis, index: Int64[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "n c"]:
+        """The picture's coordinates of some cells.
 
         Args:
           axis: 0 for rows, 1 for columns.
-          span: of a tile's cells.
-          positions: of the same.
-          world: frame of the world.
+          positions: of a tile's cells.
           index: which of them; the picture's, or within reach of it.
         """
-        middle = self.spans[axis].latent
-        middle = middle.start + middle.size // 2
         # With a period, from the nearest repeat of the picture.
-        away = positions.offsets(middle * self.cell)[index] // self.cell
+        away = positions.offsets(self._middle(axis) * self.cell)[index] // self.cell
         away = away.astype(int)
         own, around = self._own_parts[axis], len(self._own_parts[axis]) // 2
         if np.abs(away).max() <= around:
-            there = own[away + around]
-        else:  # with a period, there are runs before and after a far side
-            runs = np.split(away, np.flatnonzero(np.diff(away) != 1) + 1)
-            parts = [self._own_part(axis, int(run[0]), run.size) for run in runs]
-            there = np.concatenate(parts)
-        return [
-            _world_part(self.coords_kind, axis, span.start, span.size, world)[index],
-            there,
-            _world_part(self.coords_kind, axis, middle, 1, world),
-            own[around : around + 1],
-        ]
+            return own[away + around]
+        # With a period, there are runs before and after a far side.
+        runs = np.split(away, np.flatnonzero(np.diff(away) != 1) + 1)
+        parts = [self._own_part(axis, int(run[0]), run.size) for run in runs]
+        return np.concatenate(parts)
+
+    def _middle(self, axis: int) -> int:
+        """Its middle cell, of rows or of columns."""
+        latent = self.spans[axis].latent
+        return latent.start + latent.size // 2
+
+    def _turn(self, axis: int, world: coords.Frame) -> float | None:
+        """From the world's phase to its own in its middle; None of what is a height."""
+        own = self._own_parts[axis]
+        if own.shape[1] == 1:
+            return None
+        middle = own[len(own) // 2 :][:1]
+        there = _phase(self.coords_kind, axis, self._middle(axis), world)
+        return _wrapped(float(_angle(middle)[0]) - there)
 
     @functools.cached_property
     def _own_parts(self) -> list[Float[np.ndarray, "_ c"]]:
@@ -231,51 +232,50 @@ def _part(
     return coords.world_coords(kind, *run, frame)[axis]
 
 
-# The same for all placements that a tile sees, and in the middle of one for all tiles
-# that see it.
+# Of the middle of a placement, for all tiles that see it.
 @functools.lru_cache(maxsize=4096)
-def _world_part(
-    kind: str, axis: int, start: int, size: int, frame: coords.Frame
-) -> Float[np.ndarray, "n c"]:
-    """The world's part of coordinates; not to be changed."""
-    part = _part(kind, axis, start, size, frame)
-    part.flags.writeable = False
-    return part
+def _phase(kind: str, axis: int, cell: int, frame: coords.Frame) -> float:
+    """The world's phase of a row or column of cells."""
+    return float(_angle(_part(kind, axis, cell, 1, frame))[0])
 
 
 def _bent(
     here: Float[np.ndarray, "h w c"],
-    world: Float[np.ndarray, "n c"],
-    own: Float[np.ndarray, "n c"],
-    world_middle: Float[np.ndarray, "1 c"],
-    own_middle: Float[np.ndarray, "1 c"],
-    share: Float[np.ndarray, "h w 1"],
-    axis: int,
+    own: Float[np.ndarray, "#h #w c"],
+    share: Float[np.ndarray, "h w"],
+    turn: float | None,
 ) -> Float[np.ndarray, "h w c"]:
-    """One axis's coordinates, moved by a share of the way from one part to another.
+    """One axis's coordinates, moved by a share of the way to a placement's own.
 
     A height is moved along a line. A phase is turned, by as much as in the placement's
     middle and the little that it differs elsewhere, so that no place turns back.
+
+    Args:
+      here: as they are.
+      own: of the placement; one row or column of them.
+      share: of the way, for each cell.
+      turn: of phases in the placement's middle.
     """
-    if np.array_equal(world, own):
-        return here
-    if world.shape[1] == 1:
-        way = np.expand_dims(own - world, 1 - axis)
-        return (here + share * way).astype(np.float32)
-    turn = _wrapped(_angle(own_middle) - _angle(world_middle))
-    turn = turn + _wrapped(_angle(own) - _angle(world) - turn)
-    turn = share[..., 0] * np.expand_dims(turn, 1 - axis)
+    own = np.broadcast_to(own, here.shape)
+    between = share < 1
+    bent = own.copy()
+    here, own, share = here[between], own[between], share[between].astype(np.float32)
+    if turn is None:
+        bent[between] = here + share[:, None] * (own - here)
+        return bent
+    turn = turn + _wrapped(_angle(own) - _angle(here) - turn)
+    turn = share * turn
     cos, sin = np.cos(turn), np.sin(turn)
-    turned = [
-        here[..., 0] * cos - here[..., 1] * sin,
-        here[..., 0] * sin + here[..., 1] * cos,
-    ]
-    return np.stack(turned, axis=-1).astype(np.float32)
+    turned = [here[:, 0] * cos - here[:, 1] * sin, here[:, 0] * sin + here[:, 1] * cos]
+    bent[between] = np.stack(turned, axis=-1)
+    return bent
 
 
 def _angle(phase: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
     return np.arctan2(phase[:, 1], phase[:, 0]).astype(float)
 
 
-def _wrapped(turn: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _wrapped(
+    turn: float | Float[np.ndarray, " n"],
+) -> float | Float[np.ndarray, " n"]:
     return (turn + np.pi) % (2 * np.pi) - np.pi

@@ -282,9 +282,7 @@ def default_tile_size(model: ModelConfig) -> int:
     return size
 
 
-def cheapest_tile_size(
-    model: ModelConfig, windows: Sequence[Window], doubled: bool = False
-) -> int:
+def cheapest_tile_size(model: ModelConfig, windows: Sequence[Window]) -> int:
     """Pixels a side of the tiles that paint some windows, each alone, with least work.
 
     For windows that share no tiles, as those of different seeds. One of a few sizes up
@@ -293,14 +291,10 @@ def cheapest_tile_size(
     Args:
       model: sizes.
       windows: what is painted.
-      doubled: only sizes of which each is twice the one before: very few, for windows
-        of which each is asked about on its own, so that there is little to compile.
     """
-    sizes = _doubled_sizes(model)
-    if not doubled:
-        sizes = range(sizes[0], sizes[-1] + 1, sizes[0])
+    least = _least_size(model)
     return min(
-        sizes,
+        range(least, default_tile_size(model) + 1, least),
         key=lambda size: sum(
             tile_operations(Plan(window, size), model) for window in windows
         ),
@@ -310,23 +304,24 @@ def cheapest_tile_size(
 def measuring_tile_size(model: ModelConfig, window: Window) -> int:
     """Pixels a side of the tiles that draw a window's latents with least work.
 
-    One of those that ``cheapest_tile_size`` doubles, by latents that are drawn.
+    One of those from the least to the default one of which each is twice the one
+    before, by latents that are drawn: few, so that there is little to compile.
     """
+    sizes = [_least_size(model)]
+    while 2 * sizes[-1] <= default_tile_size(model):
+        sizes.append(2 * sizes[-1])
     margin = geometry.TILE_CELLS_EXTRA + 2 * geometry.STRUCTURE_MARGIN
     return min(
-        _doubled_sizes(model),
+        sizes,
         key=lambda size: (
             Plan(window, size).num_tiles * (size // model.cell_size + margin) ** 2
         ),
     )
 
 
-def _doubled_sizes(model: ModelConfig) -> list[int]:
-    """From the least that is worth trying to the default one."""
-    sizes = [max(_LEAST_STEP, model.cell_size)]
-    while 2 * sizes[-1] <= default_tile_size(model):
-        sizes.append(2 * sizes[-1])
-    return sizes
+def _least_size(model: ModelConfig) -> int:
+    """Pixels a side of the smallest tiles that are worth trying."""
+    return max(_LEAST_STEP, model.cell_size)
 
 
 def tile_axes(

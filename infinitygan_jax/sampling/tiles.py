@@ -387,8 +387,7 @@ def paint_tiles(
     styles: Modulations,
     structure: Float[Array, "b n n s"],
     noise: Sequence[Float[Array, "b _ _ 1"]],
-    level: int = 0,
-) -> UInt8[Array, "b t t 3"]:
+) -> Float[Array, "b t t 3"]:
     """Paints a batch of tiles on one device; traceable.
 
     Args:
@@ -397,20 +396,33 @@ def paint_tiles(
       styles: see `form_structure`.
       structure: see `form_structure`.
       noise: of the tiles' fields.
-      level: squares of 2**level pixels a side are averaged to one.
+
+    Returns:
+      Colours of about -1 to 1.
     """
-    batch, cells = structure.shape[:2]
+    cells = structure.shape[1]
     apply = functools.partial(make_generator(model).apply, {"params": params})
     texture = styles.texture_synthesizer
     image = apply(structure, texture, list(noise), method="texture")
     tile_size = (cells - geometry.TILE_CELLS_EXTRA) * model.cell_size
     crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
-    image = image[:, crop, crop]
+    return image[:, crop, crop]
+
+
+def to_pixels(
+    colours: Float[Array, "b t t 3"], level: int = 0
+) -> UInt8[Array, "b p p 3"]:
+    """Pixels of painted tiles; traceable.
+
+    Args:
+      colours: of tiles.
+      level: squares of 2**level pixels a side are averaged to one.
+    """
     if level:  # the colours that would be shown are averaged
-        pixels, square = tile_size >> level, 2**level
-        image = jnp.clip(image, -1, 1)
-        image = image.reshape(batch, pixels, square, pixels, square, 3).mean((2, 4))
-    return to_uint8(image)
+        pixels, square = colours.shape[1] >> level, 2**level
+        colours = jnp.clip(colours, -1, 1)
+        colours = colours.reshape(-1, pixels, square, pixels, square, 3).mean((2, 4))
+    return to_uint8(colours)
 
 
 class TileFunctions(NamedTuple):
@@ -427,7 +439,9 @@ class TileFunctions(NamedTuple):
       blend: (parameters, weights, modulations) -> modulations at cells.
       alone: the same of one style a tile, those of texture all over.
       structure: (parameters, modulations, fields) -> structure.
-      paint: (parameters, modulations, structure, noise) -> pixels.
+      paint: (parameters, modulations, structure, noise) -> colours.
+      shown: colours -> pixels of the picture's size.
+      whole: colours -> a pixel for each.
     """
 
     draw: Callable[[Keys, Streams, TileInputs], Fields]
@@ -437,7 +451,9 @@ class TileFunctions(NamedTuple):
     blend: Callable[..., Modulations]
     alone: Callable[..., Modulations]
     structure: Callable[..., Float[Array, "b n n s"]]
-    paint: Callable[..., UInt8[Array, "b t t 3"]]
+    paint: Callable[..., Float[Array, "b t t 3"]]
+    shown: Callable[[Float[Array, "b t t 3"]], UInt8[Array, "b p p 3"]]
+    whole: Callable[[Float[Array, "b t t 3"]], UInt8[Array, "b t t 3"]]
 
 
 @functools.lru_cache(maxsize=32)
@@ -451,7 +467,7 @@ def tile_functions(model: ModelConfig, mesh: Mesh, level: int = 0) -> TileFuncti
         )
 
     structure = functools.partial(form_structure, model)
-    paint = functools.partial(paint_tiles, model, level=level)
+    paint = functools.partial(paint_tiles, model)
     split, copies = P(AXIS), P()
     return TileFunctions(
         draw=mapped(functools.partial(draw_fields, model), split, split, split),
@@ -462,6 +478,8 @@ def tile_functions(model: ModelConfig, mesh: Mesh, level: int = 0) -> TileFuncti
         alone=mapped(modulated_alone, split, split),
         structure=mapped(structure, copies, split, split),
         paint=mapped(paint, copies, split, split, split),
+        shown=mapped(functools.partial(to_pixels, level=level), split),
+        whole=mapped(to_pixels, split),
     )
 
 

@@ -24,8 +24,8 @@ from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Edit, Region, Resample
-from infinitygan_jax.sampling.overlays import Overlays
-from infinitygan_jax.sampling.painter import SEEN_CELLS, Painter, Scene
+from infinitygan_jax.sampling.overlays import Ahead, Awaited, Overlays, Painting
+from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.tiles import MAX_STREAMS
@@ -369,12 +369,13 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        for step, painted in self._painted(self._places(windows)):
-            _give_back_after(len(step))
-            if on_tiles is not None:
-                on_tiles(len(step))
-            for place, pixels in zip(step, painted, strict=False):  # fillers dropped
-                _put(place, self._overlays.over(pixels, *place.corner))
+        for num_painted, shown in self._painted(self._needed(windows)):
+            _give_back_after(num_painted)
+            if on_tiles is not None and shown:
+                on_tiles(len(shown))
+            self._overlays.measure(each for needed in shown for each in needed.over)
+            for place, _, painting, over in shown:
+                _put(place, self._overlays.over(painting, over))
                 if place.is_last:
                     yield place.strip
 
@@ -448,10 +449,9 @@ class World:
         the same computation and agree byte for byte.
         """
         height, width = (p if p is None else p >> self.level for p in self.period)
-        # Centred on row 0, as pictures are unless told otherwise.
-        top = 0 if height is None else -(height // 2)
+        top, left = self._first_repeat
         rows = planning.pieces(window.top, window.height, top, height)
-        cols = planning.pieces(window.left, window.width, 0, width)
+        cols = planning.pieces(window.left, window.width, left, width)
         return [[Window(y, x, h, w) for x, w in cols] for y, h in rows]
 
     def _places(self, windows: Iterable[Window]) -> Iterator["_Place"]:
@@ -477,22 +477,26 @@ class World:
     @functools.cached_property
     def _overlays(self) -> Overlays:
         """Known pixels, which lie over all edits."""
+        # Periods are whole cells, which are whole pixels at any level.
+        level = self.level - self._averaged
+        period = [p if p is None else p >> level for p in self.period]
+        top, left = (start << self._averaged for start in self._first_repeat)
         return Overlays(
-            self.scene.edits,
-            self._edits_seen,
-            self._paint_with,
-            self.period,
-            self.level,
+            self.scene.edits, self.tile_size, level, self._averaged, period, (top, left)
         )
 
-    def _edits_seen(self, region: Region) -> list[int]:
-        """Indices, in order, of the edits that pixels of level 0 see."""
-        margin = SEEN_CELLS * self.config.cell_size
-        return self._painter.boxes.meeting(
-            *(region.top - margin, region.left - margin),
-            *(region.height + 2 * margin, region.width + 2 * margin),
-            self.period,
-        )
+    @property
+    def _first_repeat(self) -> tuple[int, int]:
+        """Row and column where the repeat begins that is painted for all of them."""
+        height = self.period[0]
+        # Centred on row 0, as pictures are unless told otherwise.
+        return 0 if height is None else -((height >> self.level) // 2), 0
+
+    def _needed(self, windows: Iterable[Window]) -> Iterator["_Needed"]:
+        """Every tile of some windows, and what has to be painted for it."""
+        ahead = Ahead(self.tile_size)
+        for place in self._places(windows):
+            yield _Needed(place, *self._overlays.needed(place.tile, ahead))
 
     def _in_full(self, scene: Scene, tile_size: int) -> "World":
         """The world at its full size, of another scene, for a little work.
@@ -506,40 +510,33 @@ class World:
         other.devices = self.devices[:1]
         return other
 
-    def _paint_with(
-        self, edits: tuple[Edit | Placement, ...], region: Region
-    ) -> UInt8[np.ndarray, "h w 3"]:
-        """A region at level 0, of the world with such edits in place of its own.
-
-        Its tiles depend on the region alone, so that all worlds show the same there.
-        """
-        window = Window(region.top, region.left, region.height, region.width)
-        tile_size = planning.cheapest_tile_size(self.config, [window], doubled=True)
-        scene = dataclasses.replace(self.scene, edits=edits)
-        world = self._in_full(scene, tile_size)
-        return world[window.top : window.bottom, window.left : window.right]
-
     def _painted(
-        self, places: Iterator["_Place"]
-    ) -> Iterator[tuple[list["_Place"], UInt8[np.ndarray, "b t t 3"]]]:
-        """Steps and their tiles; the next step is under way when one is handed out."""
-        num_devices = len(self.devices)
-        step = list(itertools.islice(places, num_devices * self.batch_size))
-        # A short first step is the only one, and its batches may be smaller. A short
-        # last one is filled: another shape would be compiled for it alone.
-        batch_size = planning.batch_for(len(step), num_devices, self.batch_size)
-        tiles_per_step = num_devices * batch_size
+        self, needed: Iterator["_Needed"]
+    ) -> Iterator[tuple[int, list["_Needed"]]]:
+        """How many tiles were painted, and what can be shown now; in order.
+
+        The next tiles are under way when some are handed out.
+        """
+        num_devices, batch_size = len(self.devices), None
         ahead: collections.deque = collections.deque()
-        while step:
-            wanted = [place.tile for place in step]
-            fillers = [wanted[-1]] * (tiles_per_step - len(step))
-            ahead.append((step, self._painter.paint(wanted + fillers)))
+        for paintings, shown in _steps(needed, num_devices * self.batch_size):
+            if batch_size is None:
+                # A short first step is the only one, and its batches may be smaller. A
+                # short last one is filled: another shape would be compiled for it.
+                batch_size = planning.batch_for(
+                    len(paintings), num_devices, self.batch_size
+                )
+            wanted = [painting.tile for painting in paintings]
+            wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
+            if any(painting.both for painting in paintings):
+                pixels = self._painter.paint_both(wanted)
+            else:
+                pixels = (self._painter.paint(wanted),)
+            ahead.append((paintings, shown, pixels))
             if len(ahead) > 1:
-                former, painted = ahead.popleft()
-                yield former, np.asarray(painted)
-            step = list(itertools.islice(places, tiles_per_step))
-        for former, painted in ahead:
-            yield former, np.asarray(painted)
+                yield _fetched(*ahead.popleft())
+        for each in ahead:
+            yield _fetched(*each)
 
 
 class _Place(NamedTuple):
@@ -564,6 +561,51 @@ class _Place(NamedTuple):
         """Row and column of the tile's first pixel, in the picture's world."""
         size = self.plan.tile_pixels
         return self.tile.row * size, self.tile.col * size
+
+
+class _Needed(NamedTuple):
+    """A tile at its place, and what is needed to show it.
+
+    Attributes:
+      place: where it belongs.
+      missing: what is painted for it and for nothing before it, in order.
+      painting: the tile, among these or before.
+      over: what lies over it.
+    """
+
+    place: _Place
+    missing: list[Painting]
+    painting: Painting
+    over: list[Awaited]
+
+
+def _steps(
+    needed: Iterable[_Needed], size: int
+) -> Iterator[tuple[list[Painting], list[_Needed]]]:
+    """What is painted at once, so many but for the last, and what it is enough for."""
+    paintings: list[Painting] = []
+    shown: list[_Needed] = []
+    for each in needed:
+        for painting in each.missing:
+            if len(paintings) == size:
+                yield paintings, shown
+                paintings, shown = [], []
+            paintings.append(painting)
+        shown.append(each)
+    if paintings:
+        yield paintings, shown
+
+
+def _fetched(
+    paintings: list[Painting], shown: list[_Needed], pixels: tuple[Any, ...]
+) -> tuple[int, list[_Needed]]:
+    """Waits for tiles, as shown, and whole if one needs it; see ``World._painted``."""
+    arrays = map(np.asarray, pixels)
+    for painting, *both in zip(paintings, *arrays, strict=False):  # fillers dropped
+        if painting.both:  # may wait for its turn, and not keep what came with it
+            both = [each.copy() for each in both]
+        painting.shown, painting.whole = both[0], both[-1]
+    return len(paintings), shown
 
 
 def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:

@@ -1,5 +1,6 @@
 """Placements look the same wherever they are put, and known pixels are exact."""
 
+import concurrent.futures
 import dataclasses
 import functools
 
@@ -10,11 +11,11 @@ import pytest
 
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.sampling import compositing, overlays, placing
-from infinitygan_jax.sampling.compositing import Known, Overlay
+from infinitygan_jax.sampling.compositing import Known, Picture
 from infinitygan_jax.sampling.edits import Region, Resample
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
-from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Axis, Constant, Given, Looks, Seed
 from infinitygan_jax.sampling.world import World, frame_of
 from tests.sampling import tiny
@@ -177,122 +178,366 @@ def test_known_pixels_are_exact_and_others_are_not_touched_far_away(holes):
     np.testing.assert_array_equal(part, after[30:50, 40:60])
 
 
+def _laid(pictures, painted, ring, periods=(None, None)):
+    """Pictures over what is painted, which begins at row 0 and column 0."""
+    rims = [
+        compositing.rim_of(pictures, which, ring, periods)
+        for which in range(len(pictures))
+    ]
+    values = [
+        painted[
+            tuple(
+                place % side
+                for place, side in zip(rim.places, painted.shape, strict=False)
+            )
+        ]
+        for rim in rims
+    ]
+    overlays = compositing.overlays_of(rims, values)
+    return compositing.lay_over(painted, overlays, 0, 0, periods)
+
+
+def _smooth(height, width, seed=0):
+    """A slope with a little noise."""
+    rng = np.random.default_rng(seed)
+    slope = np.add.outer(np.linspace(60, 160, height), np.linspace(0, 40, width))
+    return slope[..., None] + rng.normal(0, 2, (height, width, 3))
+
+
+def _to_uint8(values):
+    return np.clip(values, 0, 255).round().astype(np.uint8)
+
+
 def test_colours_continue_across_the_rim():
     """What was painted with an error of 40 all over meets the known pixels smoothly."""
-    rng = np.random.default_rng(0)
-    truth = np.add.outer(np.linspace(60, 160, 84), np.linspace(0, 40, 92))
-    truth = truth[..., None] + rng.normal(0, 2, (84, 92, 3))
-    painted = np.clip(truth + 40, 0, 255).round().astype(np.uint8)
-    ring = 32
-    image = truth[ring:-ring, ring:-ring].round().astype(np.uint8)
-    known = Known(image, np.ones(image.shape[:2], bool))
-    overlay = Overlay.around(known, ring, ring, painted, ring)
-    shown = painted.copy()
-    overlay.put(shown, 0, 0, (None, None))
+    truth = _smooth(84, 92)
+    painted, ring = _to_uint8(truth + 40), 32
+    image = _to_uint8(truth[ring:-ring, ring:-ring])
+    known = np.ones(image.shape[:2], bool)
+    shown = _laid([Picture(ring, ring, image, known)], painted, ring)
     np.testing.assert_array_equal(shown[ring:-ring, ring:-ring], image)
     steps = np.abs(np.diff(shown.astype(int), axis=0))
-    within, across = (
-        steps[ring + 2 : -ring - 2, ring:-ring],
-        steps[ring - 1, ring:-ring],
-    )
-    assert across.mean() < 1.5 * within.mean() + 1
+    within = steps[ring + 2 : -ring - 2, ring:-ring].mean()
+    across = steps[:, ring:-ring].mean((1, 2))
+    assert across[ring - 1] < 1.5 * within + 1
+    assert across[:ring].max() < 2 * within + 1  # nor is there a step further out
     bare = np.abs(image[0].astype(int) - painted[ring - 1, ring:-ring]).mean()
     assert bare > 30
 
 
-def test_a_membrane_is_harmonic():
+def test_near_pictures_are_all_exact_and_colours_meet_all_of_them():
+    """Corrections of one neither change what another knows nor what lies beside it."""
+    truth = _smooth(90, 120)
+    painted = _to_uint8(truth)
+    boxes = ((20, 20, 30, 30), (24, 54, 40, 24), (51, 22, 20, 20), (40, 40, 14, 18))
+    errors = (-40, 30, 20, -50)
+    pictures = [
+        Picture(
+            y, x, _to_uint8(truth[y : y + h, x : x + w] + error), np.ones((h, w), bool)
+        )
+        for (y, x, h, w), error in zip(boxes, errors, strict=True)
+    ]
+    shown = _laid(pictures, painted, 16).astype(int)
+    expected, known = np.zeros_like(shown), np.zeros(shown.shape[:2], bool)
+    for picture in pictures:
+        rows, cols = (
+            slice(start, start + side)
+            for start, side in zip(picture[:2], picture.share.shape, strict=True)
+        )
+        expected[rows, cols], known[rows, cols] = picture.colours, True
+    np.testing.assert_array_equal(shown[known], expected[known])
+    # Pixels beside known ones are means of these.
+    total, number = np.zeros(shown.shape), np.zeros(shown.shape[:2])
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        total += np.roll(expected, step, axis)
+        number += np.roll(known, step, axis)
+    beside = ~known & (number > 0)
+    assert beside.sum() > 200
+    means = total[beside] / number[beside][:, None]
+    assert np.abs(shown[beside] - means).max() <= 0.5
+    far = np.ones(shown.shape[:2], bool)
+    far[4:88, 4:95] = False
+    np.testing.assert_array_equal(shown[far], painted[far])
+
+
+def test_a_picture_that_others_hide_changes_nothing():
+    painted = _to_uint8(_smooth(60, 60))
+    rng = np.random.default_rng(1)
+    small, large = (
+        Picture(
+            *corner, rng.integers(0, 256, (n, n, 3), np.uint8), np.ones((n, n), bool)
+        )
+        for corner, n in (((25, 25), 8), ((20, 20), 20))
+    )
+    both, one = _laid([small, large], painted, 8), _laid([large], painted, 8)
+    np.testing.assert_array_equal(both, one)
+    assert (_laid([large, small], painted, 8) != one).any()
+
+
+def test_pictures_repeat_with_the_world():
+    """One that lies across the end, and meets its own repeat within its ring."""
+    painted = np.tile(_to_uint8(_smooth(40, 48)), (2, 2, 1))
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (30, 30, 3)).astype(np.uint8)
+    picture = Picture(30, 40, image, np.ones((30, 30), bool))
+    shown = _laid([picture], painted, 12, (40, 48))
+    np.testing.assert_array_equal(shown[:40, :48], shown[40:, 48:])
+    np.testing.assert_array_equal(shown[30:60, 40:70], image)
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (9, 64), (5, 5), (4, 7)])
+def test_a_membrane_is_harmonic(shape):
     """Between fixed ends of one axis, the solution is the straight line."""
-    height, width = 40, 33
+    height, width = shape
     line = np.linspace(0, 1, width, dtype=np.float32)
-    values = np.broadcast_to(line[None, :, None], (height, width, 1)).copy()
-    fixed = np.zeros((height, width), bool)
-    fixed[[0, -1]] = fixed[:, [0, -1]] = True
-    solved = compositing.membrane(np.where(fixed[..., None], values, 0), fixed)
-    np.testing.assert_allclose(solved, values, atol=0.02)
+    values = np.broadcast_to(line, (2, 1, height, width)).copy()
+    values[1] = 1 - values[1]
+    fixed = np.zeros((2, height, width), bool)
+    fixed[:, [0, -1]] = fixed[:, :, [0, -1]] = True
+    solved = compositing.membranes(np.where(fixed[:, None], values, 0), fixed)
+    np.testing.assert_allclose(solved, values, atol=0.06)
+
+
+def test_membranes_are_solved_alone_or_together(monkeypatch):
+    rng = np.random.default_rng(0)
+    painted = _to_uint8(_smooth(80, 200))
+    pictures = [
+        Picture(
+            20,
+            20 + 40 * i,
+            rng.integers(0, 256, (s, 16, 3), np.uint8),
+            np.ones((s, 16), bool),
+        )
+        for i, s in enumerate((16, 20, 16, 20))
+    ]
+    together = _laid(pictures, painted, 8)
+    monkeypatch.setattr(compositing, "_BATCH", 1)
+    np.testing.assert_array_equal(_laid(pictures, painted, 8), together)
 
 
 @pytest.mark.parametrize("level", [1, 2])
-def test_a_reduced_overlay_is_the_average(level):
-    exact = dataclasses.replace(_cut(5, 40, 44), known=_known())
-    scene = Scene(edits=(exact,))
-    full = _world(11, scene)[0:128, 0:128].astype(float)
+def test_a_level_is_the_average_where_pictures_lie(level):
+    scene = Scene(edits=(_exact(40, 44), _exact(64, 52, 1)))
+    full = _world(11, scene)[0:128, 0:128]
     square = 2**level
     size = 128 // square
     mean = full.reshape(size, square, size, square, 3).mean((1, 3))
-    reduced = _world(11, scene, level=level)[0:size, 0:size]
-    # Both are rounded, and clipped before or after averaging.
-    difference = np.abs(reduced - mean)
-    assert np.percentile(difference, 98) <= 1.5
+    reduced = _world(11, scene, level=level)[0:size, 0:size].astype(int)
+    assert np.abs(reduced - mean).max() <= 1
+    bare = _world(11, Scene(edits=tuple(map(_bare, scene.edits))), level=level)
+    far = slice(0, 20 // square)
+    np.testing.assert_array_equal(reduced[far], bare[0:size, 0:size][far])
 
 
-def test_a_later_edit_reaches_no_further_through_known_pixels():
-    """Their correction of what is around them does not see it."""
-    exact = dataclasses.replace(_cut(5, 40, 44), known=_known())
-    edit = Resample(Region(28, 40, 4, 4), 3, structure=False)
+def _bare(placed):
+    return dataclasses.replace(placed, known=None)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_a_quick_level_shows_known_pixels_averages_without_a_seam(holes):
+    known = _known(holes=holes)
+    placed = _cut(5, 40, 44)
+    exact = dataclasses.replace(placed, known=known)
+    bare, shown = (
+        _world(11, Scene(edits=(each,)), level=1, quick=True)[0:60, 0:70].astype(int)
+        for each in (placed, exact)
+    )
+    halves = known.image.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3)
+    whole = known.mask.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).all((1, 3))
+    inside = shown[20 : 20 + HEIGHT // 2, 22 : 22 + WIDTH // 2]
+    assert np.abs(inside - halves.mean((1, 3)))[whole].max() <= 0.5
+    far = np.ones(bare.shape[:2], bool)
+    ring = compositing.ring_of(HEIGHT, WIDTH) // 2
+    far[20 - ring : 30 + ring, 22 - ring : 36 + ring] = False
+    np.testing.assert_array_equal(bare[far], shown[far])
+    above = np.abs(shown[19, 22:36] - halves.mean((1, 3))[0])
+    assert above.max() <= 0.5
+
+
+def _exact(top, left, seed=0, **options):
+    return dataclasses.replace(_cut(5, top, left, **options), known=_known(seed))
+
+
+def _changed(one, other):
+    """First rows and columns that differ, and those after the last."""
+    rows, cols = np.nonzero((one != other).any(axis=-1))
+    return rows.min(), cols.min(), rows.max() + 1, cols.max() + 1
+
+
+def test_an_edit_changes_what_surrounds_a_picture_only_through_its_edge():
+    """Colours meet whatever edits come after; if its edge does not see one, no more."""
+    exact = _exact(40, 44)
+    ring = compositing.ring_of(HEIGHT, WIDTH)
     before = _world(11, Scene(edits=(exact,)))[0:100, 0:120]
-    after = _world(11, Scene(edits=(exact, edit)))[0:100, 0:120]
-    rows, cols = np.nonzero((before != after).any(axis=-1))
     # Noise is seen by two cells around it.
-    assert rows.min() >= 28 - 8
-    assert rows.max() < 32 + 8
-    assert cols.min() >= 40 - 8
-    assert cols.max() < 44 + 8
+    for top, reaches in ((20, False), (40, True)):
+        edit = Resample(Region(top, 40, 4, 4), 3, structure=False)
+        for edits in ((exact, edit), (edit, exact)):
+            after = _world(11, Scene(edits=edits))[0:100, 0:120]
+            if edits[0] is edit and reaches:
+                continue  # the picture's own noise lies over it
+            own = (top - 8, 32, top + 12, 52)
+            ringed = (40 - ring, 44 - ring, 60 + ring, 72 + ring)
+            first = np.minimum(own, ringed) if reaches else np.array(own)
+            last = np.maximum(own, ringed) if reaches else np.array(own)
+            found = np.array(_changed(before, after))
+            assert (found[:2] >= first[:2]).all()
+            assert (found[2:] <= last[2:]).all()
+            if reaches:  # all around, as one membrane
+                assert found[2] > own[2] or found[3] > own[3]
+            picture = after[40 : 40 + HEIGHT, 44 : 44 + WIDTH]
+            np.testing.assert_array_equal(picture, _known().image)
 
 
 def test_only_what_is_seen_is_measured():
     """A thousand pictures far away cost nothing."""
-    away = dataclasses.replace(_cut(5, 4000, 0), known=_known())
+    away = _exact(4000, 0)
     far = tuple(dataclasses.replace(away, left=400 * index) for index in range(1000))
-    near = dataclasses.replace(_cut(5, 40, 44), known=_known())
-    world = _world(11, Scene(edits=(*far, near)))
+    world = _world(11, Scene(edits=(*far, _exact(40, 44))))
     shown = _show(world, 40, 44)
     np.testing.assert_array_equal(shown, _known().image)
     assert list(world._overlays._kept) == [1000]
 
 
 def test_overlays_are_kept_by_their_bytes(monkeypatch):
-    first = dataclasses.replace(_cut(5, 40, 44), known=_known())
-    edits = tuple(dataclasses.replace(first, left=44 + 400 * i) for i in range(3))
+    edits = tuple(_exact(40, 44 + 400 * i) for i in range(3))
     world = _world(11, Scene(edits=edits))
-    shown = [_show(world, 40, 44 + 400 * index) for index in (0, 1, 0, 2)]
+
+    def show(world):
+        return [_show(world, 40, 44 + 400 * index) for index in (0, 1, 0, 2)]
+
+    shown = show(world)
     assert list(world._overlays._kept) == [1, 0, 2]  # as they were needed last
     size = world._overlays._kept[0].nbytes
+    assert size == world._overlays._kept[0].overlay.nbytes
     monkeypatch.setattr(overlays, "_KEPT_BYTES", 2 * size)
     world = _world(11, Scene(edits=edits))
-    again = [_show(world, 40, 44 + 400 * index) for index in (0, 1, 0, 2)]
-    np.testing.assert_array_equal(again, shown)
+    np.testing.assert_array_equal(show(world), shown)
     assert list(world._overlays._kept) == [0, 2]
     monkeypatch.setattr(overlays, "_KEPT_BYTES", 1)  # less than one
-    _show(world, 40, 444)
-    assert list(world._overlays._kept) == [1]
+    world = _world(11, Scene(edits=edits))
+    np.testing.assert_array_equal(show(world), shown)
+    assert list(world._overlays._kept) == [2]
 
 
-def _overlay(world):
-    world._overlays._overlay(0)
-    return world._overlays._kept[0]
-
-
-def test_what_surrounds_a_picture_is_painted_in_tiles_of_its_size(monkeypatch):
-    """Of few sizes, whatever those of the world are, and so with the same result."""
-    painted = []
-    paint = Painter.paint
+def _counted(monkeypatch):
+    """All tiles that are painted from now on, fillers too."""
+    tiles = []
+    colours = Painter._colours
 
     def counted(painter, wanted):
-        painted.extend(painter._tile_size for _ in wanted)
-        return paint(painter, wanted)
+        tiles.extend(wanted)
+        return colours(painter, wanted)
 
-    monkeypatch.setattr(Painter, "paint", counted)
-    exact = dataclasses.replace(_cut(5, 40, 44), known=_known())
-    worlds = [
-        _world(11, Scene(edits=(exact,)), **options)
-        for options in ({}, {"tile_size": 256}, {"batch_size": 3}, {"level": 1})
-    ]
-    one, *others, reduced = map(_overlay, worlds)
-    # Rows 32 to 68 and columns 36 to 80: one tile each; by default they are of 512.
-    assert painted == [128] * 4
-    for other in others:
-        np.testing.assert_array_equal(other.correction, one.correction)
-    assert reduced.share.size * 4 == one.share.size
+    monkeypatch.setattr(Painter, "_colours", counted)
+    return tiles
+
+
+def test_tiles_are_painted_once_for_all_pictures(monkeypatch):
+    """Those of a window, and those outside in which a picture's edge lies."""
+    tiles = _counted(monkeypatch)
+    one = {"devices": jax.devices()[:1]}
+    # Across four tiles; within one; and one that only reaches into the window.
+    edits = (_exact(52, 52), _exact(68, 4, 1), _exact(132, 36, 2))
+    world = _world(11, Scene(edits=edits), **one)
+    picture = world[32:128, 0:96]
+    window = {Tile(row, col) for row in (1, 2, 3) for col in range(3)}
+    assert len(tiles) == len(set(tiles))
+    assert set(tiles) == window | {Tile(4, 1)}
+    # Of windows that follow, what is known is known.
+    tiles.clear()
+    np.testing.assert_array_equal(world[32:64, 0:96], picture[:32])
+    assert sorted(tiles) == [Tile(1, 0), Tile(1, 1), Tile(1, 2)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"devices": 1},
+        {"devices": 8, "batch_size": 2},
+        {"devices": 3},
+        {"level": 1},
+        {"level": 1, "quick": True},
+        {"period": (192, 192)},
+    ],
+)
+def test_windows_of_a_world_of_pictures_agree(monkeypatch, options):
+    """Also where overlays and tiles that are ahead are dropped before they are used."""
+    options = dict(options)
+    options["devices"] = jax.devices()[: options.get("devices", 1)]
+    most = 1 if options.get("batch_size", 1) > 1 else 0
+    edits = (_exact(20, 20), _exact(52, 52, 1), _exact(84, 28, 2), _exact(60, 68, 3))
+    scene = Scene(edits=edits)
+    whole = _world(11, scene, **options)[0:128, 0:128].astype(int)
+    for top, left, height, width in (
+        (30, 10, 50, 60),
+        (64, 64, 20, 20),
+        (3, 40, 90, 9),
+    ):
+        part = _world(11, scene, **options)[top : top + height, left : left + width]
+        expected = whole[top : top + height, left : left + width]
+        assert np.abs(part - expected).max() <= most
+    monkeypatch.setattr(overlays, "_KEPT_BYTES", 1)
+    monkeypatch.setattr(overlays, "_AHEAD_BYTES", 1)
+    again = _world(11, scene, **options)[0:128, 0:128]
+    assert np.abs(again - whole).max() <= most
+
+
+def test_reading_can_be_broken_off():
+    """What was awaited is painted by who reads next, here while the first waits."""
+    scene = Scene(edits=(_exact(52, 52), _exact(84, 28, 1)))
+    one = {"devices": jax.devices()[:1]}
+    whole = _world(11, scene, **one)[0:128, 0:128]
+    world = _world(11, scene, **one)
+    first = world.strips(Window(0, 0, 128, 128))
+    strips = [next(first)]
+    np.testing.assert_array_equal(world[0:128, 0:128], whole)
+    np.testing.assert_array_equal(np.concatenate([*strips, *first]), whole)
+    world = _world(11, scene, **one)
+    next(world.strips(Window(0, 0, 128, 128)))
+    np.testing.assert_array_equal(world[32:128, 0:128], whole[32:])
+
+
+def test_windows_are_read_at_once():
+    scene = Scene(edits=tuple(_exact(20 + 40 * i, 20 + 28 * i, i) for i in range(3)))
+    whole = _world(11, scene)[0:128, 0:128]
+    world = _world(11, scene)
+    tops = [0, 32, 64, 96] * 3
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        strips = list(pool.map(lambda top: world[top : top + 32, 0:128], tops))
+    for top, strip in zip(tops, strips, strict=True):
+        np.testing.assert_array_equal(strip, whole[top : top + 32])
+
+
+@pytest.mark.parametrize("feather", [0, 24])
+def test_a_later_placement_looks_as_where_it_was_cut(feather):
+    """Whatever latents, style and coordinates an earlier one had in its place."""
+    first, last = _cut(6, 88, 76, feather=feather), _cut(5, 40, 44, feather=feather)
+    shown = _show(_world(11, Scene(edits=(first, last))), 40, 44)
+    assert np.abs(shown - _original()).max() <= 1
+
+
+def test_placements_that_others_cover_are_not_bent(monkeypatch):
+    """It would change nothing: here all are bent, one after the other."""
+    rng = np.random.default_rng(0)
+    places = rng.integers(-20, 40, (30, 2)) * CELL
+    edits = [_cut(5, int(top), int(left), feather=16) for top, left in places]
+    one = {"tile_size": 128, "devices": jax.devices()[:1]}
+    editor = _world(11, Scene(edits=tuple(edits)), **one)._painter._editor
+    bent = []
+    bend = Placement.bend
+    monkeypatch.setattr(
+        Placement, "bend", lambda *args: (bent.append(args[0]), bend(*args))
+    )
+    found = editor.edited(Tile(0, 0), edits).given.coords
+    assert 0 < len(bent) < 30
+    expected = editor._blank(Tile(0, 0))[0].coords
+    axes = editor.cell_axes(Tile(0, 0))
+    for edit in edits:
+        where, share = edit.region.share_near(*axes, edit.feather)
+        if share.any():
+            bend(edit, expected, where, share, axes, editor._frame)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_varied_worlds_take_edits():
@@ -328,8 +573,7 @@ def test_coordinates_far_around_a_placement_are_its_own(monkeypatch, period):
         return part(kind, axis, start, size, frame)
 
     monkeypatch.setattr(placing, "_part", noted)
-    world = coords.Frame(stretch=4.0, col_period=period)
-    _, found, *_ = placement._parts(1, span, axis, world, np.arange(span.size))
+    found = placement._own(1, axis, np.arange(span.size))
     assert max(sizes) < 200
     away = np.arange(span.size) + span.start - middle
     if period is not None:

@@ -199,14 +199,11 @@ def test_tiles_of_one_window_are_those_of_least_work():
         *(Window(0, 0, 48, 48), Window(40, 40, 48, 48), Window(-90, 500, 300, 200)),
         *(Window(7, 7, 1000, 1000), Window(500, 500, 48, 48), Window(0, 0, 40, 900)),
     ):
-        size = planning.cheapest_tile_size(model, [window], doubled=True)
-        assert cost(window, size) == min(cost(window, 64 * 2**n) for n in range(4))
-        any_size = planning.cheapest_tile_size(model, [window])
-        assert cost(window, any_size) == min(
+        size = planning.cheapest_tile_size(model, [window])
+        assert cost(window, size) == min(
             cost(window, size) for size in range(64, 513, 64)
         )
         sizes.add(size)
-    assert sizes <= {64, 128, 256, 512}
     assert len(sizes) > 2
 
 

@@ -57,8 +57,8 @@ def _painted(tile_size, batch, change=lambda keys: keys):
     drawn = functions.draw(change(keys), streams, inputs)
     own_styles = _own_styles(len(batch), tile_size)
     structure = functions.structure(tiny.params(), own_styles, drawn)
-    pixels = functions.paint(tiny.params(), own_styles, structure, drawn.noise)
-    return np.asarray(pixels)
+    colours = functions.paint(tiny.params(), own_styles, structure, drawn.noise)
+    return np.asarray(functions.shown(colours))
 
 
 def _own_styles(num_tiles, tile_size):
