@@ -20,6 +20,7 @@ from infinitygan_jax.data import decoding
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
+from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.styles import (
@@ -61,7 +62,7 @@ class Reader:
     def world(self, options: Mapping[str, Any]) -> World:
         """All of it."""
         names = ("seed", "horizon", "vertical_span", "period", "octaves", *PAINTING)
-        checked.known_keys(self._values, "", *names, "styles", "edits")
+        checked.known_keys(self._values, "", *names, "latents", "styles", "edits")
         self._seed = checked.whole(self._values, "seed", "", 0)
         Seed(self._seed)  # its limits
         span = None
@@ -81,7 +82,7 @@ class Reader:
             for name in PAINTING
             if self._values.get(name) is not None
         }
-        scene = Scene(self._styles(period), octaves, **painting)
+        scene = Scene(self._styles(period), octaves, mix=self._mix(), **painting)
         edits = self._values.get("edits", [])
         if not isinstance(edits, list):
             raise ValueError(
@@ -111,6 +112,26 @@ class Reader:
                 measurements.check(index)
         scene = dataclasses.replace(scene, edits=measurements.edits)
         return plain.varied(self._seed, scene)
+
+    def _mix(self) -> Mix | None:
+        """Local latents and noise between those of two seeds."""
+        entry = self._values.get("latents")
+        if entry is None:
+            return None
+        with _naming("latents") as where:
+            if not isinstance(entry, dict):
+                raise ValueError(
+                    f"{where} ({checked.shown(entry)}) must be an object; write e.g. "
+                    '{"between": [11, 22], "share": 0.5}'
+                )
+            checked.known_keys(entry, where, "between", "share", "noise")
+            seeds = checked.two_whole(entry, "between", where, "two seeds", [11, 22])
+            share = checked.share(entry, "share", where)
+            noise = checked.truth(entry, "noise", where, True)
+            try:
+                return Mix(*seeds, share, noise)
+            except ValueError as error:
+                raise ValueError(f"{where}.between: {error}") from error
 
     def _period(self) -> tuple[int | None, int | None]:
         period = self._values.get("period")

@@ -21,7 +21,14 @@ from infinitygan_jax.sampling.world import World
 _SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_BEFORE
 
 
-def outpainted(bundle: Bundle, inversion: Inversion, **options: Any) -> World:
+def outpainted(
+    bundle: Bundle,
+    inversion: Inversion,
+    *,
+    truncation: float | None = None,
+    noise_scale: float | None = None,
+    **options: Any,
+) -> World:
     """The world around a picture, which lies where it was inverted.
 
     Its style is the picture's, and so are the latents of its place; all others are
@@ -30,6 +37,8 @@ def outpainted(bundle: Bundle, inversion: Inversion, **options: Any) -> World:
     Args:
       bundle: the model.
       inversion: of the picture.
+      truncation: of what is drawn; see ``Scene``.
+      noise_scale: of all; see ``Scene``.
       **options: ``seed`` and other keyword arguments of ``World``, but no scene and no
         vertical span, which is the inversion's.
 
@@ -39,10 +48,16 @@ def outpainted(bundle: Bundle, inversion: Inversion, **options: Any) -> World:
     inversion.check_model(bundle)
     model = bundle.config.model
     placed = placement_of(inversion, model, inversion.top, inversion.left)
+    scene = Scene(
+        styles=Constant(inversion.source),
+        edits=(placed,),
+        truncation=truncation,
+        noise_scale=noise_scale,
+    )
     return World(
         model,
         bundle.generator,
-        scene=Scene(styles=Constant(inversion.source), edits=(placed,)),
+        scene=scene,
         vertical_span=inversion.vertical_span,
         **options,
     )
@@ -105,6 +120,9 @@ def inbetween(
     inversions: Sequence[Inversion],
     height: int,
     width: int,
+    *,
+    truncation: float | None = None,
+    noise_scale: float | None = None,
     **options: Any,
 ) -> tuple[World, Window]:
     """Pictures from left to right, and a passage from each to the next.
@@ -117,6 +135,8 @@ def inbetween(
       inversions: of the pictures, at least two.
       height: of the whole.
       width: of the whole.
+      truncation: of what is drawn; see ``Scene``.
+      noise_scale: of all; see ``Scene``.
       **options: ``seed`` and other keyword arguments of ``World``, but no scene and no
         vertical span, which is the first inversion's.
 
@@ -152,10 +172,16 @@ def inbetween(
         for inversion, left in zip(inversions, lefts, strict=True)
     )
     sources = tuple(inversion.source for inversion in inversions)
+    scene = Scene(
+        Sites(sites, sources, float(max(gap, 1))),
+        edits=edits,
+        truncation=truncation,
+        noise_scale=noise_scale,
+    )
     world = World(
         model,
         bundle.generator,
-        scene=Scene(Sites(sites, sources, float(max(gap, 1))), edits=edits),
+        scene=scene,
         vertical_span=inversions[0].vertical_span,
         **options,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.sampling.world import World
 
 _NUMBERS = ("--size", "--from", "--to", "--via", "--frames", "--fps", "--tile")
+_NUMBERS += options.PAINTING_NUMBERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--size", required=True, metavar="WIDTHxHEIGHT", help="pixels of a frame"
     )
     options.add_checkpoint(parser, None)
+    options.add_painting(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -127,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
     document = _document(args)
+    options.painting_of(args)  # refuses what is out of range
     window = sample.window_of(args.size, None, document.horizon if document else 0)
     places = _places(args, window)
     films.check_film(
@@ -178,12 +181,12 @@ def _document(args: argparse.Namespace) -> "Document | None":
     """
     if args.world is None:
         return None
-    for name in ("seeds", "styles", "keep_noise"):
-        if getattr(args, name):
-            raise ValueError(
-                f"--{name} does not go with --world ({args.world}), whose file says "
-                "seed and styles; leave one of them out"
-            )
+    given = [name for name in ("seeds", "styles", "keep_noise") if getattr(args, name)]
+    for name in [*given, *options.painting_of(args)]:
+        raise ValueError(
+            f"--{name} does not go with --world ({args.world}), whose file says what "
+            "the world shows; leave one of them out"
+        )
     if args.to is None and not args.via:
         raise ValueError(
             "a flight over a world must lead to a second place; give one with --to Y,X"
@@ -199,7 +202,9 @@ def _world(
     """The world to fly over, in tiles that suit the flight."""
     from infinitygan_jax.applications import flights
     from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.sampling.painter import Scene
 
+    scene = Scene(**options.painting_of(args))
     if document is None:
         bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
     else:
@@ -209,7 +214,9 @@ def _world(
     if tile_size is None:
         tile_size = flights.tile_size_for(model, flight)
     if document is None:
-        return world_lib.World(model, bundle.generator, tile_size=tile_size)
+        return world_lib.World(
+            model, bundle.generator, tile_size=tile_size, scene=scene
+        )
     return document.world(bundle, tile_size=tile_size)
 
 
@@ -258,6 +265,7 @@ def _command(args: argparse.Namespace, world: "World") -> str:
         words += [f"--{name}"] * getattr(args, name)
     if args.checkpoint not in (None, DEFAULT_MODEL):
         words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
+    words += options.painting_words(args)
     words += [f"--frames={args.frames}", f"--fps={args.fps:g}"]
     return shlex.join([*words, f"--tile={world.tile_size}"])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
     from infinitygan_jax.sampling.world import World
 
-_NUMBERS = ("--size", "--origin", "--margin", "--tile")
+_NUMBERS = ("--size", "--origin", "--margin", "--tile", *options.PAINTING_NUMBERS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write the seeds beside the rows and columns",
     )
     options.add_checkpoint(parser)
+    options.add_painting(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
     window = sample.window_of(args.size, args.origin)
+    painting = options.painting_of(args)
     out = pathlib.Path(args.out)
     if out.suffix.lower() not in _endings():
         raise ValueError(
@@ -100,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
     from infinitygan_jax.applications import grids
     from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.sampling.painter import Scene
 
     sheet = grids.Sheet(
         tuple(args.rows), tuple(args.columns), window, args.margin, args.labels
@@ -111,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tile_size = args.tile
     if tile_size is None:
         tile_size = planning.cheapest_tile_size(model, [window])
-    world = world_lib.World(model, bundle.generator, tile_size=tile_size)
+    world = world_lib.World(
+        model, bundle.generator, tile_size=tile_size, scene=Scene(**painting)
+    )
     _check_memory(world, sheet, out)
     number = len(args.rows) * len(args.columns)
     texts = _texts(args, world, bundle)
@@ -162,6 +167,7 @@ def _texts(
         words.append(f"--origin={args.origin}")
     if args.checkpoint != DEFAULT_MODEL:  # without folders: nobody's business
         words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
+    words += options.painting_words(args)
     words += [f"--margin={args.margin}", f"--tile={world.tile_size}"]
     return {
         "Software": rendering.software(),

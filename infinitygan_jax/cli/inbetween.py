@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import errors, inverting, outpaint, rendering
+from infinitygan_jax.cli import errors, inverting, options, outpaint, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 
 _NUMBERS = ("--size", "--seed", "--side", "--horizon", "--steps")
+_NUMBERS += options.PAINTING_NUMBERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"pictures ({len(args.images)}) to pass between must be at least 2; give "
             "another, or use infinitygan_jax.cli.outpaint"
         )
+    painting = options.painting_of(args)
     stems = "-".join(pathlib.Path(name).stem for name in args.images)[:80]
     out = pathlib.Path(args.out or f"{stems}-inbetween.png")
     files.check_kept(args.images, [out])
@@ -70,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = inverting.inversions(args, args.images, images, bundle)
     start = time.perf_counter()
     world, window = outpainting.inbetween(
-        *(bundle, found, size.height, size.width), seed=args.seed, tile_size=args.tile
+        *(bundle, found, size.height, size.width),
+        seed=args.seed,
+        tile_size=args.tile,
+        **painting,
     )
     rendering.check_memory(world, window, out, world.blends(window))
     texts = rendering.texts_of(world, window, bundle) | {

@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 
-from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, check_painting
+
+PAINTING_NUMBERS = tuple(f"--{name}" for name in PAINTING)
 
 
 def add_checkpoint(
@@ -18,6 +20,42 @@ def add_checkpoint(
         help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
         f"(default: {DEFAULT_MODEL})",
     )
+
+
+def add_painting(parser: argparse.ArgumentParser) -> None:
+    """Adds an option for each setting of painting (`config.PAINTING`)."""
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        metavar="PSI",
+        help="local latents this times as far from 0 as drawn, 0 to 1: with less, "
+        "plainer and clearer forms (default: as the model's settings say)",
+    )
+    parser.add_argument(
+        "--noise_scale",
+        type=float,
+        metavar="K",
+        help="noise this times as strong as in training, 0 to 1: with less, less grain "
+        "(default: as the model's settings say)",
+    )
+
+
+def painting_of(args: argparse.Namespace) -> dict[str, float]:
+    """Those settings of painting that were given.
+
+    Raises:
+      ValueError: one is out of range.
+    """
+    given = {name: getattr(args, name) for name in PAINTING}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        check_painting(name, value)
+    return given
+
+
+def painting_words(args: argparse.Namespace) -> list[str]:
+    """The same as words of a command."""
+    return [f"--{name}={value}" for name, value in painting_of(args).items()]
 
 
 def checkpoint_name(checkpoint: str) -> str:

@@ -15,6 +15,7 @@ from infinitygan_jax.sampling import writers
 
 MAX_COUNT = 1000
 _NUMBERS = ("--size", "--at", "--seed", "--count", "--side", "--horizon", "--steps")
+_NUMBERS += options.PAINTING_NUMBERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,6 +54,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         help="pixels of the whole picture, e.g. 2048x512",
     )
     options.add_checkpoint(parser)
+    options.add_painting(parser)
     parser.add_argument(
         "--seed",
         type=int,
@@ -82,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     size = window_of(args.size, "0,0")
     at = _place(args.at)
+    painting = options.painting_of(args)
     if not 1 <= args.count <= MAX_COUNT:
         raise ValueError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
     outs = _outs(args)
@@ -110,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed, out in zip(seeds, outs, strict=True):
         start = time.perf_counter()
         world = outpainting.outpainted(
-            bundle, inversion, seed=seed, tile_size=args.tile
+            bundle, inversion, seed=seed, tile_size=args.tile, **painting
         )
         rendering.check_memory(world, window, out, world.blends(window))
         texts = rendering.texts_of(world, window, bundle) | {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
 from infinitygan_jax.cli import errors, progress
+from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import parts, writers
 from infinitygan_jax.sampling import plan as planning
@@ -208,6 +209,11 @@ def texts_of(
     world: "World", window: Window, bundle: "bundle_lib.Bundle"
 ) -> dict[str, str]:
     """What a picture of a world says of itself, but for styles and edits."""
+    painting = {
+        name.replace("_", " ").capitalize(): f"{getattr(world.scene, name):g}"
+        for name in PAINTING
+        if getattr(world.scene, name) is not None  # the model's are in its digest
+    }
     axes = [axis for axis, each in zip("yx", world.period, strict=True) if each]
     quick = world.painted_config != world.config
     return {
@@ -222,6 +228,7 @@ def texts_of(
         "Vertical span": str(world.vertical_span or "none"),
         "Wrap": "".join(sorted(axes)) or "none",
         "Level": f"{world.level}, quick" if quick else str(world.level),
+        **painting,
     }
 
 

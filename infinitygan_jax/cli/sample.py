@@ -25,7 +25,7 @@ _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),
     *("--horizon", "--vertical_span", "--level", "--shard"),
     *("--every", "--blend", "--biomes", "--octaves"),
-    *("--truncation", "--noise_scale"),
+    *options.PAINTING_NUMBERS,
 )
 
 
@@ -331,15 +331,12 @@ def _scene_texts(world: "World", document: "documents.Document") -> dict[str, st
     """What a picture says of styles and edits, where it has any."""
     if world.scene == type(world.scene)():
         return {}
-    texts = {
+    return {
         "Octaves": str(world.scene.octaves),
         "Truncation": f"{world.truncation:g}",
         "Edits": str(len(world.scene.edits)),
         "World digest": document.content_digest(),
     }
-    if world.scene.noise_scale is not None:  # the model's is in its digest
-        texts["Noise scale"] = f"{world.noise_scale:g}"
-    return texts
 
 
 def _command(args: argparse.Namespace, window: Window) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import files
+from infinitygan_jax.cli import options
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.sampling.plan import Window
 
@@ -62,20 +63,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="sum N fields of local latents, each twice as coarse: larger forms, and "
         "less like what the model was trained on (default: 1)",
     )
-    parser.add_argument(
-        "--truncation",
-        type=float,
-        metavar="PSI",
-        help="local latents this times as far from 0 as drawn, 0 to 1: with less, "
-        "plainer and clearer forms (default: as the model's settings say)",
-    )
-    parser.add_argument(
-        "--noise_scale",
-        type=float,
-        metavar="K",
-        help="noise this times as strong as in training, 0 to 1: with less, less grain "
-        "(default: as the model's settings say)",
-    )
+    options.add_painting(parser)
     parser.add_argument(
         "--world",
         metavar="FILE",

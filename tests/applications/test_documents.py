@@ -20,6 +20,7 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
+from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
@@ -123,6 +124,24 @@ def test_a_style_between_two_seeds_is_neither_and_ends_are_the_seeds(folder):
         assert np.abs(picture(style).astype(int) - end).max() > 10
     pinned = _world(_document(folder, edits=[STYLE | {"style": style}]))
     assert pinned.scene.edits[0].source == Between(1, 2, 0.25)
+
+
+def test_latents_between_two_seeds_are_neither_and_ends_are_the_seeds(folder):
+    """Beside the style, which stays that of the world's seed."""
+
+    def picture(**latents):
+        latents = {"between": [1, 2], "share": 0.25} | latents
+        return _picture(_document(folder, latents=latents))
+
+    style = Constant(Seed(SEED))
+    for share, seed in ((0, 1), (1, 2)):
+        end = _painted(Scene(style), seed=seed)
+        np.testing.assert_array_equal(picture(share=share), end)
+        assert np.abs(picture().astype(int) - end).max() > 10
+    for noise in (True, False):
+        expected = _painted(Scene(mix=Mix(1, 2, 0.25, noise)))
+        np.testing.assert_array_equal(picture(noise=noise), expected)
+    assert (picture(noise=False) != picture()).any()
 
 
 def test_all_settings_of_the_world_are_read(folder):
@@ -460,6 +479,10 @@ def test_missing_and_too_large_files_are_refused(tmp_path, monkeypatch):
         documents.load(tmp_path / "a.json")
 
 
+def _latents(**values):
+    return {"latents": {"between": [1, 2], "share": 0.5} | values}
+
+
 def _one(style):
     return {"styles": {"kind": "one", "style": style}}
 
@@ -482,6 +505,13 @@ BAD = [
     ({"truncation": 2}, ("truncation (2)", "from 0 to 1")),
     ({"noise_scale": -1}, ("noise_scale (-1)", "from 0 to 1")),
     ({"truncation": "half"}, ("truncation ('half')", "from 0 to 1")),
+    ({"latents": 7}, ("latents (7)", "object", '"between"')),
+    ({"latents": {"between": [1, 2]}}, ("latents.share (None)", "0 to 1")),
+    (_latents(share=2), ("latents.share (2)", "0 to 1")),
+    (_latents(between=3), ("latents.between (3)", "two seeds")),
+    (_latents(between=[1, -2]), ("latents.between", "seed (-2)")),
+    (_latents(noise=1), ("latents.noise (1)", "true or false")),
+    (_latents(to=1), ("latents.to", "known")),
     ({"styles": 7}, ("styles (7)", "object")),
     ({"styles": {"kind": "two"}}, ("styles.kind ('two')", "one, sites, chain")),
     ({"styles": {"kind": "one", "style": -3}}, ("styles.style", "seed (-3)")),
@@ -644,6 +674,7 @@ def test_no_value_of_any_kind_is_a_traceback(folder):
         "octaves": 2,
         "truncation": 0.5,
         "noise_scale": 0.5,
+        "latents": {"between": [3, 4], "share": 0.5, "noise": True},
         "styles": STYLES["sites"][0],
         "edits": [RESAMPLE | {"mask": "mask.png"}, STYLE, PLACE],
     }

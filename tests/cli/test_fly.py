@@ -17,6 +17,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
 from infinitygan_jax.applications import documents, films, flights
 from infinitygan_jax.cli import fly
+from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.world import World
 from tests.cli.refusals import refused
 from tests.sampling import tiny
@@ -38,8 +39,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _expected(**options):
-    world = World(tiny.MODEL, tiny.params(), tile_size=32)
+def _expected(scene=Scene(), **options):  # noqa: B008
+    world = World(tiny.MODEL, tiny.params(), tile_size=32, scene=scene)
     usual = dict(height=18, width=24, num_frames=5, places=((-9, 0),), seeds=(0,))
     return list(flights.fly(world, flights.Flight(**(usual | options))))
 
@@ -63,6 +64,10 @@ def _read(name):
         (
             "--styles 1 2 --seeds 3 4 5 --keep_noise",
             dict(styles=(1, 2), seeds=(3, 4, 5), keep_noise=True),
+        ),
+        (
+            "--seeds 3 4 --truncation 0.25 --noise_scale 0",
+            dict(seeds=(3, 4), scene=Scene(truncation=0.25, noise_scale=0)),
         ),
     ],
 )
@@ -103,6 +108,7 @@ def test_one_flies_over_a_world_file(folder, model):
         (["--to=1,1", "--seeds", "1", "2"], ["--seeds does not go", "w.json"]),
         (["--styles", "1", "2"], ["--styles does not go", "w.json"]),
         (["--to=1,1", "--keep_noise"], ["--keep_noise does not go", "w.json"]),
+        (["--to=1,1", "--truncation=0"], ["--truncation does not go", "w.json"]),
         ([], ["second place", "--to Y,X"]),
         (["--to=1,1", "--world", "no.json"], ["no.json", "none"]),
         (["--to=1,1", "--checkpoint", "landscape_lite"], ["must be painted with"]),
@@ -117,13 +123,16 @@ def test_a_world_file_says_seed_and_styles(folder, model, capsys, options, words
 def test_a_video_says_how_it_was_made(folder, model, capsys):
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     options = [*USUAL, "--styles", "1", "2", "--fps", "12.5", "--checkpoint", model]
+    options += ["--noise_scale", "0.5"]
     fly.main([*options, "--out", "a.mp4"])
     assert "5 frames, 0.4 s of film" in capsys.readouterr().out
     read = ffmpeg.read_frames("a.mp4")
     about = next(read)
     assert (about["size"], about["fps"]) == ((24, 18), 12.5)
     frames = [np.frombuffer(data, np.uint8).reshape(18, 24, 3) for data in read]
-    for got, wanted in zip(frames, _expected(styles=(1, 2)), strict=True):
+    for got, wanted in zip(
+        frames, _expected(Scene(noise_scale=0.5), styles=(1, 2)), strict=True
+    ):
         # Random parameters make wild colours, of which a video keeps few; but light.
         light = [(frame @ [0.2126, 0.7152, 0.0722]).ravel() for frame in (got, wanted)]
         assert np.corrcoef(*light)[0, 1] > 0.95
@@ -157,6 +166,7 @@ def test_a_video_says_how_it_was_made(folder, model, capsys):
         (["--to", "1,1", "--fps", "-3"], ["fps (-3)", "30"]),
         (["--to", "1,1", "--size", "0x2"], ["0x2", "at least 1x1"]),
         (["--to", "1,1", "--size", "2"], ["--size (2)", "WIDTHxHEIGHT"]),
+        (["--to", "1,1", "--truncation", "-1"], ["truncation (-1.0)", "0 to 1"]),
         (["--to", "1,1", "--tile", "30"], ["tile (30)", "nearest is 32"]),
         (["--styles", "1", "-2"], ["seed (-2)", "2**64"]),
         (["--seeds", "1", str(2**64)], ["seed", "2**64"]),

@@ -15,6 +15,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
 from infinitygan_jax.applications import grids
 from infinitygan_jax.cli import grid
+from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
 from tests.cli.refusals import refused
@@ -51,8 +52,10 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_sheet_is_as_asked_for_and_says_how(folder, model, capsys):
     options = ["--checkpoint", model, "--origin", "-9,-4", "--labels"]
+    options += ["--truncation", "0.25", "--noise_scale", "0.5"]
     grid.main([*USUAL, *options, "--margin", "2", "--out", "a.png"])
-    world = World(tiny.MODEL, tiny.params(), tile_size=32)
+    scene = Scene(truncation=0.25, noise_scale=0.5)
+    world = World(tiny.MODEL, tiny.params(), tile_size=32, scene=scene)
     sheet = grids.Sheet((1, 2), (3, 4, 5), Window(-9, -4, 18, 20), 2, True)
     with PIL.Image.open("a.png") as file:
         picture, texts = np.asarray(file), dict(file.text)
@@ -83,6 +86,8 @@ def test_the_sheet_is_as_asked_for_and_says_how(folder, model, capsys):
         (["--size", "8"], ["--size (8)", "WIDTHxHEIGHT"]),
         (["--origin", "1"], ["--origin (1)", "Y,X"]),
         (["--margin", "-1"], ["margin (-1)", "use 0"]),
+        (["--truncation", "1.5"], ["truncation (1.5)", "from 0 to 1"]),
+        (["--noise_scale", "-1"], ["noise_scale (-1.0)", "from 0 to 1"]),
         (["--tile", "30"], ["tile (30)", "nearest is 32"]),
         (["--out", "a.zarr"], ["'.zarr'", ".png"]),
         (["--out", "a"], ["''", ".png"]),

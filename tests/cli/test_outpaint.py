@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.applications import outpainting
+from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.cli import inbetween, outpaint
 from tests.applications import small
 from tests.cli.refusals import refused
@@ -67,6 +69,37 @@ def test_pictures_are_outpainted_and_passed_between(folder, model, capsys):
         assert image.text["Columns"] == "0, 224"
 
 
+def test_answers_are_painted_as_asked_for(folder, model):
+    """Truncation and noise are of what is painted around pictures, too."""
+    painting = {"truncation": 0.25, "noise_scale": 0.5}
+    options = [
+        *_common(model),
+        *(f"--{key}={value}" for key, value in painting.items()),
+    ]
+    search = ["--steps", "1", "--save_inversions", "kept"]
+    outpaint.main(["a.png", "--size", "128x64", *search, *options])
+    bundle = bundle_lib.load(model)
+    found = Inversion.load("kept/a.npz", bundle)
+    window = outpainting.window_around(found, 64, 128, (0.5, 0.5))
+    world = outpainting.outpainted(bundle, found, tile_size=64, **painting)
+    np.testing.assert_array_equal(_pixels("a-outpainted.png"), _read(world, window))
+    with Image.open("a-outpainted.png") as image:
+        assert (image.text["Truncation"], image.text["Noise scale"]) == ("0.25", "0.5")
+    inbetween.main(
+        ["kept/a.npz", "kept/a.npz", "--size", "256x40", "--out", "p.png", *options]
+    )
+    world, window = outpainting.inbetween(
+        bundle, [found, found], 40, 256, tile_size=64, **painting
+    )
+    np.testing.assert_array_equal(_pixels("p.png"), _read(world, window))
+    plain = outpainting.outpainted(bundle, found, tile_size=64)
+    assert (_read(world, window) != _read(plain, window)).any()
+
+
+def _read(world, window):
+    return world[window.top : window.bottom, window.left : window.right]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -89,6 +122,7 @@ def test_pictures_are_outpainted_and_passed_between(folder, model, capsys):
         (["a.png", "--size", "128x64", "--horizon", "24"], ["--horizon", "0 to 23"]),
         (["a.png", "--size", "20x64"], ["at least", "32x24"]),
         (["a.png", "--size", "128x64", "--at", "0,0"], ["0.188 to 0.812"]),
+        (["a.png", "--size", "128x64", "--truncation=2"], ["truncation (2.0)", "0 to"]),
         (["a.png", "--size", "128x64", "--tile", "30"], ["tile", "nearest"]),
         (["a.png", "--size", "128x64", "--seed=-1"], ["seed", "2**64"]),
         (["a.png", "--size", "128x64", "--save_inversions", "x/y"], ["create"]),
