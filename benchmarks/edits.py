@@ -21,10 +21,11 @@ from infinitygan_jax.applications.place import Place, default_span
 from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
+from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Window
-from infinitygan_jax.sampling.styles import Looks, Seed
+from infinitygan_jax.sampling.styles import Seed
 
 _Edit = Resample | Pin | Placement
 

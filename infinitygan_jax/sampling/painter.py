@@ -19,6 +19,7 @@ from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
 from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
+from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
@@ -208,8 +209,8 @@ class Painter:
         return tiles.tile_functions(self._model, self._mesh, self._level)
 
     @functools.cached_property
-    def _looks(self) -> style_lib.Looks:
-        return style_lib.Looks(self._model, self._params_on_devices)
+    def _looks(self) -> Looks:
+        return Looks(self._model, self._params_on_devices)
 
     @functools.cached_property
     def _params_on_devices(self) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ CPU.)
 """
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -149,6 +150,12 @@ class Look(NamedTuple):
 
     z_global: Float[Array | np.ndarray, " d"]
     styles: Float[Array | np.ndarray, "n d"]
+
+    def digest(self) -> bytes:
+        """sha256 of its numbers."""
+        hashed = hashlib.sha256(np.ascontiguousarray(self.z_global))
+        hashed.update(np.ascontiguousarray(self.styles))
+        return hashed.digest()
 
 
 def make_keys(model: ModelConfig, seed: int, octaves: int = 1) -> Keys:

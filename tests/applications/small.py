@@ -12,7 +12,8 @@ from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.applications.place import Latents, Place, default_span
 from infinitygan_jax.models.discriminator import init_discriminator
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.styles import Looks, Seed
+from infinitygan_jax.sampling.looks import Looks
+from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
 

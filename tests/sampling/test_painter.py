@@ -18,11 +18,13 @@ from infinitygan_jax.sampling.styles import (
     Biomes,
     Chain,
     Constant,
+    Given,
     Painted,
     Seed,
     Site,
     Sites,
 )
+from infinitygan_jax.sampling.tiles import Look
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
 
@@ -101,8 +103,42 @@ def test_blended_windows_and_devices_agree_byte_for_byte(name):
 def test_one_style_given_twice_is_that_style():
     look = _world()._painter._looks[Seed(11)]
     assert look.styles.shape[0] == tiny.MODEL.num_slots
-    same = Sites(SITES.sites, (Seed(11),) * 3, 60.0)
-    np.testing.assert_array_equal(_picture(Scene(styles=same)), _picture())
+    copies = [Given(Look(*map(np.copy, look))) for _ in range(3)]
+    for sources in ((Seed(11),) * 3, tuple(copies)):
+        same = Sites(SITES.sites, sources, 60.0)
+        np.testing.assert_array_equal(_picture(Scene(styles=same)), _picture())
+    # Styles that differ by one rounding are others, so that these are blended.
+    near = [
+        Given(look._replace(styles=look.styles * np.float32(1 + n * 2e-7)))
+        for n in range(3)
+    ]
+    assert len(set(near)) == 3
+    blended = _world(Scene(styles=Sites(SITES.sites, tuple(near), 60.0)))
+    assert blended.blends(Window(WINDOW[0].start, WINDOW[1].start, 32, 32))
+    assert _differ(blended[WINDOW], _picture()) <= 1
+
+
+def test_styles_of_equal_numbers_are_one():
+    """Copies of one inversion's file, in whichever order edits name them."""
+    look = _world()._painter._looks[Seed(9)]
+    first, second = (Given(Look(*map(np.copy, look))) for _ in range(2))
+    assert first == second != Given(look._replace(styles=look.styles + 1))
+    pins = [
+        Pin(Region(0, x, 8, 8), source, 16)
+        for x, source in ((32, first), (44, second), (38, Seed(3)))
+    ]
+    one, other = (
+        _picture(
+            Scene(
+                edits=tuple(
+                    dataclasses.replace(pin, source=source)
+                    for pin, source in zip(pins, sources, strict=True)
+                )
+            )
+        )
+        for sources in ((first, second, Seed(3)), (second, first, Seed(3)))
+    )
+    np.testing.assert_array_equal(one, other)
 
 
 def test_where_one_style_shows_the_picture_is_that_of_its_seed():

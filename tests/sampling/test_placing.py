@@ -13,10 +13,11 @@ from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.sampling import compositing, overlays, placing
 from infinitygan_jax.sampling.compositing import Known, Picture
 from infinitygan_jax.sampling.edits import Region, Resample
+from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile, Window
-from infinitygan_jax.sampling.styles import Axis, Constant, Given, Looks, Seed
+from infinitygan_jax.sampling.styles import Axis, Constant, Given, Seed
 from infinitygan_jax.sampling.world import World, frame_of
 from tests.sampling import tiny
 

@@ -9,13 +9,13 @@ import pytest
 from infinitygan_jax import fields
 from infinitygan_jax.applications import fusion
 from infinitygan_jax.sampling import styles
+from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.styles import (
     Axis,
     Biomes,
     Chain,
     Constant,
     LatticePoint,
-    Looks,
     Seed,
     Site,
     Sites,

@@ -9,7 +9,7 @@ import pytest
 
 from infinitygan_jax import coords, devices, fields, geometry
 from infinitygan_jax.models.generator import make_generator
-from infinitygan_jax.sampling import styles, tiles
+from infinitygan_jax.sampling import looks, styles, tiles
 from infinitygan_jax.sampling.plan import Tile
 from tests.sampling import tiny
 
@@ -66,7 +66,7 @@ def _own_styles(num_tiles, tile_size):
     size = len(tiles.own_stream(tiny.MODEL, tile_size).latent)
     ones = np.ones((size, size, 1), np.float32)
     weights = [styles.Weights((styles.Seed(SEED),), ones)] * num_tiles
-    given = styles.Looks(tiny.MODEL, tiny.params()).of_tiles(weights)
+    given = looks.Looks(tiny.MODEL, tiny.params()).of_tiles(weights)
     return tiles.modulated_alone(*jax.tree.map(jnp.asarray, given))
 
 
@@ -112,7 +112,7 @@ def test_noise_shows():
 
 def test_the_style_is_mapped_once():
     """What paints takes the mapped style and never the mapping network."""
-    look = styles.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
+    look = looks.Looks(tiny.MODEL, tiny.params())[styles.Seed(SEED)]
     generator = make_generator(tiny.MODEL)
     mapping = jax.jit(functools.partial(generator.apply, method="mapping"))
     style = mapping({"params": tiny.params()}, jnp.asarray(look.z_global)[None])
