@@ -1,9 +1,9 @@
 """What edits cost: ``python -m benchmarks.edits``.
 
 A window is painted without edits, and with many of them spread over it or over a larger
-part of the world. Seconds and CPU time; compiling is left out, and nothing else is kept
-from one time to the next. Cases take turns, so that what else the machine does meets
-all of them.
+part of the world. Seconds and CPU time; compiling is left out, and each time is a new
+world's, which has neither styles nor overlays yet. Cases take turns, so that what else
+the machine does meets all of them.
 """
 
 import argparse

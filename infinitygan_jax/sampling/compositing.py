@@ -30,20 +30,23 @@ class Picture(NamedTuple):
 
     Attributes:
       top, left: row and column of the first.
-      colours: of those that are known.
-      share: of each pixel that is known.
+      image: colours.
+      mask: which of them are known.
     """
 
     top: int
     left: int
-    colours: Float[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w 3"]
-    share: Float[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: Bool[np.ndarray, "h w"]
 
     @classmethod
     def of(cls, known: Known, top: int, left: int, level: int) -> "Picture":
-        """In a picture of 1 / 2**level of the size, from a place in the whole one."""
+        """In a picture of 1 / 2**level of the size, from a place in the whole one.
+
+        Colours are means of what is known in a square, and known if half of it is.
+        """
         if not level:
-            return cls(top, left, known.image, known.mask)
+            return cls(top, left, *known)
         mask = known.mask[..., None].astype(np.float32)
         # From the start of a square on, and of whole ones.
         pads = [
@@ -54,8 +57,8 @@ class Picture(NamedTuple):
             averaged(np.pad(each, [*pads, (0, 0)]), level)
             for each in (known.image * mask, mask)
         )
-        colours /= np.maximum(share, 4.0**-level)
-        return cls(top >> level, left >> level, colours, share[..., 0])
+        image = np.rint(colours / np.maximum(share, 4.0**-level)).astype(np.uint8)
+        return cls(top >> level, left >> level, image, share[..., 0] >= 0.5)
 
 
 class Rim(NamedTuple):
@@ -65,8 +68,8 @@ class Rim(NamedTuple):
 
     Attributes:
       top, left: row and column of the first pixel.
-      colours: of the picture's own known pixels, times their share.
-      share: of each pixel that is known, and the picture's.
+      image: colours of the picture's known pixels; 0 elsewhere.
+      mask: which are these.
       fixed: which pixels are known, or beside those, or far enough to be left alone.
       beside: which lie beside known ones, and are this picture's to correct.
       edge: which known ones lie beside those.
@@ -75,12 +78,12 @@ class Rim(NamedTuple):
 
     top: int
     left: int
-    colours: Float[np.ndarray, "h w 3"]
-    share: Float[np.ndarray, "h w 1"]
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: Bool[np.ndarray, "h w"]
     fixed: Bool[np.ndarray, "h w"]
     beside: Bool[np.ndarray, "h w"]
     edge: Bool[np.ndarray, "h w"]
-    wanted: Float[np.ndarray, "n 3"]
+    wanted: UInt8[np.ndarray, "n 3"]
 
     @property
     def places(self) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
@@ -94,21 +97,21 @@ class Overlay(NamedTuple):
 
     Attributes:
       top, left: row and column of the first pixel.
-      colours: of known pixels and of those beside them, times their share.
-      share: of each pixel that is one of these.
+      image: colours of known pixels and of those beside them.
+      mask: which are these.
       correction: added to the rest.
     """
 
     top: int
     left: int
-    colours: Float[np.ndarray, "h w 3"]
-    share: Float[np.ndarray, "h w 1"]
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: Bool[np.ndarray, "h w"]
     correction: Float[np.ndarray, "h w 3"]
 
     @property
     def nbytes(self) -> int:
         """Memory of its arrays."""
-        return self.colours.nbytes + self.share.nbytes + self.correction.nbytes
+        return self.image.nbytes + self.mask.nbytes + self.correction.nbytes
 
 
 def rim_of(
@@ -131,44 +134,48 @@ def rim_of(
       periods: rows and columns after which all repeats, or None.
     """
     own = pictures[which]
-    shape = tuple(side + 2 * ring for side in own.share.shape)
+    shape = tuple(side + 2 * ring for side in own.mask.shape)
     # Of the pixels around these too, which may be known to others.
     box = [
         Span(start - ring - 1, side + 2, 0)
         for start, side in zip(own[:2], shape, strict=True)
     ]
-    colours = np.zeros((*(span.size for span in box), 3), np.float32)
-    owner = np.full(colours.shape[:2], -1, np.int32)
+    image = np.zeros((*(span.size for span in box), 3), np.uint8)
+    owner = np.full(image.shape[:2], -1, np.int32)
     this, copies = -1, itertools.count()
     for picture in pictures:
         runs = [
             meetings(to, Span(start, side, 0), period)
             for to, start, side, period in zip(
-                box, picture[:2], picture.share.shape, periods, strict=True
+                box, picture[:2], picture.mask.shape, periods, strict=True
             )
         ]
         for to_rows, rows in runs[0]:
             for to_cols, cols in runs[1]:
-                known = picture.share[rows, cols] > 0
-                copy = next(copies)
+                known, copy = picture.mask[rows, cols], next(copies)
                 owner[to_rows, to_cols][known] = copy
-                colours[to_rows, to_cols][known] = picture.colours[rows, cols][known]
+                np.copyto(
+                    image[to_rows, to_cols],
+                    picture.image[rows, cols],
+                    where=known[..., None],
+                )
+                # Not one of its repeats.
                 if picture is own and to_rows.start == to_cols.start == ring + 1:
                     this = copy
-    beside = (owner < 0) & (_neighbours(owner, np.maximum, -1) == this) & (this >= 0)
-    edge = (owner >= 0) & _neighbours(beside, np.logical_or, False)
-    fixed = (owner >= 0) | _neighbours(owner >= 0, np.logical_or, False)
+    known = owner >= 0
+    beside = ~known & (_neighbours(owner, np.maximum, -1) == this)
+    edge = known & _neighbours(beside, np.logical_or, False)
+    fixed = known | _neighbours(known, np.logical_or, False)
     inner = slice(1, -1), slice(1, -1)
     fixed, beside, edge = (each[inner] for each in (fixed, beside, edge))
     fixed[[0, -1]] = fixed[:, [0, -1]] = True
     middle = slice(ring, shape[0] - ring), slice(ring, shape[1] - ring)
-    share = np.zeros((*shape, 1), np.float32)
-    share[middle] = own.share[..., None]
-    shown = np.zeros((*shape, 3), np.float32)
-    shown[middle] = own.colours * own.share[..., None]
-    wanted = colours[inner][edge]
+    mask = np.zeros(shape, bool)
+    mask[middle] = own.mask
+    shown = np.zeros((*shape, 3), np.uint8)
+    np.copyto(shown[middle], own.image, where=own.mask[..., None])
     corner = own.top - ring, own.left - ring
-    return Rim(*corner, shown, share, fixed, beside, edge, wanted)
+    return Rim(*corner, shown, mask, fixed, beside, edge, image[inner][edge])
 
 
 def overlays_of(
@@ -206,7 +213,7 @@ def _overlays_of_one_size(
 ) -> list[Overlay]:
     edge = np.stack([rim.edge for rim in rims])
     at_edges = np.zeros((2, 3, *edge.shape), np.float32)  # colours, and differences
-    wanted = np.concatenate([rim.wanted for rim in rims])
+    wanted = np.concatenate([rim.wanted for rim in rims]).astype(np.float32)
     at_edges[0][:, edge] = wanted.T
     at_edges[1][:, edge] = (wanted - np.concatenate(painted)).T
     beside = np.stack([rim.beside for rim in rims])
@@ -214,11 +221,10 @@ def _overlays_of_one_size(
     means = _neighbours(at_edges, np.add, 0) / number * beside
     fixed = np.stack([rim.fixed for rim in rims])
     corrections = membranes(np.moveaxis(means[1], 0, 1), fixed)
-    colours = np.moveaxis(means[0], 0, -1)
+    colours = np.rint(np.moveaxis(means[0], 0, -1)).astype(np.uint8)
     return [
         Overlay(
-            *(rim.top, rim.left, rim.colours + colours[index]),
-            rim.share + rim.beside[..., None],
+            *(rim.top, rim.left, rim.image + colours[index], rim.mask | rim.beside),
             np.ascontiguousarray(np.moveaxis(corrections[index], 0, -1)),
         )
         for index, rim in enumerate(rims)
@@ -241,14 +247,14 @@ def lay_over(
       left: column of it.
       periods: rows and columns after which the overlays repeat, or None.
     """
-    shown = pixels.astype(np.float32)
+    corrected = pixels.astype(np.float32)
     places = []
     for overlay in overlays:
         runs = [
             meetings(Span(start, size, 0), Span(own, number, 0), period)
             for start, size, own, number, period in zip(
                 *((top, left), pixels.shape, overlay[:2]),
-                *(overlay.share.shape, periods),
+                *(overlay.mask.shape, periods),
                 strict=False,
             )
         ]
@@ -257,43 +263,51 @@ def lay_over(
             for to_rows, rows in runs[0]
             for to_cols, cols in runs[1]
         ]
-    # First all corrections: what is known is not corrected by a neighbour.
     for overlay, to, part in places:
-        shown[to] += overlay.correction[part]
-    np.clip(shown, 0, 255, out=shown)
+        corrected[to] += overlay.correction[part]
+    np.rint(corrected, out=corrected)
+    shown = np.clip(corrected, 0, 255, out=corrected).astype(np.uint8)
+    # After all corrections: what is known is not corrected by a neighbour.
     for overlay, to, part in places:
-        shown[to] *= 1 - overlay.share[part]
-        shown[to] += overlay.colours[part]
-    return np.clip(np.rint(shown, out=shown), 0, 255, out=shown).astype(np.uint8)
+        known = overlay.mask[part][..., None]
+        np.copyto(shown[to], overlay.image[part], where=known)
+    return shown
 
 
 def membranes(
-    values: Float[np.ndarray, "n c h w"], fixed: Bool[np.ndarray, "n h w"]
+    values: Float[np.ndarray, "n c h w"],
+    fixed: Bool[np.ndarray, "n h w"],
+    seen: Bool[np.ndarray, "n h w"] | None = None,
 ) -> Float[np.ndarray, "n c h w"]:
     """Solves Laplace's equation between fixed values, nearly: coarse grids first.
 
     Args:
       values: where fixed, those; 0 elsewhere.
       fixed: which are; all of the border.
+      seen: which fixed ones count on coarser grids; those beside others if not given.
+        (All would not do: what lies within a picture is fixed too, at 0.)
 
     Returns:
       Values that are the mean of their neighbours wherever they are not fixed, nearly.
     """
     height, width = fixed.shape[1:]
     free = ~fixed[:, None]
-    solved = values
+    if seen is None:
+        seen = fixed & _neighbours(~fixed, np.logical_or, False)
+    solved = values.copy()
     if min(height, width) > 4:
         sides = ((0, height % 2), (0, width % 2))
-        count = np.pad(fixed, ((0, 0), *sides)).astype(np.float32)
-        total = np.pad(values, ((0, 0), (0, 0), *sides))
-        count, total = _of_squares(count), _of_squares(total)
+        count, coarse_fixed = (
+            _of_squares(np.pad(each, ((0, 0), *sides)).astype(np.float32))
+            for each in (seen, fixed)
+        )
+        total = np.pad(values * seen[:, None], ((0, 0), (0, 0), *sides))
+        means = _of_squares(total) / np.maximum(count, 1)[:, None]
         # Where the rim of what is known passes, the coarse grid keeps its value.
-        coarse_fixed = count > 0
+        coarse_fixed = coarse_fixed > 0
         coarse_fixed[:, [0, -1]] = coarse_fixed[:, :, [0, -1]] = True
-        coarse = membranes(total / np.maximum(count, 1)[:, None], coarse_fixed)
-        solved = values + free * _twice(coarse)[..., :height, :width]
-    else:
-        solved = values.copy()
+        coarse = membranes(means, coarse_fixed, count > 0)
+        solved += free * _twice(coarse)[..., :height, :width]
     inner = solved[..., 1:-1, 1:-1]
     kept = values[..., 1:-1, 1:-1]
     quarter = free[..., 1:-1, 1:-1] * np.float32(0.25)

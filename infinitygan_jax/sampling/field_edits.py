@@ -12,7 +12,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Resample
-from infinitygan_jax.sampling.placing import Placement
+from infinitygan_jax.sampling.placing import Placement, bent
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis
 
@@ -84,7 +84,7 @@ class FieldEditor:
         check_resamples(len(resamples))
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
-        plain, index = given.coords.copy(), 0
+        plain, index = given.coords, 0
         for edit in edits:
             if isinstance(edit, Resample):
                 # A stream of its own for each: seeds may be equal, statistics not.
@@ -92,7 +92,7 @@ class FieldEditor:
                 self._resample(edit, index, spans, streams, masks)
             elif isinstance(edit, Placement):
                 edit.put(given, masks, spans, self.periods)
-        self._bend(given.coords, edits, spans)
+        given = given._replace(coords=self._bent(plain, edits, spans))
         masks.coords[...] = (given.coords != plain).any(axis=-1, keepdims=True)
         return EditedFields(
             keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
@@ -120,14 +120,15 @@ class FieldEditor:
         )
         return first, second
 
-    def _bend(
+    def _bent(
         self,
         here: Float[np.ndarray, "h w c"],
         edits: Sequence[Edit | Placement],
         spans: tuple[geometry.AxisSpans, geometry.AxisSpans],
-    ) -> None:
-        """Turns coordinates into those of placements, the last over the others."""
-        axes = self._axes(spans[0].latent, spans[1].latent)
+    ) -> Float[np.ndarray, "h w c"]:
+        """Coordinates, turned into those of placements, the last over the others."""
+        latent = spans[0].latent, spans[1].latent
+        axes = self._axes(*latent)
         covered = np.zeros(here.shape[:2], bool)
         shown = []
         for edit in reversed(edits):
@@ -136,8 +137,12 @@ class FieldEditor:
                 if not (covered[where] | (share == 0)).all():
                     shown.append((edit, where, share))
                     covered[where] |= share == 1
+        if not shown:
+            return here
+        bends = np.zeros((*here.shape[:2], 2))
         for edit, where, share in reversed(shown):
-            edit.bend(here, where, share, axes, self._frame)
+            edit.bend(bends, where, share, latent, axes, self._frame)
+        return bent(here, bends)
 
     def _resample(
         self,

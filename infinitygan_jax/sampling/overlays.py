@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from infinitygan_jax.geometry import Span
 from infinitygan_jax.sampling import compositing
 from infinitygan_jax.sampling.compositing import Overlay, Picture, Rim
 from infinitygan_jax.sampling.edits import Boxes, Edit, Region
 from infinitygan_jax.sampling.placing import Placement
-from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.plan import Tile, Window
 
 _KEPT_BYTES = 2**28  # of overlays, if there is more than one
 _AHEAD_BYTES = 2**27  # of tiles that are painted before their turn
@@ -30,31 +31,53 @@ class Painting:
     Attributes:
       tile: of the lattice.
       both: whether its pixels are needed before squares of them are averaged, too.
+      is_ahead: whether it may be painted before its turn.
       shown: its pixels in the picture, when they are there.
       whole: those before averaging.
     """
 
     tile: Tile
     both: bool
+    is_ahead: bool = False
     shown: UInt8[np.ndarray, "p p 3"] | None = None
     whole: UInt8[np.ndarray, "t t 3"] | None = None
 
 
+@dataclasses.dataclass(eq=False)
+class Awaited:
+    """An overlay, or what has to be painted before it is there.
+
+    Attributes:
+      index: of its picture.
+      rim: of it, until the overlay is there.
+      edges: tiles that its edge lies in, as long; for each, which of the edge's pixels,
+        and their rows and columns in the tile.
+      overlay: when it is there.
+    """
+
+    index: int
+    rim: Rim | None
+    edges: list[tuple[Painting, tuple[Int[np.ndarray, " n"], ...]]]
+    overlay: Overlay | None = None
+
+
 class Ahead:
-    """Tiles of one sequence of places that are painted before their turn."""
+    """What one reader of places awaits: tiles before their turn, and overlays."""
 
     def __init__(self, tile_size: int):
         """Takes pixels a side of a tile, as painted."""
         self._most = max(_AHEAD_BYTES // (3 * tile_size**2), 1)
+        # Those needed last at the end.
         self._paintings: collections.OrderedDict[Tile, Painting] = (
             collections.OrderedDict()
         )
+        self.awaited: dict[int, Awaited] = {}
 
     def wanted(self, tile: Tile) -> tuple[Painting, bool]:
         """A tile, which is kept now, and whether it has to be painted yet."""
         is_new = tile not in self._paintings
         if is_new:
-            self._paintings[tile] = Painting(tile, both=True)
+            self._paintings[tile] = Painting(tile, both=True, is_ahead=True)
         self._paintings.move_to_end(tile)
         return self._paintings[tile], is_new
 
@@ -63,29 +86,9 @@ class Ahead:
         return self._paintings.pop(tile, None)
 
     def forget(self) -> None:
-        """Drops those needed last; whoever has to wait for one holds it."""
+        """Drops tiles not needed for longest; whoever waits for one holds it."""
         while len(self._paintings) > self._most:
             self._paintings.popitem(last=False)
-
-
-@dataclasses.dataclass(eq=False)
-class Awaited:
-    """An overlay, or what has to be painted before it is there.
-
-    Attributes:
-      overlay: if it is there.
-      nbytes: of it.
-      ahead: the tiles of whoever waits for it.
-      rim: of the picture.
-      edges: tiles that its edge lies in; for each, which of the edge's pixels, and
-        their rows and columns in the tile.
-    """
-
-    overlay: Overlay | None
-    nbytes: int
-    ahead: Ahead | None
-    rim: Rim | None
-    edges: list[tuple[Painting, tuple[Int[np.ndarray, " n"], ...]]]
 
 
 class Overlays:
@@ -125,33 +128,34 @@ class Overlays:
             region = Region(each.top, each.left, each.height, each.width)
             areas.append((region, self._ring(each) << level))
         self._boxes = Boxes(areas)
+        # At level 0 these are the placements' own arrays, else a quarter at most.
         self._pictures: dict[int, Picture] = {}
-        # Those that were needed last, the very last at the end.
+        # Overlays that were needed last, the very last at the end.
         self._kept: collections.OrderedDict[int, Awaited] = collections.OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()  # windows may be read at once
 
     def needed(
-        self, tile: Tile, ahead: Ahead
+        self, tile: Tile, part: Window, ahead: Ahead
     ) -> tuple[list[Painting], Painting, list[Awaited]]:
         """What has to be painted before a tile can be shown.
 
         Args:
           tile: whose turn it is.
-          ahead: tiles that are painted before their turn.
+          part: of it that is shown, in pixels as painted.
+          ahead: what its reader awaits.
 
         Returns:
-          What has to be painted yet, in order; the tile; and what lies over it.
+          What has to be painted yet, in order; the tile; and what lies over the part.
         """
         missing: list[Painting] = []
         over = []
-        for index in self._seen(tile) if self._placed else ():
-            awaited = self._kept.get(index)
-            if awaited is None or awaited.ahead not in (None, ahead):
-                awaited = self._awaited(index)
+        for index in self._reaching(part) if self._placed else ():
+            awaited = self._found(index) or ahead.awaited.get(index)
+            if awaited is None:
+                awaited = Awaited(index, self._rim(index), [])
                 missing += self._wait(awaited, ahead)
             over.append(awaited)
-            self._keep(index, awaited)
         painting = ahead.take(tile)
         if painting is None:
             painting = Painting(tile, both=bool(over))
@@ -159,7 +163,7 @@ class Overlays:
         ahead.forget()
         return missing, painting, over
 
-    def measure(self, awaited: Iterable[Awaited]) -> None:
+    def measure(self, awaited: Iterable[Awaited], ahead: Ahead) -> None:
         """Makes those overlays that are not there; what they wait for is painted."""
         missing = list(dict.fromkeys(each for each in awaited if each.overlay is None))
         painted = []
@@ -170,8 +174,9 @@ class Overlays:
             painted.append(values)
         overlays = compositing.overlays_of([each.rim for each in missing], painted)
         for each, overlay in zip(missing, overlays, strict=True):
-            each.overlay = overlay
-            each.rim, each.ahead, each.edges = None, None, []
+            each.overlay, each.rim, each.edges = overlay, None, []
+            del ahead.awaited[each.index]
+            self._keep(each)
 
     def over(
         self, painting: Painting, awaited: Sequence[Awaited]
@@ -197,10 +202,23 @@ class Overlays:
         ring = compositing.ring_of(placement.height, placement.width)
         return max(ring >> self._level, 1)
 
-    def _seen(self, tile: Tile) -> list[int]:
-        """Pictures that reach a tile."""
-        size = self._tile_size
-        return self._meeting(tile.row * size, tile.col * size, size, size)
+    def _reaching(self, part: Window) -> list[int]:
+        """Pictures of which known or corrected pixels lie in a part of the world."""
+        sides = Span(part.top, part.height, 0), Span(part.left, part.width, 0)
+
+        def reaches(index: int) -> bool:
+            picture, ring = self._picture(index), self._ring(self._placed[index])
+            return all(
+                compositing.meetings(
+                    side, Span(start - ring, size + 2 * ring, 0), period
+                )
+                for side, start, size, period in zip(
+                    sides, picture[:2], picture.mask.shape, self._period, strict=True
+                )
+            )
+
+        near = self._meeting(part.top, part.left, part.height, part.width)
+        return list(filter(reaches, near))
 
     def _meeting(self, top: int, left: int, height: int, width: int) -> list[int]:
         """Pictures that reach a rectangle of pixels as painted."""
@@ -215,18 +233,16 @@ class Overlays:
             self._pictures[index] = Picture.of(each.known, each.top, each.left, level)
         return self._pictures[index]
 
-    def _awaited(self, index: int) -> Awaited:
+    def _rim(self, index: int) -> Rim:
         picture, ring = self._picture(index), self._ring(self._placed[index])
-        height, width = picture.share.shape
+        height, width = picture.mask.shape
         around = ring + 1
         near = self._meeting(
             *(picture.top - around, picture.left - around),
             *(height + 2 * around, width + 2 * around),
         )
         pictures = list(map(self._picture, near))
-        rim = compositing.rim_of(pictures, near.index(index), ring, self._period)
-        nbytes = rim.colours.nbytes * 2 + rim.share.nbytes  # as the overlay's
-        return Awaited(None, nbytes, None, rim, [])
+        return compositing.rim_of(pictures, near.index(index), ring, self._period)
 
     def _wait(self, awaited: Awaited, ahead: Ahead) -> list[Painting]:
         """Notes which tiles an overlay waits for; those that are not painted yet."""
@@ -238,7 +254,7 @@ class Overlays:
                 place = (place - corner) % period + corner
             axes.append(np.divmod(place, self._tile_size))
         (tile_rows, rows), (tile_cols, cols) = axes
-        awaited.ahead = ahead
+        ahead.awaited[awaited.index] = awaited
         missing: list[Painting] = []
         # Of few tiles, whose numbers may be large.
         for row in np.unique(tile_rows):
@@ -249,11 +265,19 @@ class Overlays:
                 awaited.edges.append((painting, (index, rows[index], cols[index])))
         return missing
 
-    def _keep(self, index: int, awaited: Awaited) -> None:
+    def _found(self, index: int) -> Awaited | None:
+        """An overlay that is kept."""
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+            return self._kept.get(index)
+
+    def _keep(self, awaited: Awaited) -> None:
         """Keeps an overlay, and as many of those needed before as there is room for."""
         with self._lock:
-            former = self._kept.pop(index, None)
-            self._kept[index] = awaited
-            self._kept_bytes += awaited.nbytes - (former.nbytes if former else 0)
+            former = self._kept.pop(awaited.index, None)
+            for each, sign in ((former, -1), (awaited, 1)):
+                self._kept_bytes += sign * each.overlay.nbytes if each else 0
+            self._kept[awaited.index] = awaited
             while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+                self._kept_bytes -= self._kept.popitem(last=False)[1].overlay.nbytes

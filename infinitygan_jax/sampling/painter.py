@@ -68,11 +68,7 @@ class Scene:
 
 
 class Painter:
-    """Paints tiles of one world; nothing is compiled before the first.
-
-    Attributes:
-      boxes: areas that the scene's edits reach.
-    """
+    """Paints tiles of one world; nothing is compiled before the first."""
 
     def __init__(
         self,
@@ -109,7 +105,7 @@ class Painter:
         self._mesh = device_lib.make_mesh(devices)
         self._level = level
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
-        self.boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
+        self._boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
         self._truncation = np.float32(scene.of_painting("truncation", model))
         self._editor = FieldEditor(
             *(model, cell_pixels, tile_size, seed, frame),
@@ -288,7 +284,7 @@ class Painter:
     def _edits_of(self, tile: Tile) -> _Edits:
         if not self._scene.edits:
             return []
-        seen = self.boxes.seen(*self._editor.cell_axes(tile))
+        seen = self._boxes.seen(*self._editor.cell_axes(tile))
         return [self._scene.edits[index] for index in seen]
 
 

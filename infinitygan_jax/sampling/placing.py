@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from infinitygan_jax import coords, geometry
-from infinitygan_jax.geometry import AxisSpans
+from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.compositing import Known, meetings
 from infinitygan_jax.sampling.edits import Region, check_feather
@@ -143,34 +143,53 @@ class Placement:
 
     def bend(
         self,
-        here: Float[np.ndarray, "h w c"],
+        bends: Float[np.ndarray, "h w 2"],
         where: tuple[np.ndarray, np.ndarray],
         share: Float[np.ndarray, "n m"],
+        spans: tuple[Span, Span],
         axes: tuple[Axis, Axis],
         world: coords.Frame,
     ) -> None:
-        """Turns coordinates of a tile's cells into its own where it lies.
+        """Moves coordinates of a tile's cells towards its own where it lies.
 
         Args:
-          here: as they are without it; changed.
+          bends: how far those of rows and of columns are moved; changed. See `bent`.
           where: rows and columns of cells that it changes.
           share: of the way to its own, there; see ``Region.share_near``.
-          axes: positions of all cells.
+          spans: of all cells.
+          axes: their positions.
           world: frame of the world.
         """
-        near = here[where]
-        num_rows = here.shape[-1] - 2  # channels of the row part
-        parts = near[..., :num_rows], near[..., num_rows:]
-        bent = [
-            _bent(
-                part,
-                np.expand_dims(self._own(axis, axes[axis], where[axis].ravel()), other),
-                share,
-                self._turn(axis, world),
-            )
-            for axis, other, part in zip((0, 1), (1, 0), parts, strict=True)
+        ways = [
+            self._way(axis, spans[axis], axes[axis], where[axis].ravel(), world)
+            for axis in (0, 1)
         ]
-        here[where] = np.concatenate(bent, axis=-1)
+        whole = np.stack(np.broadcast_arrays(ways[0][:, None], ways[1]), axis=-1)
+        share = share[..., None].astype(float)
+        # All of the way leads to its own from wherever others moved them.
+        bends[where] = (1 - share) * bends[where] + share * whole
+
+    def _way(
+        self,
+        axis: int,
+        span: Span,
+        positions: Axis,
+        index: Int64[np.ndarray, " n"],
+        world: coords.Frame,
+    ) -> Float[np.ndarray, " n"]:
+        """How far its own coordinates of some cells are from the world's.
+
+        Phases by as much as in its middle and the little that this differs elsewhere,
+        so that no place turns back.
+        """
+        own = self._own(axis, positions, index)
+        part = _world_part(self.coords_kind, axis, span.start, span.size, world)[index]
+        if own.shape[1] == 1:
+            return (own.astype(float) - part)[:, 0]
+        middle = self._own_parts[axis][len(self._own_parts[axis]) // 2 :][:1]
+        there = _world_part(self.coords_kind, axis, self._middle(axis), 1, world)
+        turn = _wrapped(_angle(middle) - _angle(there))
+        return turn + _wrapped(_angle(own) - _angle(part) - turn)
 
     def _own(
         self, axis: int, positions: Axis, index: Int64[np.ndarray, " n"]
@@ -198,15 +217,6 @@ class Placement:
         latent = self.spans[axis].latent
         return latent.start + latent.size // 2
 
-    def _turn(self, axis: int, world: coords.Frame) -> float | None:
-        """From the world's phase to its own in its middle; None of what is a height."""
-        own = self._own_parts[axis]
-        if own.shape[1] == 1:
-            return None
-        middle = own[len(own) // 2 :][:1]
-        there = _phase(self.coords_kind, axis, self._middle(axis), world)
-        return _wrapped(float(_angle(middle)[0]) - there)
-
     @functools.cached_property
     def _own_parts(self) -> list[Float[np.ndarray, "_ c"]]:
         """Its own coordinates on both sides of its middle: what tiles mostly need."""
@@ -232,50 +242,46 @@ def _part(
     return coords.world_coords(kind, *run, frame)[axis]
 
 
-# Of the middle of a placement, for all tiles that see it.
+# The same for all placements that a tile sees, and in the middle of one for all tiles
+# that see it.
 @functools.lru_cache(maxsize=4096)
-def _phase(kind: str, axis: int, cell: int, frame: coords.Frame) -> float:
-    """The world's phase of a row or column of cells."""
-    return float(_angle(_part(kind, axis, cell, 1, frame))[0])
+def _world_part(
+    kind: str, axis: int, start: int, size: int, frame: coords.Frame
+) -> Float[np.ndarray, "n c"]:
+    """The world's part of coordinates; not to be changed."""
+    part = _part(kind, axis, start, size, frame)
+    part.flags.writeable = False
+    return part
 
 
-def _bent(
-    here: Float[np.ndarray, "h w c"],
-    own: Float[np.ndarray, "#h #w c"],
-    share: Float[np.ndarray, "h w"],
-    turn: float | None,
+def bent(
+    here: Float[np.ndarray, "h w c"], bends: Float[np.ndarray, "h w 2"]
 ) -> Float[np.ndarray, "h w c"]:
-    """One axis's coordinates, moved by a share of the way to a placement's own.
-
-    A height is moved along a line. A phase is turned, by as much as in the placement's
-    middle and the little that it differs elsewhere, so that no place turns back.
+    """Coordinates of which heights are moved and phases turned by so much.
 
     Args:
-      here: as they are.
-      own: of the placement; one row or column of them.
-      share: of the way, for each cell.
-      turn: of phases in the placement's middle.
+      here: of cells.
+      bends: of rows and of columns; where 0, coordinates keep their bits.
     """
-    own = np.broadcast_to(own, here.shape)
-    between = share < 1
-    bent = own.copy()
-    here, own, share = here[between], own[between], share[between].astype(np.float32)
-    if turn is None:
-        bent[between] = here + share[:, None] * (own - here)
-        return bent
-    turn = turn + _wrapped(_angle(own) - _angle(here) - turn)
-    turn = share * turn
-    cos, sin = np.cos(turn), np.sin(turn)
-    turned = [here[:, 0] * cos - here[:, 1] * sin, here[:, 0] * sin + here[:, 1] * cos]
-    bent[between] = np.stack(turned, axis=-1)
-    return bent
+    num_rows = here.shape[-1] - 2  # channels of the row part
+    moved = []
+    for part, bend in (
+        (here[..., :num_rows], bends[..., 0]),
+        (here[..., num_rows:], bends[..., 1]),
+    ):
+        if part.shape[-1] == 1:
+            moved.append(part + bend[..., None])
+            continue
+        cos, sin = np.cos(bend), np.sin(bend)
+        turned = part[..., 0] * cos - part[..., 1] * sin
+        moved += [turned[..., None]]
+        moved += [(part[..., 0] * sin + part[..., 1] * cos)[..., None]]
+    return np.concatenate(moved, axis=-1).astype(np.float32)
 
 
 def _angle(phase: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
     return np.arctan2(phase[:, 1], phase[:, 0]).astype(float)
 
 
-def _wrapped(
-    turn: float | Float[np.ndarray, " n"],
-) -> float | Float[np.ndarray, " n"]:
+def _wrapped(turn: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return (turn + np.pi) % (2 * np.pi) - np.pi

@@ -360,8 +360,8 @@ class World:
 
         Args:
           windows: what to paint, one after the other.
-          on_tiles: called with the number of tiles that became ready, for a progress
-            bar.
+          on_tiles: called with the number of tiles that can be shown now, for a
+            progress bar; with 0 where what was painted is what others wait for.
 
         Yields:
           uint8 strips of the full width of their window, in order; the caller owns
@@ -369,11 +369,13 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        for num_painted, shown in self._painted(self._needed(windows)):
+        ahead = Ahead(self.tile_size)
+        for num_painted, shown in self._painted(self._needed(windows, ahead)):
             _give_back_after(num_painted)
-            if on_tiles is not None and shown:
+            if on_tiles is not None:
                 on_tiles(len(shown))
-            self._overlays.measure(each for needed in shown for each in needed.over)
+            over = (each for needed in shown for each in needed.over)
+            self._overlays.measure(over, ahead)
             for place, _, painting, over in shown:
                 _put(place, self._overlays.over(painting, over))
                 if place.is_last:
@@ -436,7 +438,7 @@ class World:
                 f"{cell} pixels; take a larger one"
             )
         size = planning.measuring_tile_size(self.config, window)
-        world = self._in_full(self.scene, size)
+        world = self._in_full(size)
         plan = world.plan(window)
         if sum(isinstance(each, Resample) for each in self.scene.edits) >= MAX_STREAMS:
             world._painter.check_resamples(plan.tiles())
@@ -492,18 +494,18 @@ class World:
         # Centred on row 0, as pictures are unless told otherwise.
         return 0 if height is None else -((height >> self.level) // 2), 0
 
-    def _needed(self, windows: Iterable[Window]) -> Iterator["_Needed"]:
+    def _needed(self, windows: Iterable[Window], ahead: Ahead) -> Iterator["_Needed"]:
         """Every tile of some windows, and what has to be painted for it."""
-        ahead = Ahead(self.tile_size)
         for place in self._places(windows):
-            yield _Needed(place, *self._overlays.needed(place.tile, ahead))
+            needed = self._overlays.needed(place.tile, place.part, ahead)
+            yield _Needed(place, *needed)
 
-    def _in_full(self, scene: Scene, tile_size: int) -> "World":
-        """The world at its full size, of another scene, for a little work.
+    def _in_full(self, tile_size: int) -> "World":
+        """The world at its full size, for a little work.
 
         On one device, a tile at a time: there are few, and more would be fillers.
         """
-        other = self.varied(self.seed, scene)
+        other = self.varied(self.seed, self.scene)
         other.level = other._averaged = 0
         other.painted_config = self.config
         other.tile_size, other.batch_size = tile_size, 1
@@ -528,7 +530,7 @@ class World:
                 )
             wanted = [painting.tile for painting in paintings]
             wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
-            if any(painting.both for painting in paintings):
+            if self._averaged and any(painting.both for painting in paintings):
                 pixels = self._painter.paint_both(wanted)
             else:
                 pixels = (self._painter.paint(wanted),)
@@ -555,6 +557,17 @@ class _Place(NamedTuple):
     strip: UInt8[np.ndarray, "h w 3"]
     left: int
     is_last: bool
+
+    @property
+    def part(self) -> Window:
+        """What of the tile is shown, in pixels as painted."""
+        (top, bottom), (left, right) = (
+            self.plan.strip_rows(self.tile.row),
+            self.plan.strip_cols(self.tile.col),
+        )
+        level = self.plan.level
+        sides = top, left, bottom - top, right - left
+        return Window(*(side << level for side in sides))
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -602,7 +615,7 @@ def _fetched(
     """Waits for tiles, as shown, and whole if one needs it; see ``World._painted``."""
     arrays = map(np.asarray, pixels)
     for painting, *both in zip(paintings, *arrays, strict=False):  # fillers dropped
-        if painting.both:  # may wait for its turn, and not keep what came with it
+        if painting.is_ahead:  # may wait for long, and not keep what came with it
             both = [each.copy() for each in both]
         painting.shown, painting.whole = both[0], both[-1]
     return len(paintings), shown

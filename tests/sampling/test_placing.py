@@ -3,11 +3,15 @@
 import concurrent.futures
 import dataclasses
 import functools
+import gc
+import weakref
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
+import scipy.sparse.linalg
 
 from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.sampling import compositing, overlays, placing
@@ -37,10 +41,10 @@ def _look(seed):
     return Given(look)
 
 
-def _cut(seed, top, left, **options):
+def _cut(seed, top, left, size=(HEIGHT, WIDTH), **options):
     """A placement of what the world of a seed shows at ``OWN``."""
     blank = Placement(
-        *(top, left, HEIGHT, WIDTH, tiny.MODEL.num_stages, _look(seed)),
+        *(top, left, *size, tiny.MODEL.num_stages, _look(seed)),
         *(np.zeros((0, 0, 0), np.float32), (), tiny.MODEL.coords),
         frame_of(tiny.MODEL, 0, None, (None, None)),
         *OWN,
@@ -185,17 +189,23 @@ def _laid(pictures, painted, ring, periods=(None, None)):
         compositing.rim_of(pictures, which, ring, periods)
         for which in range(len(pictures))
     ]
-    values = [
-        painted[
-            tuple(
-                place % side
-                for place, side in zip(rim.places, painted.shape, strict=False)
-            )
-        ]
-        for rim in rims
-    ]
+    values = []
+    for rim in rims:
+        rows, cols = rim.places
+        values.append(painted[rows % painted.shape[0], cols % painted.shape[1]])
     overlays = compositing.overlays_of(rims, values)
     return compositing.lay_over(painted, overlays, 0, 0, periods)
+
+
+def _brighter(painted, boxes, error):
+    """Pictures of what is painted in some boxes, with an error."""
+    return [
+        Picture(
+            *(y, x, _to_uint8(painted[y : y + h, x : x + w].astype(int) + error)),
+            np.ones((h, w), bool),
+        )
+        for y, x, h, w in boxes
+    ]
 
 
 def _smooth(height, width, seed=0):
@@ -243,9 +253,9 @@ def test_near_pictures_are_all_exact_and_colours_meet_all_of_them():
     for picture in pictures:
         rows, cols = (
             slice(start, start + side)
-            for start, side in zip(picture[:2], picture.share.shape, strict=True)
+            for start, side in zip(picture[:2], picture.mask.shape, strict=True)
         )
-        expected[rows, cols], known[rows, cols] = picture.colours, True
+        expected[rows, cols], known[rows, cols] = picture.image, True
     np.testing.assert_array_equal(shown[known], expected[known])
     # Pixels beside known ones are means of these.
     total, number = np.zeros(shown.shape), np.zeros(shown.shape[:2])
@@ -259,6 +269,48 @@ def test_near_pictures_are_all_exact_and_colours_meet_all_of_them():
     far = np.ones(shown.shape[:2], bool)
     far[4:88, 4:95] = False
     np.testing.assert_array_equal(shown[far], painted[far])
+
+
+def _near_known(known, most):
+    """Pixels at most so many beside or above or below known ones."""
+    near = known
+    for _ in range(most):
+        padded = np.pad(near, 1)
+        near = near | padded[2:, 1:-1] | padded[:-2, 1:-1]
+        near = near | padded[1:-1, 2:] | padded[1:-1, :-2]
+    return near & ~known
+
+
+def test_corrections_of_near_pictures_add_up_to_what_each_needs():
+    """All have one error, which is that of what lies between them, too."""
+    painted = _to_uint8(_smooth(90, 120))
+    boxes = [(20, 20, 30, 30), (24, 54, 40, 24), (51, 22, 20, 20), (40, 81, 14, 18)]
+    shown = _laid(_brighter(painted, boxes, 40), painted, 16).astype(int)
+    known = np.zeros(painted.shape[:2], bool)
+    for y, x, h, w in boxes:
+        known[y : y + h, x : x + w] = True
+    added = (shown - painted).mean(-1)[_near_known(known, 3)]
+    # At corners, which see little of the picture, it falls quickly.
+    assert np.percentile(added, 2) > 20
+    assert added.max() < 50
+    between = (shown - painted)[26:48, 51:53]  # of two, 4 pixels apart
+    assert np.abs(between - 40).max() < 12
+
+
+def test_each_pixel_beside_pictures_is_corrected_by_one():
+    """Here some lie beside two: pictures touch, or a pixel is between them."""
+    painted = np.zeros((60, 80, 3), np.uint8)
+    boxes = [(20, 20, 12, 12), (20, 33, 12, 12), (32, 20, 9, 9), (33, 33, 5, 5)]
+    pictures = _brighter(painted, boxes, 40)
+    known = np.zeros(painted.shape[:2], bool)
+    for y, x, h, w in boxes:
+        known[y : y + h, x : x + w] = True
+    number = np.zeros(known.shape, int)
+    for which in range(4):
+        rim = compositing.rim_of(pictures, which, 10)
+        height, width = rim.beside.shape
+        number[rim.top : rim.top + height, rim.left : rim.left + width] += rim.beside
+    np.testing.assert_array_equal(number, _near_known(known, 1))
 
 
 def test_a_picture_that_others_hide_changes_nothing():
@@ -284,6 +336,13 @@ def test_pictures_repeat_with_the_world():
     shown = _laid([picture], painted, 12, (40, 48))
     np.testing.assert_array_equal(shown[:40, :48], shown[40:, 48:])
     np.testing.assert_array_equal(shown[30:60, 40:70], image)
+    # Rows 20 to 30 and columns 22 to 40 lie between repeats.
+    painted = _to_uint8(_smooth(40, 48))
+    big = np.tile(painted, (2, 2, 1))
+    (bright,) = _brighter(big, [(30, 40, 30, 30)], 40)
+    added = (_laid([bright], painted, 12, (40, 48)).astype(int) - painted).mean(-1)
+    assert added.max() < 50
+    assert added[20:30, 40:].min() > 20  # near both
 
 
 @pytest.mark.parametrize("shape", [(40, 33), (9, 64), (5, 5), (4, 7)])
@@ -297,6 +356,82 @@ def test_a_membrane_is_harmonic(shape):
     fixed[:, [0, -1]] = fixed[:, :, [0, -1]] = True
     solved = compositing.membranes(np.where(fixed[:, None], values, 0), fixed)
     np.testing.assert_allclose(solved, values, atol=0.06)
+
+
+def _solved(values, fixed):
+    """Laplace's equation as a system of all free pixels."""
+    free = ~fixed
+    number = np.full(fixed.shape, -1)
+    number[free] = np.arange(free.sum())
+    rows, cols = np.nonzero(free)
+    ends, sides = [], np.zeros((len(rows), 1))
+    for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+        to = rows + down, cols + right
+        inside = number[to] >= 0
+        ends.append(np.stack([number[rows, cols], number[to]])[:, inside])
+        sides[~inside, 0] += values[to][~inside]
+    pairs = np.concatenate(ends, axis=1)
+    matrix = scipy.sparse.coo_matrix((-np.ones(pairs.shape[1]), pairs))
+    matrix = scipy.sparse.csc_matrix(matrix + 4 * scipy.sparse.eye(len(rows)))
+    solved = np.where(fixed, values, 0).astype(float)
+    solved[free] = scipy.sparse.linalg.spsolve(matrix, sides)
+    return solved
+
+
+def _shape(name, side):
+    known = np.zeros((side, side), bool)
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    if name == "rectangle":
+        known[:] = True
+    elif name == "disc":
+        known = np.hypot(y, x) < side / 2
+    elif name == "hole":
+        known = np.hypot(y, x) > side / 3
+    elif name == "bars":
+        known[:, : side // 4] = known[:, -(side // 4) :] = True
+    return known
+
+
+@pytest.mark.parametrize("name", ["rectangle", "disc", "hole", "bars"])
+@pytest.mark.parametrize("side", [20, 50, 75, 100])
+def test_corrections_around_pictures_are_harmonic(name, side):
+    """Whatever size and shape: of what is corrected at the rim nothing is lost."""
+    known, ring = _shape(name, side), compositing.ring_of(side, side)
+    painted = np.full((side + 2 * ring,) * 2 + (3,), 100, np.uint8)
+    image = np.full((side, side, 3), 160, np.uint8)
+    rim = compositing.rim_of([Picture(ring, ring, image, known)], 0, ring)
+    (overlay,) = compositing.overlays_of([rim], [painted[rim.places]])
+    expected = _solved(np.where(rim.beside, 60, 0), rim.fixed)
+    away = np.abs(overlay.correction[..., 0] - expected)
+    assert away.max() < 0.15 * 60
+    assert np.sqrt(np.square(away[~rim.fixed]).mean()) < 0.08 * 60
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("size", [(20, 28), (21, 27), (23, 30)])
+def test_reduced_pictures_meet_what_is_painted(level, size, holes):
+    """Also where squares at their ends, and around holes, are known in part."""
+    square = 2**level
+    painted = _to_uint8(_smooth(96 // square, 96 // square))
+    mask = np.ones(size, bool)
+    mask[5:8, 7:15] = not holes
+    large = np.repeat(np.repeat(painted, square, 0), square, 1).astype(int) + 40
+    image = _to_uint8(large[32 : 32 + size[0], 32 : 32 + size[1]])
+    picture = Picture.of(Known(image, mask), 32, 32, level)
+    assert picture[:2] == (32 // square, 32 // square)
+    shown = _laid([picture], painted, 8)
+    added = (shown.astype(int) - painted).mean(-1)
+    rows, cols = (-(-side // square) for side in size)
+    first = 32 // square
+    inside = added[first : first + size[0] // square, first : first + size[1] // square]
+    assert np.abs(inside - 40).max() < (12 if holes else 1.5)
+    for axis in (0, 1):
+        assert np.abs(np.diff(added, axis=axis)).max() < 18
+    share = np.zeros((rows * square, cols * square))
+    share[: size[0], : size[1]] = mask
+    share = share.reshape(rows, square, cols, square).mean((1, 3))
+    np.testing.assert_array_equal(picture.mask, share >= 0.5)
 
 
 def test_membranes_are_solved_alone_or_together(monkeypatch):
@@ -409,8 +544,11 @@ def test_overlays_are_kept_by_their_bytes(monkeypatch):
 
     shown = show(world)
     assert list(world._overlays._kept) == [1, 0, 2]  # as they were needed last
-    size = world._overlays._kept[0].nbytes
-    assert size == world._overlays._kept[0].overlay.nbytes
+    for each in world._overlays._kept.values():
+        assert each.rim is None
+        assert not each.edges
+    size = world._overlays._kept[0].overlay.nbytes
+    assert world._overlays._kept_bytes == 3 * size
     monkeypatch.setattr(overlays, "_KEPT_BYTES", 2 * size)
     world = _world(11, Scene(edits=edits))
     np.testing.assert_array_equal(show(world), shown)
@@ -445,6 +583,11 @@ def test_tiles_are_painted_once_for_all_pictures(monkeypatch):
     window = {Tile(row, col) for row in (1, 2, 3) for col in range(3)}
     assert len(tiles) == len(set(tiles))
     assert set(tiles) == window | {Tile(4, 1)}
+    # None for a picture whose corrected pixels end where the window, or a tile, does.
+    tiles.clear()
+    for top in (40, 72):
+        _world(11, Scene(edits=(_exact(top, 4),)), **one)[16:32, 0:32]
+    assert tiles == [Tile(0, 0)] * 2
     # Of windows that follow, what is known is known.
     tiles.clear()
     np.testing.assert_array_equal(world[32:64, 0:96], picture[:32])
@@ -499,6 +642,65 @@ def test_reading_can_be_broken_off():
     np.testing.assert_array_equal(world[32:128, 0:128], whole[32:])
 
 
+def test_who_breaks_off_leaves_nothing(monkeypatch):
+    """What he awaited goes with him."""
+    heads = []
+    start = overlays.Ahead.__init__
+
+    def noted(ahead, *args):
+        heads.append(weakref.ref(ahead))
+        start(ahead, *args)
+
+    monkeypatch.setattr(overlays.Ahead, "__init__", noted)
+    world = _world(11, Scene(edits=(_exact(60, 52),)), devices=jax.devices()[:1])
+    strips = world.strips(Window(0, 0, 128, 128))
+    next(strips)
+    assert heads[0]().awaited
+    assert not world._overlays._kept
+    del strips
+    gc.collect()
+    assert heads[0]() is None
+
+
+def test_tiles_ahead_are_those_needed_last(monkeypatch):
+    monkeypatch.setattr(overlays, "_AHEAD_BYTES", 3 * 3 * 32 * 32)
+    ahead = overlays.Ahead(32)
+    for col in (0, 1, 2, 3, 1):
+        painting, is_new = ahead.wanted(Tile(0, col))
+        assert is_new == (painting.shown is None)
+        painting.shown = np.zeros((32, 32, 3), np.uint8)
+    ahead.forget()
+    left = [col for col in range(4) if ahead.take(Tile(0, col))]
+    assert left == [1, 2, 3]
+    assert ahead.take(Tile(0, 1)) is None  # it was its turn
+
+
+def test_progress_is_of_what_is_shown():
+    """And is told while tiles are painted that others wait for."""
+    edits = (_exact(132, 36, 2), _exact(132, 160))
+    world = _world(11, Scene(edits=edits), devices=jax.devices()[:1])
+    told = []
+    list(world.strips(Window(96, 0, 32, 256), told.append))
+    assert sum(told) == 8
+    assert told.count(0) == 2  # of the edges of two pictures, in tiles below
+
+
+def test_large_pictures_know_of_small_ones_in_their_rings():
+    large, small = (
+        dataclasses.replace(
+            _cut(5, *place, size=(side, side)),
+            known=Known(
+                np.zeros((side, side, 3), np.uint8), np.ones((side, side), bool)
+            ),
+        )
+        for place, side in (((40, 40), 64), ((40, 116), 8))
+    )
+    world = _world(11, Scene(edits=(large, small)))
+    rim = world._overlays._rim(0)
+    assert rim.fixed[16:24, 16 + 76 : 16 + 80].all()
+    assert not rim.fixed[30, 16 + 68]
+
+
 def test_windows_are_read_at_once():
     scene = Scene(edits=tuple(_exact(20 + 40 * i, 20 + 28 * i, i) for i in range(3)))
     whole = _world(11, scene)[0:128, 0:128]
@@ -532,13 +734,35 @@ def test_placements_that_others_cover_are_not_bent(monkeypatch):
     )
     found = editor.edited(Tile(0, 0), edits).given.coords
     assert 0 < len(bent) < 30
-    expected = editor._blank(Tile(0, 0))[0].coords
+    here = editor._blank(Tile(0, 0))[0].coords
+    latent = [axis.latent for axis in editor._spans(Tile(0, 0))]
     axes = editor.cell_axes(Tile(0, 0))
+    bends = np.zeros((*here.shape[:2], 2))
     for edit in edits:
         where, share = edit.region.share_near(*axes, edit.feather)
         if share.any():
-            bend(edit, expected, where, share, axes, editor._frame)
-    np.testing.assert_array_equal(found, expected)
+            bend(edit, bends, where, share, tuple(latent), axes, editor._frame)
+    np.testing.assert_array_equal(found, placing.bent(here, bends))
+
+
+def test_phases_never_jump_where_feathers_overlap():
+    """In worlds that repeat phases differ from place to place, and turn either way."""
+    rng = np.random.default_rng(0)
+    one = {"tile_size": 768, "devices": jax.devices()[:1], "period": (None, 4096)}
+    placed = _cut(5, 0, 0, feather=200)
+    places = [(464, 772, 248), *rng.integers(0, 256, (20, 3)) * CELL]
+    for first, second, gap in places:
+        edits = [
+            dataclasses.replace(placed, left=200, own_left=int(first)),
+            dataclasses.replace(placed, left=200 + int(gap), own_left=int(second)),
+        ]
+        editor = _world(11, Scene(edits=tuple(edits)), **one)._painter._editor
+        here = editor.edited(Tile(0, 0), edits).given.coords
+        phases = np.arctan2(here[..., -1], here[..., -2])
+        for axis in (0, 1):
+            steps = np.diff(phases, axis=axis)
+            steps = (steps + np.pi) % (2 * np.pi) - np.pi
+            assert np.abs(steps).max() < 0.4
 
 
 def test_varied_worlds_take_edits():
