@@ -5,7 +5,7 @@ import pathlib
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--world",
         metavar="FILE",
         help="fly over the world that this file describes (see docs/world_file.md), "
-        "from place to place: it says seed and styles",
+        "from place to place: it says all that the world shows",
     )
     parser.add_argument(
         "--keep_noise",
@@ -128,8 +128,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
-    document = _document(args)
-    options.painting_of(args)  # refuses what is out of range
+    painting = options.painting_of(args)
+    document = _document(args, painting)
     window = sample.window_of(args.size, None, document.horizon if document else 0)
     places = _places(args, window)
     films.check_film(
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         keep_noise=args.keep_noise,
     )
     devices.prepare()
-    world = _world(args, document, flight)
+    world = _world(args, document, flight, painting)
     _check_memory(world, flight, args.out)
     with (
         errors.stoppable() as stop_if_asked,
@@ -173,7 +173,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
 
-def _document(args: argparse.Namespace) -> "Document | None":
+def _document(
+    args: argparse.Namespace, painting: Mapping[str, float]
+) -> "Document | None":
     """The document of ``--world``, if given.
 
     Raises:
@@ -182,7 +184,7 @@ def _document(args: argparse.Namespace) -> "Document | None":
     if args.world is None:
         return None
     given = [name for name in ("seeds", "styles", "keep_noise") if getattr(args, name)]
-    for name in [*given, *options.painting_of(args)]:
+    for name in [*given, *painting]:
         raise ValueError(
             f"--{name} does not go with --world ({args.world}), whose file says what "
             "the world shows; leave one of them out"
@@ -197,14 +199,16 @@ def _document(args: argparse.Namespace) -> "Document | None":
 
 
 def _world(
-    args: argparse.Namespace, document: "Document | None", flight: "Flight"
+    args: argparse.Namespace,
+    document: "Document | None",
+    flight: "Flight",
+    painting: Mapping[str, float],
 ) -> "World":
     """The world to fly over, in tiles that suit the flight."""
     from infinitygan_jax.applications import flights
     from infinitygan_jax.sampling import world as world_lib
     from infinitygan_jax.sampling.painter import Scene
 
-    scene = Scene(**options.painting_of(args))
     if document is None:
         bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
     else:
@@ -214,6 +218,7 @@ def _world(
     if tile_size is None:
         tile_size = flights.tile_size_for(model, flight)
     if document is None:
+        scene = Scene(**painting)
         return world_lib.World(
             model, bundle.generator, tile_size=tile_size, scene=scene
         )

@@ -208,7 +208,7 @@ def _paint_parts(
 def texts_of(
     world: "World", window: Window, bundle: "bundle_lib.Bundle"
 ) -> dict[str, str]:
-    """What a picture of a world says of itself, but for styles and edits."""
+    """What a picture says of itself, but for what a world file says beside."""
     painting = {
         name.replace("_", " ").capitalize(): f"{getattr(world.scene, name):g}"
         for name in PAINTING

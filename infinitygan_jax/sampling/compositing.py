@@ -371,8 +371,11 @@ def meetings(tile: Span, own: Span, period: int | None) -> list[tuple[slice, sli
     shifts: Iterable[int] = (0,)
     if period is not None:
         cells = period * 2**tile.level
-        first = (tile.start - own.stop) // cells
-        shifts = range(first * cells, (first + tile.size // cells + 3) * cells, cells)
+        first, last = (
+            (end - other) // cells
+            for end, other in ((tile.start, own.stop), (tile.stop, own.start))
+        )
+        shifts = range(first * cells, (last + 1) * cells, cells)
     found = []
     for shift in shifts:
         start = max(tile.start, own.start + shift)

@@ -12,7 +12,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits import Edit, Resample
-from infinitygan_jax.sampling.placing import Placement, bent
+from infinitygan_jax.sampling.placing import Placement, bent_coords
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis
 
@@ -92,7 +92,7 @@ class FieldEditor:
                 self._resample(edit, index, spans, streams, masks)
             elif isinstance(edit, Placement):
                 edit.put(given, masks, spans, self.periods)
-        given = given._replace(coords=self._bent(plain, edits, spans))
+        given = given._replace(coords=self._bent_coords(plain, edits, spans))
         masks.coords[...] = (given.coords != plain).any(axis=-1, keepdims=True)
         return EditedFields(
             keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
@@ -120,7 +120,7 @@ class FieldEditor:
         )
         return first, second
 
-    def _bent(
+    def _bent_coords(
         self,
         here: Float[np.ndarray, "h w c"],
         edits: Sequence[Edit | Placement],
@@ -142,7 +142,7 @@ class FieldEditor:
         bends = np.zeros((*here.shape[:2], 2))
         for edit, where, share in reversed(shown):
             edit.bend(bends, where, share, latent, axes, self._frame)
-        return bent(here, bends)
+        return bent_coords(here, bends)
 
     def _resample(
         self,

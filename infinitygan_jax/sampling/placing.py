@@ -153,23 +153,24 @@ class Placement:
         """Moves coordinates of a tile's cells towards its own where it lies.
 
         Args:
-          bends: how far those of rows and of columns are moved; changed. See `bent`.
+          bends: how far those of rows and of columns are moved (`bent_coords`);
+            changed.
           where: rows and columns of cells that it changes.
           share: of the way to its own, there; see ``Region.share_near``.
           spans: of all cells.
           axes: their positions.
           world: frame of the world.
         """
-        ways = [
-            self._way(axis, spans[axis], axes[axis], where[axis].ravel(), world)
+        offsets = [
+            self._offsets(axis, spans[axis], axes[axis], where[axis].ravel(), world)
             for axis in (0, 1)
         ]
-        whole = np.stack(np.broadcast_arrays(ways[0][:, None], ways[1]), axis=-1)
+        whole = np.stack(np.broadcast_arrays(offsets[0][:, None], offsets[1]), axis=-1)
         share = share[..., None].astype(float)
-        # All of the way leads to its own from wherever others moved them.
+        # A share of 1 leads to its own coordinates from wherever others moved them.
         bends[where] = (1 - share) * bends[where] + share * whole
 
-    def _way(
+    def _offsets(
         self,
         axis: int,
         span: Span,
@@ -254,7 +255,7 @@ def _world_part(
     return part
 
 
-def bent(
+def bent_coords(
     here: Float[np.ndarray, "h w c"], bends: Float[np.ndarray, "h w 2"]
 ) -> Float[np.ndarray, "h w c"]:
     """Coordinates of which heights are moved and phases turned by so much.
@@ -280,7 +281,7 @@ def bent(
 
 
 def _angle(phase: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
-    return np.arctan2(phase[:, 1], phase[:, 0]).astype(float)
+    return np.arctan2(*phase.T[::-1].astype(float))
 
 
 def _wrapped(turn: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

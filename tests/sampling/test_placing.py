@@ -313,6 +313,18 @@ def test_each_pixel_beside_pictures_is_corrected_by_one():
     np.testing.assert_array_equal(number, _near_known(known, 1))
 
 
+@pytest.mark.parametrize("size", [30, 64, 99, 200])
+def test_runs_meet_all_repeats_of_one_that_is_longer_than_the_period(size):
+    tile, own = geometry.Span(-37, 150, 0), geometry.Span(1000, size, 0)
+    met = np.zeros(150, int)
+    for to, from_ in compositing.meetings(tile, own, 64):
+        met[to] += 1
+        assert (np.arange(-37, 113)[to] % 64 == np.arange(1000, 1200)[from_] % 64).all()
+    places = (np.arange(-37, 113) - 1000) % 64
+    expected = sum((places + 64 * n < size).astype(int) for n in range(5))
+    np.testing.assert_array_equal(met, expected)
+
+
 def test_a_picture_that_others_hide_changes_nothing():
     painted = _to_uint8(_smooth(60, 60))
     rng = np.random.default_rng(1)
@@ -742,7 +754,7 @@ def test_placements_that_others_cover_are_not_bent(monkeypatch):
         where, share = edit.region.share_near(*axes, edit.feather)
         if share.any():
             bend(edit, bends, where, share, tuple(latent), axes, editor._frame)
-    np.testing.assert_array_equal(found, placing.bent(here, bends))
+    np.testing.assert_array_equal(found, placing.bent_coords(here, bends))
 
 
 def test_phases_never_jump_where_feathers_overlap():
