@@ -117,9 +117,8 @@ def measure(
     cpu = wall.copy()
     for _ in range(repeats):
         for index, world in enumerate(worlds):
-            world = world.varied(
-                world.seed, world.scene
-            )  # without styles and overlays yet
+            # Without styles and overlays yet.
+            world = world.varied(world.seed, world.scene)
             start = time.perf_counter(), time.process_time()
             list(world.strips(window))
             wall[index] = min(wall[index], time.perf_counter() - start[0])
