@@ -118,20 +118,13 @@ class Reader:
         entry = self._values.get("latents")
         if entry is None:
             return None
-        with _naming("latents") as where:
-            if not isinstance(entry, dict):
-                raise ValueError(
-                    f"{where} ({checked.shown(entry)}) must be an object; write e.g. "
-                    '{"between": [11, 22], "share": 0.5}'
-                )
-            checked.known_keys(entry, where, "between", "share", "noise")
-            seeds = checked.two_whole(entry, "between", where, "two seeds", [11, 22])
-            share = checked.share(entry, "share", where)
-            noise = checked.truth(entry, "noise", where, True)
-            try:
-                return Mix(*seeds, share, noise)
-            except ValueError as error:
-                raise ValueError(f"{where}.between: {error}") from error
+        if not isinstance(entry, dict):
+            raise ValueError(
+                f"latents ({checked.shown(entry)}) must be an object; write e.g. "
+                '{"between": [11, 22], "share": 0.5}'
+            )
+        ends = _between(entry, "latents", "noise")
+        return Mix(*ends, checked.truth(entry, "noise", "latents", True))
 
     def _period(self) -> tuple[int | None, int | None]:
         period = self._values.get("period")
@@ -328,13 +321,7 @@ class Reader:
         if isinstance(value, dict) and set(value) == {"inversion"}:
             return self._inversion(value["inversion"], where).source
         if isinstance(value, dict) and "between" in value:
-            checked.known_keys(value, where, "between", "share")
-            seeds = checked.two_whole(value, "between", where, "two seeds", [11, 22])
-            share = checked.share(value, "share", where)
-            try:
-                return Between(*seeds, share)
-            except ValueError as error:
-                raise ValueError(f"{where}.between: {error}") from error
+            return Between(*_between(value, where))
         raise ValueError(
             f'{where} ({checked.shown(value)}) must be a seed, {{"between": SEEDS, '
             '"share": NUMBER} or {"inversion": FILE}; write e.g. 7'
@@ -386,6 +373,22 @@ def _naming(where: str) -> Iterator[str]:
         if str(error).startswith(where):
             raise
         raise ValueError(f"{where}: {error}") from error
+
+
+def _between(entry: checked.Entry, where: str, *more: str) -> tuple[int, int, float]:
+    """Two seeds, and how far from the first to the second.
+
+    Args:
+      entry: that says so.
+      where: its name.
+      *more: other keys that it may have.
+    """
+    checked.known_keys(entry, where, "between", "share", *more)
+    seeds = checked.two_whole(entry, "between", where, "two seeds", [11, 22])
+    with _naming(f"{where}.between"):
+        for seed in seeds:
+            Seed(seed)  # refuses what is out of range
+    return *seeds, checked.share(entry, "share", where)
 
 
 def _decoded(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:

@@ -136,32 +136,21 @@ def rim_of(
     own = pictures[which]
     shape = tuple(side + 2 * ring for side in own.mask.shape)
     # Of the pixels around these too, which may be known to others.
-    box = [
-        Span(start - ring - 1, side + 2, 0)
-        for start, side in zip(own[:2], shape, strict=True)
-    ]
+    box = spans_of(
+        *(place - ring - 1 for place in own[:2]), *(side + 2 for side in shape)
+    )
     image = np.zeros((*(span.size for span in box), 3), np.uint8)
     owner = np.full(image.shape[:2], -1, np.int32)
     this, copies = -1, itertools.count()
     for picture in pictures:
-        runs = [
-            meetings(to, Span(start, side, 0), period)
-            for to, start, side, period in zip(
-                box, picture[:2], picture.mask.shape, periods, strict=True
-            )
-        ]
-        for to_rows, rows in runs[0]:
-            for to_cols, cols in runs[1]:
-                known, copy = picture.mask[rows, cols], next(copies)
-                owner[to_rows, to_cols][known] = copy
-                np.copyto(
-                    image[to_rows, to_cols],
-                    picture.image[rows, cols],
-                    where=known[..., None],
-                )
-                # Not one of its repeats.
-                if picture is own and to_rows.start == to_cols.start == ring + 1:
-                    this = copy
+        lies = spans_of(*picture[:2], *picture.mask.shape)
+        for to, part in places_of(box, lies, periods):
+            known, copy = picture.mask[part], next(copies)
+            owner[to][known] = copy
+            np.copyto(image[to], picture.image[part], where=known[..., None])
+            # Not one of its repeats.
+            if picture is own and to[0].start == to[1].start == ring + 1:
+                this = copy
     known = owner >= 0
     beside = ~known & (_neighbours(owner, np.maximum, -1) == this)
     edge = known & _neighbours(beside, np.logical_or, False)
@@ -248,21 +237,14 @@ def lay_over(
       periods: rows and columns after which the overlays repeat, or None.
     """
     corrected = pixels.astype(np.float32)
-    places = []
-    for overlay in overlays:
-        runs = [
-            meetings(Span(start, size, 0), Span(own, number, 0), period)
-            for start, size, own, number, period in zip(
-                *((top, left), pixels.shape, overlay[:2]),
-                *(overlay.mask.shape, periods),
-                strict=False,
-            )
-        ]
-        places += [
-            (overlay, (to_rows, to_cols), (rows, cols))
-            for to_rows, rows in runs[0]
-            for to_cols, cols in runs[1]
-        ]
+    tile = spans_of(top, left, *pixels.shape[:2])
+    places = [
+        (overlay, to, part)
+        for overlay in overlays
+        for to, part in places_of(
+            tile, spans_of(*overlay[:2], *overlay.mask.shape), periods
+        )
+    ]
     for overlay, to, part in places:
         corrected[to] += overlay.correction[part]
     np.rint(corrected, out=corrected)
@@ -364,6 +346,29 @@ def averaged(
 def ring_of(height: int, width: int) -> int:
     """Pixels around a picture of a size over which painted ones are corrected."""
     return int(np.clip(min(height, width) // 4, 8, 128))
+
+
+def spans_of(top: int, left: int, height: int, width: int) -> tuple[Span, Span]:
+    """Rows and columns of a rectangle of pixels."""
+    return Span(top, height, 0), Span(left, width, 0)
+
+
+def places_of(
+    tile: Sequence[Span], own: Sequence[Span], periods: Sequence[int | None]
+) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Where two rectangles have the same places: rows and columns of either.
+
+    Args:
+      tile: rows and columns of one.
+      own: of the other, of the same levels.
+      periods: cells after which rows and columns repeat, or None.
+    """
+    rows, cols = map(meetings, tile, own, periods)
+    return [
+        ((to_rows, to_cols), (from_rows, from_cols))
+        for to_rows, from_rows in rows
+        for to_cols, from_cols in cols
+    ]
 
 
 def meetings(tile: Span, own: Span, period: int | None) -> list[tuple[slice, slice]]:

@@ -2,7 +2,7 @@
 
 Around them, painted pixels are corrected so that colours meet. What they are corrected
 by follows from what the world's own tiles show at a picture's edge: these tiles are
-painted before the first that the picture reaches, and once.
+painted before the first that the picture reaches is shown.
 """
 
 import collections
@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from infinitygan_jax.geometry import Span
 from infinitygan_jax.sampling import compositing
 from infinitygan_jax.sampling.compositing import Overlay, Picture, Rim
 from infinitygan_jax.sampling.edits import Boxes, Edit, Region
@@ -204,18 +203,15 @@ class Overlays:
 
     def _reaching(self, part: Window) -> list[int]:
         """Pictures of which known or corrected pixels lie in a part of the world."""
-        sides = Span(part.top, part.height, 0), Span(part.left, part.width, 0)
+        shown = compositing.spans_of(part.top, part.left, part.height, part.width)
 
         def reaches(index: int) -> bool:
             picture, ring = self._picture(index), self._ring(self._placed[index])
-            return all(
-                compositing.meetings(
-                    side, Span(start - ring, size + 2 * ring, 0), period
-                )
-                for side, start, size, period in zip(
-                    sides, picture[:2], picture.mask.shape, self._period, strict=True
-                )
+            corrected = compositing.spans_of(
+                *(place - ring for place in picture[:2]),
+                *(side + 2 * ring for side in picture.mask.shape),
             )
+            return bool(compositing.places_of(shown, corrected, self._period))
 
         near = self._meeting(part.top, part.left, part.height, part.width)
         return list(filter(reaches, near))

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.compositing import Known, meetings
+from infinitygan_jax.sampling.compositing import Known, places_of
 from infinitygan_jax.sampling.edits import Region, check_feather
 from infinitygan_jax.sampling.styles import Axis, Given
 
@@ -118,28 +118,22 @@ class Placement:
           spans: of the tile.
           periods: cells after which the world repeats, or None.
         """
-        rows, cols = spans
-        own_rows, own_cols = self.spans
-        fields = [(given.z_local, masks.z_local, self.z_local, "latent", 0)]
+        latent = [tuple(axis.latent for axis in axes) for axes in (spans, self.spans)]
+        noise = [
+            zip(*(axis.noise for axis in axes), strict=True)
+            for axes in (spans, self.spans)
+        ]
+        fields = [(given.z_local, masks.z_local, self.z_local, *latent)]
         fields += [
-            (drawn, mask, values[..., None], "noise", index)
-            for index, (drawn, mask, values) in enumerate(
-                zip(given.noise, masks.noise, self.noise, strict=False)
+            (drawn, mask, values[..., None], *levels)
+            for drawn, mask, values, *levels in zip(
+                given.noise, masks.noise, self.noise, *noise, strict=False
             )
         ]
-        for drawn, mask, values, name, index in fields:
-            pairs = []
-            for tile, own, period in zip(
-                (rows, cols), (own_rows, own_cols), periods, strict=True
-            ):
-                one, other = getattr(tile, name), getattr(own, name)
-                if name == "noise":
-                    one, other = one[index], other[index]
-                pairs.append(meetings(one, other, period))
-            for to_rows, from_rows in pairs[0]:
-                for to_cols, from_cols in pairs[1]:
-                    drawn[to_rows, to_cols] = values[from_rows, from_cols]
-                    mask[to_rows, to_cols] = True
+        for drawn, mask, values, tile, own in fields:
+            for to, part in places_of(tile, own, periods):
+                drawn[to] = values[part]
+                mask[to] = True
 
     def bend(
         self,

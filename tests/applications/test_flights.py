@@ -10,7 +10,7 @@ import pytest
 
 from infinitygan_jax.applications import flights, overlaps
 from infinitygan_jax.applications.flights import Flight
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Constant, Seed
 from infinitygan_jax.sampling.world import World
@@ -107,20 +107,8 @@ def test_easing_slows_down_at_keys():
     assert steps[0] < 10 < 70 < steps[10]
 
 
-def _count_painted(monkeypatch):
-    painted = []
-    paint = Painter.paint
-
-    def counted(self, wanted):
-        painted.extend(wanted)
-        return paint(self, wanted)
-
-    monkeypatch.setattr(Painter, "paint", counted)
-    return painted
-
-
 def test_no_tile_is_painted_twice(monkeypatch):
-    painted = _count_painted(monkeypatch)
+    painted = tiny.count_painted(monkeypatch)
     frames = _flown(num_frames=81, places=((-10, 3), (-10, 83)))
     # Rows -10 to 10 and columns 3 to 109: 2 rows and 4 columns of tiles of 32 px.
     assert len(painted) == len(set(painted)) == 8
@@ -130,7 +118,7 @@ def test_no_tile_is_painted_twice(monkeypatch):
 
 
 def test_kept_tiles_are_bounded_and_change_nothing(monkeypatch):
-    painted = _count_painted(monkeypatch)
+    painted = tiny.count_painted(monkeypatch)
     windows = [Window(-10, 3 + 8 * step % 90, 20, 26) for step in range(30)]
     world = _world()
     whole = world[-10:10, 0:128]

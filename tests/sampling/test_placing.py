@@ -18,7 +18,7 @@ from infinitygan_jax.sampling import compositing, overlays, placing
 from infinitygan_jax.sampling.compositing import Known, Picture
 from infinitygan_jax.sampling.edits import Region, Resample
 from infinitygan_jax.sampling.looks import Looks
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Axis, Constant, Given, Seed
@@ -571,22 +571,9 @@ def test_overlays_are_kept_by_their_bytes(monkeypatch):
     assert list(world._overlays._kept) == [2]
 
 
-def _counted(monkeypatch):
-    """All tiles that are painted from now on, fillers too."""
-    tiles = []
-    colours = Painter._colours
-
-    def counted(painter, wanted):
-        tiles.extend(wanted)
-        return colours(painter, wanted)
-
-    monkeypatch.setattr(Painter, "_colours", counted)
-    return tiles
-
-
 def test_tiles_are_painted_once_for_all_pictures(monkeypatch):
     """Those of a window, and those outside in which a picture's edge lies."""
-    tiles = _counted(monkeypatch)
+    tiles = tiny.count_painted(monkeypatch)
     one = {"devices": jax.devices()[:1]}
     # Across four tiles; within one; and one that only reaches into the window.
     edits = (_exact(52, 52), _exact(68, 4, 1), _exact(132, 36, 2))

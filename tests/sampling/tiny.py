@@ -7,6 +7,7 @@ import numpy as np
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.sampling.painter import Painter
 
 MODEL = config_lib.ModelConfig(
     patch_size=29,  # two stages: a cell is 4 px
@@ -42,3 +43,16 @@ def params(seed=0):
 
     tree = jax.tree_util.tree_map_with_path(draw, shapes)
     return jax.tree.map(np.float32, tree)
+
+
+def count_painted(monkeypatch):
+    """All tiles that are painted from now on, fillers too."""
+    painted = []
+    colours = Painter._colours
+
+    def counted(painter, wanted):
+        painted.extend(wanted)
+        return colours(painter, wanted)
+
+    monkeypatch.setattr(Painter, "_colours", counted)
+    return painted
