@@ -19,6 +19,8 @@ from infinitygan_jax.data import decoding, generated
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+_SLICED = re.compile(r"(?P<folder>.+)\[(?P<inside>[^\[\]/]*)\]")
+_SLICE = re.compile(r"\s*([-+]?[0-9]{1,18})?\s*:\s*([-+]?[0-9]{1,18})?\s*")
 _TFDS_NAME = re.compile(
     r"(?P<name>[^:]+(:(\d+|\*)\.(\d+|\*)\.(\d+|\*))?)(:(?P<split>.+))?"
 )
@@ -75,16 +77,17 @@ class ImageSource(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class FolderSource(ImageSource):
-    """The image files below a folder, sorted by their relative path."""
+    """The image files below a folder, sorted by their relative path, or a slice."""
 
     root: str
     names: Sequence[str] = dataclasses.field(repr=False)
+    slice_text: str = ""  # such as "[:-100]", of all names
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __str__(self) -> str:
-        return self.root
+        return self.root + self.slice_text
 
     def name(self, index: int) -> str:
         return self.names[index]
@@ -174,11 +177,38 @@ def open_generated(count: str) -> GeneratedSource:
 
 
 def open_folder(root: str) -> FolderSource:
-    """Folder -> the source, its files found but not opened.
+    """Folder or FOLDER[a:b] -> the source, its files found but not opened.
+
+    A folder whose own name ends in brackets is that folder.
 
     Raises:
-      ValueError: it is missing, no folder, unreadable, or holds no images.
+      ValueError: it is missing, no folder, unreadable, or holds no images; the brackets
+        hold no slice, or an empty one.
     """
+    match = _SLICED.fullmatch(root)
+    if match is None or os.path.exists(root):
+        return _whole_folder(root)
+    folder, inside = match["folder"], match["inside"]
+    bounds = _SLICE.fullmatch(inside)
+    if bounds is None:
+        raise ValueError(
+            "the data source must be a folder or a slice of one, FOLDER[A:B] with "
+            f"whole numbers, and there is no folder {root}, and [{inside}] is no "
+            "slice; write one such as [:-100] or [-100:]"
+        )
+    whole = _whole_folder(folder)
+    first, last = (int(text) if text else None for text in bounds.groups())
+    names = whole.names[first:last]
+    if not names:
+        raise ValueError(
+            f"a slice of a data folder must hold images, but [{inside}] of the "
+            f"{len(whole)} of {folder} holds none; write one such as "
+            f"[:{-(-len(whole) // 2)}]"
+        )
+    return FolderSource(folder, names, f"[{inside}]")
+
+
+def _whole_folder(root: str) -> FolderSource:
     path = pathlib.Path(root)
     if not path.exists():
         raise ValueError(

@@ -112,6 +112,8 @@ def open_source(source: str) -> ImageSource:
       source: one of
         a folder: all .jpg, .jpeg, .png, .webp, .bmp, .tif and .tiff files below it,
           sorted by relative path; links are followed, names with a leading dot are not;
+        "FOLDER[A:B]": a slice of these, by Python's rules: FOLDER[:-100] for training
+          and FOLDER[-100:] for judging share no image;
         "tfds:NAME[/CONFIG][:VERSION][:SPLIT]" or "tfds:/BUILDER/FOLDER[:SPLIT]": a
           dataset prepared with file_format="array_record" and looked for in
           $TFDS_DATA_DIR, else where tfds keeps its data; the split is "train" unless
@@ -128,7 +130,8 @@ def open_source(source: str) -> ImageSource:
     scheme, colon, rest = source.partition(":")
     if not source:
         raise ValueError(
-            "the data source must be a folder, tfds:NAME or generated:N, not empty"
+            "the data source must be a folder (or FOLDER[A:B]), tfds:NAME or "
+            "generated:N, not empty"
         )
     if scheme == "generated" and colon:
         return readers.open_generated(rest)

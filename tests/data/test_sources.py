@@ -77,6 +77,70 @@ def test_a_fingerprint_changes_with_the_images_and_not_with_the_place(tmp_path):
     assert sources.fingerprint(parts[0]) != sources.fingerprint(parts[1])
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("[:]", [0, 1, 2, 3, 4]),
+        ("[:-2]", [0, 1, 2]),
+        ("[-2:]", [3, 4]),
+        ("[1:3]", [1, 2]),
+        ("[ 1 : -1 ]", [1, 2, 3]),
+        ("[3:99]", [3, 4]),
+    ],
+)
+def test_slices_of_folders_follow_pythons_rules(tmp_path, text, numbers):
+    for number in range(5):
+        save(tmp_path / f"{number}.png", number)
+    source = open_source(f"{tmp_path}{text}")
+    assert [image[0, 0, 0] for image in source] == numbers
+    assert [source.name(i) for i in range(len(source))] == [f"{n}.png" for n in numbers]
+    assert str(source) == f"{tmp_path}{text}"
+    checked = check_source(pickle.loads(pickle.dumps(source)), 21)
+    assert (checked.num_images, len(checked.source)) == (len(numbers), len(numbers))
+
+
+def test_two_slices_make_up_the_whole_and_have_fingerprints_of_their_own(tmp_path):
+    for number in range(5):
+        save(tmp_path / "data" / f"{number}.png", number)
+    whole = open_source(str(tmp_path / "data"))
+    train, judge = (open_source(f"{tmp_path / 'data'}{s}") for s in ("[:-2]", "[-2:]"))
+    assert train.names + judge.names == whole.names
+    found = {sources.fingerprint(source) for source in (whole, train, judge)}
+    assert len(found) == 3
+    # The same images under other bounds are the same data.
+    same = open_source(f"{tmp_path / 'data'}[0:3]")
+    assert sources.fingerprint(same) == sources.fingerprint(train)
+
+
+@pytest.mark.parametrize("text", ["[x]", "[]", "[3]", "[0.5:]", "[:50%]", "[::2]"])
+def test_what_is_no_slice_is_named(tmp_path, text):
+    save(tmp_path / "1.png", 1)
+    with pytest.raises(ValueError) as caught:
+        open_source(f"{tmp_path}{text}")
+    assert f"and {text} is no slice; write one such as [:-100]" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[5:]", "[3:1]", "[:-5]", "[:0]"])
+def test_empty_slices_are_named(tmp_path, text):
+    for number in range(5):
+        save(tmp_path / f"{number}.png", number)
+    with pytest.raises(ValueError) as caught:
+        open_source(f"{tmp_path}{text}")
+    assert f"but {text} of the 5 of {tmp_path} holds none" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["some[:1]", "some[x]"])
+def test_a_folder_with_brackets_in_its_name_is_itself(tmp_path, name):
+    for number in range(2):
+        save(tmp_path / "some" / f"{number}.png", number)
+        save(tmp_path / name / f"{number}.png", number + 5)
+    source = open_source(str(tmp_path / name))
+    assert [image[0, 0, 0] for image in source] == [5, 6]
+    part = open_source(f"{tmp_path / name}[1:]")
+    assert [image[0, 0, 0] for image in part] == [6]
+
+
 def test_links_are_followed_and_circles_end(tmp_path):
     save(tmp_path / "elsewhere" / "1.png", 1)
     (tmp_path / "data").mkdir()
@@ -198,7 +262,12 @@ def test_sources_can_be_pickled(tmp_path, prepared):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", "must be a folder, tfds:NAME or generated:N"),
+        ("", r"must be a folder \(or FOLDER\[A:B\]\), tfds:NAME or generated:N"),
+        ("/no/such/folder[:3]", "must exist, but /no/such/folder does not"),
+        (
+            "/no/such/folder[3]",
+            r"no folder /no/such/folder\[3\], and \[3\] is no slice",
+        ),
         ("generated:0", "from 1 to 999999999, not '0'"),
         ("generated:many", "not 'many'"),
         ("generated:-3", "not '-3'"),
