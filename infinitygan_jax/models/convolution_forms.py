@@ -15,6 +15,9 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # over about this many at a time, and several times slower at ten times as many.
 _PIXELS_PER_PIECE = 2000
 
+# Up to this many pixels a sample it is faster as one matrix product a tap.
+_SMALL_SAMPLE = 1000
+
 # Up to this many pixels a kernel gradient of stride 2 is one product for all taps.
 _SMALL_PAIR = 500
 
@@ -164,10 +167,10 @@ def cpu_pair(x, y, stride, padding, window):
     """Gradient of a kernel of ``window`` taps: sums of products over all pixels."""
     if padding:
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    if stride == 1:
-        x = x[:, : y.shape[1] + window[0] - 1, : y.shape[2] + window[1] - 1]
-        return _pair_stride1(x, y)
     height, width = y.shape[1:3]
+    if stride == 1 and (window == (1, 1) or height * width > _SMALL_SAMPLE):
+        x = x[:, : height + window[0] - 1, : width + window[1] - 1]
+        return _pair_stride1(x, y)
     taps = [
         x[:, a : a + stride * height : stride, c : c + stride * width : stride]
         for a in range(window[0])
