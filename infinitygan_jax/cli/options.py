@@ -22,21 +22,28 @@ def add_checkpoint(
     )
 
 
-def add_painting(parser: argparse.ArgumentParser) -> None:
-    """Adds an option for each setting of painting (`config.PAINTING`)."""
+def add_painting(
+    parser: argparse.ArgumentParser, default: str = "as the model's settings say"
+) -> None:
+    """Adds an option for each setting of painting (`config.PAINTING`).
+
+    Args:
+      parser: of a command.
+      default: what holds where it is not given, in words.
+    """
     parser.add_argument(
         "--truncation",
         type=float,
         metavar="PSI",
         help="local latents this times as far from 0 as drawn, 0 to 1: with less, "
-        "plainer and clearer forms (default: as the model's settings say)",
+        f"plainer and clearer forms (default: {default})",
     )
     parser.add_argument(
         "--noise_scale",
         type=float,
         metavar="K",
         help="noise this times as strong as in training, 0 to 1: with less, less grain "
-        "(default: as the model's settings say)",
+        f"(default: {default})",
     )
 
 

@@ -1,0 +1,395 @@
+"""``python -m infinitygan_jax.cli.evaluate CHECKPOINT --data FOLDER``: a judge."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infinitygan_jax import files
+from infinitygan_jax.cli import errors, options, progress, rendering
+from infinitygan_jax.config import PAINTING
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.bundle import Bundle
+    from infinitygan_jax.data.sources import SourceReport
+    from infinitygan_jax.evaluation.judge import Comparison
+    from infinitygan_jax.evaluation.photographs import View
+
+_NUMBERS = ("--num", "--size", "--seed", *options.PAINTING_NUMBERS)
+_STREAMS = {"data": 0, "samples": 1}  # of what is drawn for each side
+_SUFFIX = ".json"
+_MOST_SIZE = 2048
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = errors.ArgumentParser(
+        prog="python -m infinitygan_jax.cli.evaluate",
+        description="Measures how far a model's samples are from photographs, by the "
+        "features of a network that knows pictures and took no part in training.",
+    )
+    parser.add_argument(
+        "samples",
+        metavar="CHECKPOINT|FOLDER",
+        help="a bundled model's name, a .safetensors file or a workdir of "
+        "run_train.py; or a folder of pictures, as --data takes it",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="FOLDER",
+        help="photographs to compare with: a folder, a slice FOLDER[A:B] of its "
+        "pictures by name, tfds:NAME or generated:N",
+    )
+    parser.add_argument(
+        "--num",
+        type=int,
+        default=5000,
+        metavar="N",
+        help="pictures of each side; patches of a photograph are repeated at other "
+        "places until there are so many, wholes are not (default: %(default)s)",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--patch",
+        action="store_true",
+        help="compare patches at random places, as training does (the default)",
+    )
+    what.add_argument(
+        "--full",
+        action="store_true",
+        help="compare whole training images, of the model's data.full_size, with whole "
+        "photographs",
+    )
+    parser.add_argument(
+        "--view",
+        metavar="PATCH/FULL",
+        help="cut patches of so many pixels from photographs of so many a side "
+        "(default: as the model learned from them; 101/197 for two folders)",
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="resize the pictures of both sides to this for the network (default: 101, "
+        "with --full 197)",
+    )
+    parser.add_argument(
+        "--painted",
+        action="store_true",
+        help="truncate local latents and scale noise as the model's settings say",
+    )
+    options.add_painting(parser, "as in training, 1; with --painted, as the model says")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of all that is drawn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar=f"FILE{_SUFFIX}",
+        help="write figures and settings there too",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file that is there"
+    )
+    return parser
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    args = _parser().parse_args(
+        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
+    )
+    painting = options.painting_of(args)
+    out = _out(args)
+
+    from infinitygan_jax import devices
+    from infinitygan_jax.evaluation import judge
+    from infinitygan_jax.evaluation.photographs import View
+    from infinitygan_jax.models import features
+
+    size = View(whole=args.full).side if args.size is None else args.size
+    _check_numbers(args, size)
+    view = _view(args)
+    devices.prepare()
+    sides = _sides(args, view, painting)
+    network = features.load(judge.NETWORK)
+
+    start = time.perf_counter()
+    total = sum(side.num for side in sides.values())
+    with errors.stoppable() as stop_if_asked, progress.bar(total, "picture") as bar:
+
+        def on_pictures(num: int) -> None:
+            stop_if_asked()
+            bar.update(num)
+
+        measured = {
+            name: judge.measure(network, side.batches(), size, on_pictures, side.runs)
+            for name, side in sides.items()
+        }
+    comparison = judge.compare(measured["samples"], measured["data"])
+    seconds = time.perf_counter() - start
+    for side in sides.values():
+        print(side.line)
+    print(f"seen at {size} px by {network.name}, seed {args.seed}\n")
+    print(_table(comparison, measured["data"].features.shape[1]))
+    print(f"\n{seconds:.0f} s, {total / seconds:.1f} pictures a second")
+    if out is not None:
+        report = {
+            **{name: side.facts for name, side in sides.items()},
+            "size": size,
+            "network": network.name,
+            "seed": args.seed,
+            "kernel_distance_x1000": 1000 * comparison.kernel.value,
+            "kernel_distance_x1000_error": 1000 * comparison.kernel.error,
+            "frechet_distance": comparison.frechet,
+            "frechet_full_rank": comparison.full_rank,
+            "seconds": round(seconds, 1),
+            "software": rendering.software(),
+        }
+        files.write_whole(out, f"{json.dumps(report, indent=2)}\n".encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Side:
+    """What one side of a comparison is.
+
+    Attributes:
+      num: pictures.
+      batches: makes them.
+      runs: how many that follow each other are of one photograph; None for one each.
+      line: says what they are, to people.
+      facts: and in a file.
+    """
+
+    num: int
+    batches: Callable[[], Iterator[np.ndarray]]
+    runs: np.ndarray | None
+    line: str
+    facts: Mapping[str, Any]
+
+
+def _sides(
+    args: argparse.Namespace, view: "View | None", painting: Mapping[str, float]
+) -> dict[str, _Side]:
+    """Both sides of the comparison, nothing painted or seen yet."""
+    from infinitygan_jax.evaluation.photographs import View
+
+    bundle = _bundle(args.samples)
+    if bundle is None:
+        if painting or args.painted:
+            raise ValueError(
+                "--truncation, --noise_scale and --painted are of models, and "
+                f"{args.samples} is a folder of pictures; leave them out"
+            )
+        view = view or View()
+    else:
+        own = View.of(bundle.config)
+        view = dataclasses.replace(view, flip=own.flip) if view else own
+    view = dataclasses.replace(view, whole=args.full)
+    if bundle is None:
+        samples = _photographs(args, "samples", view)
+    else:
+        samples = _samples(args, bundle, painting)
+    return {"samples": samples, "data": _photographs(args, "data", view)}
+
+
+def _out(args: argparse.Namespace) -> pathlib.Path | None:
+    if args.out is None:
+        return None
+    out = pathlib.Path(args.out)
+    files.check_target(out, _SUFFIX)
+    if out.exists() and not args.overwrite:
+        raise ValueError(f"file ({out}) exists; choose another, or add --overwrite")
+    return out
+
+
+def _check_numbers(args: argparse.Namespace, size: int) -> None:
+    from infinitygan_jax.evaluation import distances, judge
+
+    least, most = distances.GROUPS, judge.MOST_PICTURES
+    if not least <= args.num <= most:
+        raise ValueError(
+            f"--num ({args.num}) must be from {least}, which the kernel distance "
+            f"needs, to {most}; use e.g. 5000"
+        )
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(
+            f"--seed ({args.seed}) must be from 0 to 2**32 - 1; use {args.seed % 2**32}"
+        )
+    if not judge.LEAST_SIZE <= size <= _MOST_SIZE:
+        raise ValueError(
+            f"--size ({size}) must be from {judge.LEAST_SIZE}, below which the feature "
+            f"network sees little, to {_MOST_SIZE}; use e.g. 101"
+        )
+
+
+def _view(args: argparse.Namespace) -> "View | None":
+    from infinitygan_jax.evaluation.photographs import View
+
+    if args.view is None:
+        return None
+    match = re.fullmatch(r"\s*(\d{1,5})\s*/\s*(\d{1,5})\s*", args.view)
+    if not match:
+        raise ValueError(
+            f"--view ({args.view}) must be PATCH/FULL in pixels of up to 5 digits; "
+            "write e.g. 101/197"
+        )
+    return View(*map(int, match.groups()))
+
+
+def _bundle(name: str) -> "Bundle | None":
+    """The model of this name; None where it is a source of pictures."""
+    from infinitygan_jax import bundle as bundle_lib
+    from infinitygan_jax.sampling import world
+
+    path = pathlib.Path(name)
+    is_workdir = any((path / part).exists() for part in ("config.json", "checkpoints"))
+    is_model = name in bundle_lib.bundled_names() or path.suffix == bundle_lib.SUFFIX
+    if not (is_model or is_workdir):
+        if not path.exists() and not re.search(r"^\w+:|\[.*\]$", name):
+            raise ValueError(
+                f"CHECKPOINT|FOLDER ({name}) must be a bundled model "
+                f"({', '.join(bundle_lib.bundled_names())}), a {bundle_lib.SUFFIX} "
+                "file, a workdir or a folder of pictures, and there is none of this "
+                "name; give another"
+            )
+        return None
+    bundle = world.load_bundle(name)
+    world.check_params(bundle.config.model, bundle.generator)
+    return bundle
+
+
+def _photographs(args: argparse.Namespace, option: str, view: "View") -> _Side:
+    """The side of a folder of pictures."""
+    from infinitygan_jax.data import sources
+    from infinitygan_jax.evaluation import distances, judge, photographs
+
+    given = getattr(args, option)
+    report = _checked(given, view)
+    source, name = report.source, os.path.basename(os.path.realpath(given))
+    distances.check_count(f"folder ({given})", len(source))
+    num = photographs.num_views(source, view, args.num)
+    what = f"whole pictures of {view.side} px"
+    if not view.whole:
+        what = f"patches of {view.patch_size} px of {view.full_size}"
+
+    def batches() -> Iterator[np.ndarray]:
+        views = photographs.views(
+            source, view, num, seed=args.seed, stream=_STREAMS[option]
+        )
+        return judge.batched(views)
+
+    facts = {
+        "kind": "photographs",
+        "name": name,
+        "photographs": len(source),
+        "skipped": len(report.skipped),
+        "fingerprint": sources.fingerprint(source),
+        "pictures": num,
+        "view": dataclasses.asdict(view),
+    }
+    line = f"{name}: {num:,} {what}, of {len(source):,} pictures"
+    runs = photographs.num_of_each(source, view, num)
+    return _Side(num, batches, runs, line, facts)
+
+
+def _checked(given: str, view: "View") -> "SourceReport":
+    """The usable pictures of a folder; one line on stderr says what is skipped."""
+    from infinitygan_jax.data import sources
+
+    with _quiet(sources.logger):  # it names each
+        report = sources.check_source(sources.open_source(given), view.patch_size)
+    if report.skipped:
+        first = report.skipped[0]
+        print(
+            f"skipping {len(report.skipped)} of {report.num_checked} pictures of "
+            f"{given}; the first, {first.name}, {first.reason}",
+            file=sys.stderr,
+        )
+    return report
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _samples(
+    args: argparse.Namespace, bundle: "Bundle", painting: Mapping[str, float]
+) -> _Side:
+    """The side of a model."""
+    from infinitygan_jax.evaluation import samples
+
+    model, full = bundle.config.model, bundle.config.data.full_size
+    said = {name: getattr(model, name) if args.painted else 1.0 for name in PAINTING}
+    said |= painting
+    what = f"whole pictures of {full} px"
+    if not args.full:
+        what = f"patches of {model.patch_size} px of {full}"
+
+    def batches() -> Iterator[np.ndarray]:
+        return samples.samples(
+            bundle.config,
+            bundle.generator,
+            args.num,
+            seed=args.seed,
+            whole=args.full,
+            **said,
+        )
+
+    facts = {
+        "kind": "model",
+        "name": bundle.config.name,
+        "file": options.checkpoint_name(args.samples),
+        "digest": bundle.digest,
+        "step": bundle.info.get("step", ""),
+        "pictures": args.num,
+        "whole": args.full,
+        **said,
+    }
+    step = f" at step {facts['step']}" if facts["step"] else ""
+    how = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in said.items())
+    line = f"{facts['name']}{step}: {args.num:,} {what}, {how}"
+    return _Side(args.num, batches, None, line, facts)
+
+
+def _table(comparison: "Comparison", channels: int) -> str:
+    kernel = comparison.kernel
+    rows = [
+        ("measure", "value", "standard error"),
+        (
+            "kernel distance x 1000",
+            f"{1000 * kernel.value:.2f}",
+            f"{1000 * kernel.error:.2f}",
+        ),
+        ("Frechet distance", f"{comparison.frechet:.2f}", ""),
+    ]
+    lines = [f"{name:24}{value:>10}  {error}".rstrip() for name, value, error in rows]
+    if not comparison.full_rank:
+        lines.append(
+            f"Frechet distance: a side has fewer than {channels + 1:,} pictures, so it "
+            "is far too large; compare it only with others of as few"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
