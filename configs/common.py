@@ -46,6 +46,9 @@ def run_local(config: Config) -> Config:
         texture_widths=(16, 8, 8, 8, 8, 8, 8, 8),
         mapping_layers=1,
         discriminator_widths=(16, 16, 8, 8, 8, 8, 8, 8, 8, 8),
+        feature_size=settings.LEAST_FEATURE_SIZE,
+        head_width=8,
+        pixel_widths=(8, 8),
         stddev_group=4,
     )
     data = dataclasses.replace(

@@ -10,19 +10,26 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = Config(
         name="landscape_lite",
         model=ModelConfig(
-            patch_size=53,
+            patch_size=101,
             z_global_size=64,
-            z_local_size=16,
-            structure_width=32,
-            texture_widths=(96, 64, 32, 32, 32, 16, 16, 16),
+            z_local_size=24,
+            structure_width=48,
+            texture_widths=(128, 96, 64, 32, 32, 16, 16, 16),
             mapping_layers=4,
-            discriminator_widths=(128, 128, 96, 64, 32, 32, 32, 16, 16, 16),
-            stddev_group=4,
-            truncation=0.35,  # whole, skies and grounds lie in pieces
-            noise_scale=0.5,  # whole, grain lies over all
+            discriminator="projected",
         ),
-        data=DataConfig(full_size=101, pre_size=0),
-        # A sheet of some hundred steps already shows what was learnt.
-        train=TrainConfig(batch_size=16, r1_weight=1.0, ema_rampup=0.1),
+        data=DataConfig(full_size=197, pre_size=0),
+        train=TrainConfig(
+            batch_size=16,
+            objective="hinge",
+            shared_samples=True,
+            learning_rate=2e-3,
+            d_learning_rate=4e-4,
+            constant_steps=2_000,
+            r1_weight=0.0,
+            path_weight=0.0,
+            ema_rampup=0.1,
+            augment=("color", "translation"),
+        ),
     )
     return common.variant_of(config, arg)

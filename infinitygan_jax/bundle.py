@@ -86,6 +86,31 @@ def digest_of(tree: Any) -> str:
     return total.hexdigest()
 
 
+def shape_differences(needed: Any, given: Any) -> list[str]:
+    """Lines ``NAME is SHAPE for SHAPE`` of arrays that are not of the needed shapes.
+
+    Args:
+      needed: pytree of arrays, or of their shapes and types.
+      given: likewise; in what is missing or too much it differs as well.
+    """
+    need, have = _shapes(needed), _shapes(given)
+    return [
+        f"{name} is {have.get(name, 'missing')} for {need.get(name, 'none')}"
+        for name in sorted(need.keys() | have.keys())
+        if need.get(name) != have.get(name)
+    ]
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
+        )
+        for path, leaf in leaves
+    }
+
+
 def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Flat names like ``generator/structure/kernel`` as nested dictionaries."""
     tree: dict[str, Any] = {}

@@ -20,6 +20,17 @@ DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is name
 # What a model's settings say of painting alone: shares of what training has.
 PAINTING = ("truncation", "noise_scale")
 
+LEAST_FEATURE_SIZE = 32  # pixels a side that the frozen networks see
+
+DISCRIMINATORS = ("stylegan2", "projected")
+OBJECTIVES = ("non_saturating", "hinge")
+
+# Changes of the discriminator's inputs, in the order in which they are made.
+AUGMENTATIONS = ("color", "translation", "cutout")
+
+# Values that settings stored by earlier versions have, and what they are now.
+_FORMER = {"train.augment": {"none": (), "color": ("color",)}}
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -33,10 +44,19 @@ class ModelConfig:
       texture_widths: channels by stage; the first k entries are used.
       mapping_layers: dense layers of the mapping network.
       coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
-      discriminator_widths: channels at size 4, 8, 16, ... in this order. (The
-        reference's list ends at 1024; 2048, for patches of 1541, halves once more.)
-      stddev_group: consecutive samples that share a minibatch standard deviation; 0
-        for the whole batch.
+      discriminator: "stylegan2", the paper's; or "projected", which sees features of a
+        frozen network (`models.projected_discriminator`) and learns from far fewer
+        pictures.
+      discriminator_widths: of "stylegan2": channels at size 4, 8, 16, ... in this
+        order. (The reference's list ends at 1024; 2048, for patches of 1541, halves
+        once more.)
+      feature_size: of "projected": pixels a side at which the frozen network sees a
+        patch; 0 for the patch's own size.
+      head_width: of "projected": channels of the heads on features.
+      pixel_widths: of "projected": channels of the head on pixels, by layer, each but
+        the first of half the size; none for no such head.
+      stddev_group: of "stylegan2": consecutive samples that share a minibatch standard
+        deviation; 0 for the whole batch.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
       truncation: in painting, not in training, local latents are this times as far
         from 0 as they were drawn, from 0 to 1: below 1, forms are plainer and clearer.
@@ -51,10 +71,14 @@ class ModelConfig:
     texture_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32)
     mapping_layers: int = 8
     coords: str = "landscape"
+    discriminator: str = "stylegan2"
     discriminator_widths: tuple[int, ...] = (
         *(512, 512, 512, 512, 512),
         *(256, 128, 64, 32, 16),
     )
+    feature_size: int = 128
+    head_width: int = 128
+    pixel_widths: tuple[int, ...] = (48, 96, 128)
     stddev_group: int = 16
     dtype: str = "float32"
     truncation: float = 1.0
@@ -83,15 +107,34 @@ class ModelConfig:
         return round(math.log2(self.patch_size))
 
     def __post_init__(self):
-        _check_positive(self, "model", zero=("stddev_group", *PAINTING))
+        zero = ("stddev_group", "feature_size", *PAINTING)
+        _check_positive(self, "model", zero=zero)
         for name in PAINTING:
             check_painting(f"model.{name}", getattr(self, name))
         _check_choice("model.coords", self.coords, ("landscape", "plane"))
+        _check_choice("model.discriminator", self.discriminator, DISCRIMINATORS)
         _check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        if self.discriminator == "projected":
+            self._check_projected()
         stages = self.num_stages
         _check_length("model.texture_widths", self.texture_widths, stages)
         sizes = self.discriminator_log2_size - 1
         _check_length("model.discriminator_widths", self.discriminator_widths, sizes)
+
+    def _check_projected(self) -> None:
+        size = self.feature_size or self.patch_size
+        if size < LEAST_FEATURE_SIZE:
+            raise ValueError(
+                f"model.feature_size ({self.feature_size}) must be at least "
+                f"{LEAST_FEATURE_SIZE}, or 0 with such patches; use 128"
+            )
+        most = int(math.log2(self.patch_size))  # each layer halves what it sees
+        if len(self.pixel_widths) > most:
+            raise ValueError(
+                f"model.pixel_widths ({', '.join(map(str, self.pixel_widths))}) has "
+                f"{len(self.pixel_widths)} entries, and patches of {self.patch_size} "
+                f"pixels can be halved {most} times; remove some"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +142,8 @@ class DataConfig:
     """Where training pictures come from and how they are cut (spec section 7).
 
     Attributes:
-      source: a folder of images, ``tfds:NAME``, or ``generated:N`` pictures.
+      source: a folder of images, a slice of one (``FOLDER[:-100]`` or other bounds),
+        ``tfds:NAME``, or ``generated:N`` pictures.
       full_size: pixels a side of the training image that patches are cut from.
       pre_size: pixels a side of an earlier reduction; 0 for none. (The reference
         reduces to 128 and enlarges to 197, to match the view of 128 px baselines.)
@@ -125,7 +169,15 @@ class TrainConfig:
       batch_size: samples a step over all devices; even.
       num_steps: steps in all; one step updates D and G.
       seed: of the parameters, data order and all draws.
-      learning_rate: of Adam, before the lazy-regularization correction.
+      objective: "non_saturating", the paper's, or "hinge", which suits a projected
+        discriminator.
+      shared_samples: D judges the patches that G was just trained with, painted before
+        its update, so that none are painted for D alone: a fifth of the work less.
+        (The reference draws others.)
+      learning_rate: of G's Adam, before the lazy-regularization correction.
+      d_learning_rate: of D's; 0 for the same.
+      constant_steps: after so many steps both fall, with the square root of this over
+        the steps done; 0 for never.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
       path_weight, path_every, path_decay: path length penalty, its period in steps, and
         the rate of its running mean.
@@ -143,8 +195,12 @@ class TrainConfig:
       ema_rampup: the half-life is at most this share of the steps done, so that the
         average soon leaves the first weights behind; 0, as in the reference, does not
         limit it.
-      augment: "none" or "color": the same random brightness, saturation and contrast
-        distribution on D's real and generated inputs.
+      augment: any of "color" (brightness, saturation and contrast), "translation" (by
+        up to 1/8 of the side) and "cutout" (a square of half the side): the same
+        random changes of D's real and generated inputs, for small data sets.
+      initial: a trained model whose weights are the first ones, as --checkpoint takes
+        it: a ``.safetensors`` file, a workdir or a bundled model's name; empty for
+        random ones.
       in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
         few steps that compiling takes longer.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
@@ -153,7 +209,11 @@ class TrainConfig:
     batch_size: int = 16
     num_steps: int = 800_000
     seed: int = 0
+    objective: str = "non_saturating"
+    shared_samples: bool = False
     learning_rate: float = 0.002
+    d_learning_rate: float = 0.0
+    constant_steps: int = 0
     r1_weight: float = 10.0
     r1_every: int = 16
     path_weight: float = 2.0
@@ -167,7 +227,8 @@ class TrainConfig:
     style_mixing: float = 0.9
     ema_half_life: float = 10_000.0
     ema_rampup: float = 0.0
-    augment: str = "none"
+    augment: tuple[str, ...] = ()
+    initial: str = ""
     in_a_hurry: bool = False
     log_every: int = 50
     sheet_every: int = 5_000
@@ -176,6 +237,7 @@ class TrainConfig:
     def __post_init__(self):
         zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
         zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
+        zero += ("d_learning_rate", "constant_steps")
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise ValueError(
@@ -202,7 +264,14 @@ class TrainConfig:
             self.diversity_form,
             ("l1", "angular_distance", "released_angular_similarity"),
         )
-        _check_choice("train.augment", self.augment, ("none", "color"))
+        _check_choice("train.objective", self.objective, OBJECTIVES)
+        for number, name in enumerate(self.augment):
+            _check_choice("train.augment", name, AUGMENTATIONS)
+            if name in self.augment[:number]:
+                raise ValueError(
+                    f"train.augment ({', '.join(self.augment)}) must name each change "
+                    f"once; remove one {name}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,6 +358,8 @@ def _build(cls: type, mapping: Any, prefix: str) -> Any:
         if dataclasses.is_dataclass(types[name]):
             values[name] = _build(types[name], value, f"{prefix}{name}.")
         else:
+            if isinstance(value, str):
+                value = _FORMER.get(prefix + name, {}).get(value, value)
             values[name] = _coerce(prefix + name, value, types[name])
     return cls(**values)
 
@@ -322,7 +393,8 @@ def wrong_type(name: str, value: Any, kind: Any) -> str:
         str: ("a text", "put it in quotes"),
     }[element]
     if rest:
-        expected = f"a list, such as (64, 32), of which each is {expected}"
+        example = "('color',)" if element is str else "(64, 32)"
+        expected = f"a list, such as {example}, of which each is {expected}"
         remedy = "use brackets and commas"
     return f"setting {name} ({value!r}) must be {expected}; {remedy}"
 

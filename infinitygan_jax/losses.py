@@ -1,6 +1,6 @@
 """The objective (spec section 6): pure functions of predictions, latents and images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,45 @@ _DIVERSITY_EPSILON = 1e-5
 _COSINE_LIMIT = 1.0 - 1e-6  # arccos has an infinite slope at +-1
 
 
-def adversarial_d(
-    real: Float[Array, " b"], fake: Float[Array, " b"]
-) -> Float[Array, ""]:
-    """Non-saturating loss of D: mean softplus(-real) + mean softplus(fake)."""
-    return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
+Logits = Sequence[Float[Array, "b _"]]  # of each head of a discriminator
 
 
-def adversarial_g(fake: Float[Array, " b"]) -> Float[Array, ""]:
-    """Non-saturating loss of G: mean softplus(-fake)."""
-    return jnp.mean(jax.nn.softplus(-fake))
+def adversarial_d(form: str, real: Logits, fake: Logits) -> Float[Array, ""]:
+    """Adversarial loss of D: a mean over samples and positions, summed over heads.
+
+    Args:
+      form: "non_saturating": softplus(-real) + softplus(fake) (spec section 6); or
+        "hinge": relu(1 - real) + relu(1 + fake).
+      real: logits of photographs.
+      fake: logits of generated patches.
+    """
+    if form == "hinge":
+        return _over_heads(lambda x: jax.nn.relu(1 - x), real) + _over_heads(
+            lambda x: jax.nn.relu(1 + x), fake
+        )
+    return _over_heads(lambda x: jax.nn.softplus(-x), real) + _over_heads(
+        jax.nn.softplus, fake
+    )
+
+
+def adversarial_g(form: str, fake: Logits) -> Float[Array, ""]:
+    """Adversarial loss of G: softplus(-fake), or -fake with ``form`` "hinge"."""
+    if form == "hinge":
+        return _over_heads(lambda x: -x, fake)
+    return _over_heads(lambda x: jax.nn.softplus(-x), fake)
+
+
+def _over_heads(function: Callable[[Array], Array], logits: Logits) -> Float[Array, ""]:
+    return sum(jnp.mean(function(each)) for each in logits)
+
+
+def score(logits: Logits) -> Float[Array, " b"]:
+    """Each sample's logits: a mean over positions, summed over heads."""
+    return sum(jnp.mean(each, axis=1) for each in logits)
 
 
 def vertical_coordinate(
-    prediction: Float[Array, "b 3"], label: Float[Array, " b"]
+    prediction: Float[Array, "b _"], label: Float[Array, " b"]
 ) -> Float[Array, ""]:
     """Mean absolute error of the coordinate head's first output against the label."""
     return jnp.mean(jnp.abs(prediction[:, 0] - label))

@@ -70,6 +70,17 @@ def test_a_bundle_without_discriminator(tmp_path):
     assert bundle_lib.load(path).discriminator is None
 
 
+def test_lines_say_which_arrays_differ():
+    one = {"a": {"w": np.zeros((2, 3), np.float32)}, "b": np.zeros((), np.int32)}
+    assert bundle_lib.shape_differences(one, one) == []
+    other = {"a": {"w": np.zeros((3, 3), np.float32)}, "c": np.zeros((), np.int32)}
+    assert bundle_lib.shape_differences(one, other) == [
+        "a/w is float32[3, 3] for float32[2, 3]",
+        "b is missing for int32[]",
+        "c is int32[] for none",
+    ]
+
+
 def test_a_file_from_before_a_setting_existed_loads_and_can_be_saved_again(tmp_path):
     path = tmp_path / "model.safetensors"
     bundle_lib.save(path, _bundle())

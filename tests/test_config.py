@@ -73,7 +73,16 @@ def test_landscapes_have_three_coordinates_and_planes_four():
         (TrainConfig, {"seed": -1}, r"train.seed \(-1\) .* at least 0; use 0 or more"),
         (TrainConfig, {"style_mixing": 1.5}, r"style_mixing \(1.5\) is a probability"),
         (TrainConfig, {"path_batch_shrink": 3}, r"must divide train.batch_size \(16\)"),
-        (TrainConfig, {"augment": "all"}, r"one of none, color"),
+        (
+            TrainConfig,
+            {"augment": ("all",)},
+            r"'all'.* one of color, translation, cutout",
+        ),
+        (
+            TrainConfig,
+            {"augment": ("color",) * 2},
+            r"\(color, color\).* remove one color",
+        ),
         (TrainConfig, {"diversity_form": "l2"}, r"one of l1, angular_distance"),
         (TrainConfig, {"r1_every": 0}, r"train.r1_every \(0\) must be above 0"),
     ],
@@ -112,7 +121,10 @@ def odd_config():
         model=ModelConfig(patch_size=29, texture_widths=(8, 4), coords="plane"),
         data=DataConfig(source="tfds:some", full_size=60, pre_size=0, flip=False),
         train=TrainConfig(
-            batch_size=4, learning_rate=0.5, augment="color", coords_weight=0.0
+            batch_size=4,
+            learning_rate=0.5,
+            augment=("color", "cutout"),
+            coords_weight=0.0,
         ),
     )
 
@@ -127,6 +139,11 @@ def test_a_config_dict_gives_the_same_settings_back():
 def test_json_gives_the_same_settings_back():
     text = json.dumps(config.to_dict(odd_config()))
     assert config.from_mapping(json.loads(text)) == odd_config()
+
+
+@pytest.mark.parametrize(("former", "now"), [("none", ()), ("color", ("color",))])
+def test_changes_are_read_as_earlier_versions_stored_them(former, now):
+    assert config.from_mapping({"train": {"augment": former}}).train.augment == now
 
 
 def test_absent_settings_are_the_defaults():
@@ -157,6 +174,10 @@ def test_whole_numbers_are_taken_where_fractions_may_stand():
         ),
         ({"data": {"flip": 1}}, r"\(1\) must be true or false; use one"),
         ({"data": {"source": 1}}, r"\(1\) must be a text; put it in quotes"),
+        (
+            {"train": {"augment": "all"}},
+            r"\('all'\) must be a list, such as \('color',\)",
+        ),
         ({"model": {"texture_widths": 8}}, r"\(8\) must be a list.*; use brackets"),
         ({"model": {"texture_widths": [8, "a"]}}, r"\('a'\) must be a whole number"),
     ],

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import conversion, coords, devices, losses
-from infinitygan_jax.models.discriminator import Discriminator
 from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
 
 FIXTURES = pathlib.Path(
     os.environ.get(
@@ -40,7 +40,7 @@ class Case:
         self.g_params = jax.tree.map(jnp.asarray, converted.generator)
         self.d_params = jax.tree.map(jnp.asarray, converted.discriminator)
         self.generator = make_generator(self.config)
-        self.discriminator = Discriminator(self.config)
+        self.discriminator = ResidualDiscriminator(self.config)
 
     def __call__(self, key):
         """An array in our layout: NHWC."""
@@ -189,7 +189,7 @@ def g_loss(case, params):
     fake = case.apply("texture", structure, styles, case.noise(), params=params)
     logits, prediction = case.judge(case.d_params, fake)
     parts = {
-        "g_adv": losses.adversarial_g(logits),
+        "g_adv": losses.adversarial_g("non_saturating", [logits[:, None]]),
         "g_ac": losses.vertical_coordinate(prediction, case("disc/fake_ac")[:, 0]),
         "g_diversity": losses.diversity(
             "released_angular_similarity", structure, z_local
@@ -204,7 +204,9 @@ def d_loss(case, params, fake):
     fake_logits, prediction = case.judge(params, fake)
     real_label, fake_label = case("disc/real_ac")[:, 0], case("disc/fake_ac")[:, 0]
     parts = {
-        "d_adv": losses.adversarial_d(real_logits, fake_logits),
+        "d_adv": losses.adversarial_d(
+            "non_saturating", [real_logits[:, None]], [fake_logits[:, None]]
+        ),
         "d_ac_real": losses.vertical_coordinate(real, real_label),
         "d_ac_fake": losses.vertical_coordinate(prediction, fake_label),
     }

@@ -6,16 +6,38 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import losses
+from infinitygan_jax.config import OBJECTIVES
 
 
 def test_adversarial():
-    real, fake = jnp.array([0.0, 2.0]), jnp.array([-1.0, 3.0])
+    real, fake = [jnp.array([[0.0], [2.0]])], [jnp.array([[-1.0], [3.0]])]
+    form = "non_saturating"
     # softplus(x) = log(1 + e^x)
     expected = np.log1p(np.exp([-0.0, -2.0])).mean() + np.log1p(np.exp([-1, 3])).mean()
-    np.testing.assert_allclose(losses.adversarial_d(real, fake), expected, rtol=1e-6)
+    found = losses.adversarial_d(form, real, fake)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
     expected = np.log1p(np.exp([1, -3])).mean()
-    np.testing.assert_allclose(losses.adversarial_g(fake), expected, rtol=1e-6)
-    assert np.isfinite(losses.adversarial_g(jnp.array([-1e4])))
+    np.testing.assert_allclose(losses.adversarial_g(form, fake), expected, rtol=1e-6)
+    assert np.isfinite(losses.adversarial_g(form, [jnp.array([[-1e4]])]))
+
+
+def test_hinge():
+    real, fake = [jnp.array([[0.5], [2.0]])], [jnp.array([[-3.0], [0.0]])]
+    # relu(1 - 0.5) = 0.5 and 0; 0 and relu(1 + 0) = 1.
+    assert losses.adversarial_d("hinge", real, fake) == 0.25 + 0.5
+    assert losses.adversarial_g("hinge", fake) == 1.5
+
+
+@pytest.mark.parametrize("form", OBJECTIVES)
+def test_heads_count_alike_whatever_they_judge(form):
+    """Losses are means over samples and positions, and sums over heads."""
+    few, many = jnp.array([[1.0], [-2.0]]), jnp.array([[1.0] * 9, [-2.0] * 9])
+    one = losses.adversarial_d(form, [few], [-few])
+    both = losses.adversarial_d(form, [few, many], [-few, -many])
+    np.testing.assert_allclose(both, 2 * one, rtol=1e-6)
+    one, both = (losses.adversarial_g(form, x) for x in ([few], [few, many]))
+    np.testing.assert_allclose(both, 2 * one, rtol=1e-6)
+    np.testing.assert_allclose(losses.score([few, many]), [2.0, -4.0], rtol=1e-6)
 
 
 def test_vertical_coordinate_reads_the_first_output():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from infinitygan_jax.training import draws
+from infinitygan_jax.training.augmentation import color as change_color
 
 
 def augmented(
@@ -22,8 +22,8 @@ def augmented(
       key: of the draw.
       first: pictures.
       second: pictures.
-      color: 0 leaves the colours, 1 changes them as `draws.augment_color` does, and
-        in between it is a mixture of both.
+      color: 0 leaves the colours, 1 changes them as training does
+        (`training.augmentation.color`), and in between it is a mixture of both.
       translation: pictures move by up to this share of their sides, 0 to 1; what comes
         in is grey (0).
     """
@@ -31,7 +31,7 @@ def augmented(
     # One above the other, so that what depends on a picture's mean is the same too.
     both = jnp.concatenate([first, second], axis=1)  # [b, 2h, w, 3]
     index = jnp.zeros(batch, jnp.int32)
-    changed = draws.augment_color(jax.random.fold_in(key, 0), index, both)
+    changed = change_color(jax.random.fold_in(key, 0), index, both)
     both = both + color * (changed - both)
     moves = jax.random.uniform(jax.random.fold_in(key, 1), (2,), minval=-1, maxval=1)
     both = both.reshape(batch, 2, height, width, 3)

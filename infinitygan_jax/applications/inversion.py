@@ -56,7 +56,7 @@ def invert(
       images: the pictures.
       masks: True where their pixels are known; None where all are.
       settings: of the search.
-      distance: perceptual distance; by default by the model's discriminator.
+      distance: perceptual distance; by default `perceptual.distance_of` the model.
       seed: of all random draws, 0 to 2**32 - 1.
       horizon: row of the pictures in which the horizon lies; by default the middle.
       vertical_span: pixels of the world's vertical range; by default that of `World`.
@@ -73,7 +73,7 @@ def invert(
     if not settings.perceptual_weight:
         distance = None
     elif distance is None:
-        distance = perceptual.distance_of(bundle, name=bundle.config.name)
+        distance = perceptual.distance_of(bundle)
     check_pictures(model, images, masks, distance)
     height, width = images[0].shape[:2]
     if vertical_span is None:

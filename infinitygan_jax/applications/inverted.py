@@ -51,7 +51,8 @@ class Inversion:
       vertical_span: pixels of that world's vertical range; None for a model without.
       digest: the checkpoint's.
       model_name: the checkpoint's.
-      distance: by what "perceptual" was measured: "discriminator", "lpips" or "none".
+      distance: by what "perceptual" was measured: "discriminator", "features",
+        "lpips" or "none".
       figures: what was reached: "psnr" (dB), "steps", "loss" and its terms by the
         names of their weights in ``Settings``.
     """

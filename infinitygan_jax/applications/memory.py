@@ -5,6 +5,7 @@ import jax
 from infinitygan_jax import geometry, machine
 from infinitygan_jax.applications import perceptual
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models import features
 from infinitygan_jax.sampling.plan import readable_bytes
 
 _PROGRAM_BYTES = 1_300_000_000  # Python, JAX and compiling (measured)
@@ -24,6 +25,8 @@ def needed_bytes(
     numbers = _generator_numbers(model, height, width)
     if isinstance(distance, perceptual.DiscriminatorDistance):
         numbers += _discriminator_numbers(model, height, width)
+    elif isinstance(distance, perceptual.FeatureDistance):
+        numbers += 2 * features.num_outputs(distance.network.name, height, width)
     elif distance is not None:
         numbers += _vgg_numbers(height, width)
     leaves = jax.tree.leaves(distance)

@@ -1,8 +1,8 @@
 """How different two pictures look: distances between the features of a network.
 
 LPIPS (Zhang et al. 2018) with VGG16 where its weights are given, else the same idea
-with the blocks of the checkpoint's own discriminator, which are always at hand and see
-what matters to the model.
+with what the checkpoint's own discriminator sees, or, where it has none, with the
+features of the frozen network in the package.
 """
 
 import functools
@@ -23,9 +23,12 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.conversion import torch_files
 from infinitygan_jax.messages import one_line
-from infinitygan_jax.models import convolution
-from infinitygan_jax.models.discriminator import DiscriminatorFeatures
+from infinitygan_jax.models import convolution, features
+from infinitygan_jax.models.features import FeatureNetwork
+from infinitygan_jax.models.projected_discriminator import NETWORK
+from infinitygan_jax.models.residual_discriminator import ResidualFeatures
 
 # VGG16's convolutions by stage: number in torchvision's `features`, and channels. Each
 # stage but the last ends in 2x2 max pooling; LPIPS looks at each stage's last output.
@@ -68,12 +71,29 @@ class DiscriminatorDistance:
     def __call__(
         self, first: Float[Array, "b h w 3"], second: Float[Array, "b h w 3"]
     ) -> Float[Array, " b"]:
-        features = functools.partial(
-            DiscriminatorFeatures(self.model).apply, {"params": self.params}
+        see = functools.partial(
+            ResidualFeatures(self.model).apply, {"params": self.params}
         )
-        pairs = zip(features(first), features(second), strict=True)
-        layers = [jnp.sum(_squares(*pair), axis=-1) for pair in pairs]
-        return sum(jnp.mean(each, axis=(1, 2)) for each in layers) / len(layers)
+        return _mean_squares(see(first), see(second))
+
+
+@flax.struct.dataclass
+class FeatureDistance:
+    """Distance of a frozen network's features, as `DiscriminatorDistance`.
+
+    Attributes:
+      network: the network.
+    """
+
+    network: FeatureNetwork
+
+    name = "features"
+    least = features.LEAST
+
+    def __call__(
+        self, first: Float[Array, "b h w 3"], second: Float[Array, "b h w 3"]
+    ) -> Float[Array, " b"]:
+        return _mean_squares(self.network.taps(first), self.network.taps(second))
 
 
 @flax.struct.dataclass
@@ -114,30 +134,26 @@ class LpipsDistance:
         return features
 
 
-Distance = DiscriminatorDistance | LpipsDistance
+Distance = DiscriminatorDistance | FeatureDistance | LpipsDistance
 
 
-def distance_of(
-    bundle: Bundle, lpips: Sequence[str | os.PathLike] = (), name: str = "this model"
-) -> Distance:
-    """LPIPS where its weights are given, else that of the model's discriminator.
+def distance_of(bundle: Bundle, lpips: Sequence[str | os.PathLike] = ()) -> Distance:
+    """LPIPS where its weights are given, else what is at hand.
+
+    That is the model's discriminator, where it has one that sees pictures alone, and
+    the frozen network in the package where it has none.
 
     Args:
       bundle: the model.
       lpips: files of LPIPS's weights; see `load_lpips`.
-      name: of the model, for messages.
 
     Raises:
-      ValueError: neither is there.
+      ValueError: weights cannot be read.
     """
     if lpips:
         return load_lpips(*lpips)
     if bundle.discriminator is None:
-        raise ValueError(
-            f"checkpoint ({name}) must have a discriminator to compare pictures by, "
-            "and it has none; give LPIPS's weights (--lpips), or compare pixels only "
-            "(--set perceptual_weight=0)"
-        )
+        return FeatureDistance(jax.tree.map(jnp.asarray, features.load(NETWORK)))
     params = jax.tree.map(jnp.asarray, bundle.discriminator)
     return DiscriminatorDistance(params, bundle.config.model)
 
@@ -194,6 +210,15 @@ def check_size(distance: Distance | None, height: int, width: int) -> None:
         )
 
 
+def _mean_squares(
+    first: Sequence[Array], second: Sequence[Array]
+) -> Float[Array, " b"]:
+    """Squared differences of unit vectors, averaged over positions and layers."""
+    pairs = zip(first, second, strict=True)
+    layers = [jnp.sum(_squares(*pair), axis=-1) for pair in pairs]
+    return sum(jnp.mean(each, axis=(1, 2)) for each in layers) / len(layers)
+
+
 def _squares(
     first: Float[Array, "b h w c"], second: Float[Array, "b h w c"]
 ) -> Float[Array, "b h w c"]:
@@ -242,7 +267,14 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ValueError(f"weights of LPIPS ({path}) do not exist; name another file")
     if path.suffix in _TORCH_SUFFIXES:
-        return _read_torch(path)
+        tree = torch_files.load(path, "weights of LPIPS")
+        if not isinstance(tree, Mapping):
+            raise ValueError(
+                f"weights of LPIPS ({path}) must be a state dictionary of PyTorch, and "
+                "they are not; save them as .safetensors"
+            )
+        tensors = {name: x for name, x in tree.items() if hasattr(x, "detach")}
+        return torch_files.arrays_of(tensors)
     if path.suffix != ".safetensors":
         raise ValueError(
             f"weights of LPIPS ({path}) must end in .safetensors, "
@@ -254,26 +286,4 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise ValueError(
             f"weights of LPIPS ({path}) must be a whole .safetensors file, and it "
             f"cannot be read ({one_line(error)}); copy it again"
-        ) from error
-
-
-def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError:
-        raise ValueError(
-            f"weights of LPIPS ({path}) are PyTorch's, which is not installed; install "
-            "it (make install EXTRAS=test,convert), or save them as .safetensors"
-        ) from None
-    try:
-        tree = torch.load(path, map_location="cpu", weights_only=True)
-        return {
-            name: tensor.detach().float().numpy()
-            for name, tensor in tree.items()
-            if isinstance(tensor, torch.Tensor)
-        }
-    except Exception as error:  # unpickling raises anything
-        raise ValueError(
-            f"weights of LPIPS ({path}) must be a state dictionary of PyTorch, and it "
-            f"cannot be read ({one_line(error)}); save it as .safetensors"
         ) from error

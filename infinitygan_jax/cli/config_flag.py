@@ -111,11 +111,22 @@ def _split(
             value = waiting.pop(0)
         if flag == "config":
             path = value
+        elif types[name] == tuple[str, ...]:
+            overrides.append((name, _quoted(value)))
         else:
             overrides.append((name, value))
     if not path:
         raise ValueError("no settings; name a file, as --config=configs/landscape.py")
     return path, overrides, others
+
+
+def _quoted(value: str) -> str:
+    """A list of names, with or without brackets and quotes, as Python writes it.
+
+    "none" is the empty list, as in commands for earlier versions.
+    """
+    names = [name.strip("'\" ") for name in value.strip("()[] ").split(",")]
+    return repr(tuple(name for name in names if name and name != "none"))
 
 
 def _check_file(path: str) -> None:

@@ -53,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_params(bundle.config.model, bundle.generator)
     former = {k: v for k, v in _kept(args.file).items() if k not in info}
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
-    # Where somebody's photographs lay is nobody else's business; `info` can say more.
+    # Where somebody's files lay is nobody else's business; `info` can say more.
     data = dataclasses.replace(bundle.config.data, source="")
+    train = dataclasses.replace(bundle.config.train, initial="")
     model = dataclasses.replace(bundle.config.model, **said)
-    config = dataclasses.replace(bundle.config, data=data, model=model)
+    config = dataclasses.replace(bundle.config, data=data, model=model, train=train)
     bundle = dataclasses.replace(bundle, config=config, info=merged, digest="")
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")

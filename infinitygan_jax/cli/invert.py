@@ -114,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="weights of LPIPS-VGG, to compare pictures by; may be given twice, where "
-        "VGG16 and LPIPS's heads are two files (default: the model's discriminator)",
+        "VGG16 and LPIPS's heads are two files (default: the model's discriminator, or "
+        "a network in the package where it has none)",
     )
     parser.add_argument(
         "--seed",
@@ -166,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     world_lib.check_params(bundle.config.model, bundle.generator)
     distance = None
     if settings.perceptual_weight:
-        distance = perceptual.distance_of(bundle, args.lpips, args.checkpoint)
+        distance = perceptual.distance_of(bundle, args.lpips)
     inversion.check_seed(args.seed)
     world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)

@@ -144,7 +144,7 @@ def inversions(
     groups = pictures.batches(list(images), shapes, _AT_ONCE)
     distance = None
     if groups and settings.perceptual_weight:
-        distance = perceptual.distance_of(bundle, name=args.checkpoint)
+        distance = perceptual.distance_of(bundle)
     for group in groups:  # all, before any work
         check_group(bundle, group, [images[name] for name in group], distance)
     with (

@@ -1,147 +1,100 @@
-"""StyleGAN2's residual discriminator, with a head for the vertical coordinate."""
+"""The discriminator of a model, whichever it has: one interface over all kinds.
 
-import math
+A discriminator has parameters, which learn, and a state, which does not learn and goes
+with them (`init_discriminator`). One that sees features of a frozen network is given
+this network at each call (`network_of`): its weights are neither parameters nor state.
+"""
+
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.models import convolution
-from infinitygan_jax.models.initial import init_params
-from infinitygan_jax.models.layers import EqualConv, EqualDense, activate
-
-NUM_COORDS = 3  # outputs of the coordinate head; the first is the vertical label
-
-
-class Block(nn.Module):
-    """Residual block that halves the resolution (spec section 5).
-
-    Attributes:
-      features: output channels.
-    """
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b H W o"]:
-        skip = convolution.blur(x, (1, 3, 3, 1), padding=1)
-        skip = EqualConv(self.features, 1, stride=2, bias=False, name="skip")(skip)
-        x = EqualConv(x.shape[-1], 3, same=True, name="conv")(x)
-        x = convolution.blur(x, (1, 3, 3, 1), padding=2)
-        x = EqualConv(self.features, 3, stride=2, name="down")(x)
-        return (x + skip) * (1 / math.sqrt(2.0))
+from infinitygan_jax.models import features
+from infinitygan_jax.models import projected_discriminator as projected
+from infinitygan_jax.models.features import FeatureNetwork
+from infinitygan_jax.models.initial import init_variables
+from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
 
 
-class Discriminator(nn.Module):
-    """Patches to logits and coordinates (spec section 5).
+class Verdict(NamedTuple):
+    """What a discriminator says of a batch of patches.
 
     Attributes:
-      config: sizes.
-      axis_name: mapped device axis over which groups of the minibatch standard
-        deviation may reach; None where the whole batch is at hand.
+      logits: of each of its heads, at one position or several; real is positive.
+      coords: outputs of the coordinate head; the first predicts the vertical label.
     """
 
-    config: ModelConfig
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(
-        self, image: Float[Array, "b p p 3"]
-    ) -> tuple[Float[Array, " b"], Float[Array, "b 3"]]:
-        """Judges patches.
-
-        Args:
-          image: float32 patches in [-1, 1].
-
-        Returns:
-          Logits (real is positive), and the coordinate head's outputs, of which the
-          first predicts the vertical label; float32.
-        """
-        widths = self.config.discriminator_widths
-        x = _trunk(self.config, image)[-1].astype(jnp.float32)
-        spread = self._group_spread(x)
-        spread = jnp.broadcast_to(spread[:, None, None, None], (*x.shape[:3], 1))
-        x = jnp.concatenate([x, spread], axis=-1)
-        x = EqualConv(widths[0], 3, same=True, name="final_conv")(x)
-        # Channel-major, as the published checkpoints have it.
-        x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
-        logits = EqualDense(1, name="logit")(_dense(x, widths[0], "dense"))
-        hidden = _dense(x, widths[0], "coords_dense")
-        return logits[:, 0], EqualDense(NUM_COORDS, name="coords")(hidden)
-
-    def _group_spread(self, x: Float[Array, "b h w c"]) -> Float[Array, " b"]:
-        """Mean standard deviation over each sample's group of consecutive samples."""
-        batch, group = x.shape[0], self.config.stddev_group
-        if self.axis_name is None:
-            return _spread(x, group)
-        if group and batch % group == 0:
-            return _spread(x, group)
-        # A group reaches over devices. The features are small here (4 x 4 or so).
-        everything = jax.lax.all_gather(x, self.axis_name, tiled=True)
-        first = jax.lax.axis_index(self.axis_name) * batch
-        return jax.lax.dynamic_slice_in_dim(_spread(everything, group), first, batch)
+    logits: tuple[Float[Array, "b _"], ...]
+    coords: Float[Array, "b _"]
 
 
-class DiscriminatorFeatures(nn.Module):
-    """What the discriminator's blocks see in images of any size.
+def network_of(config: ModelConfig) -> FeatureNetwork | None:
+    """The frozen network that a model's discriminator looks through, or None.
 
-    It takes the discriminator's parameters, and of those what comes before the
-    minibatch standard deviation.
-
-    Attributes:
-      config: sizes.
+    Raises:
+      ValueError: its weights cannot be read.
     """
-
-    config: ModelConfig
-
-    @nn.compact
-    def __call__(self, image: Float[Array, "b h w 3"]) -> list[Float[Array, "b _ _ _"]]:
-        """Features after each block, of 1/2, 1/4, ... of the image's size.
-
-        Args:
-          image: float32 images in [-1, 1], at least 2 pixels a side. Blocks that
-            would be left with nothing of a small image are left out.
-        """
-        return _trunk(self.config, image)[1:]
+    if config.discriminator == "projected":
+        return features.load(projected.NETWORK)
+    return None
 
 
-def _trunk(
-    config: ModelConfig, image: Float[Array, "b h w 3"]
-) -> list[Float[Array, "b _ _ _"]]:
-    """Features from RGB and after each block; called inside a compact module."""
-    widths, log2_size = config.discriminator_widths, config.discriminator_log2_size
-    x = image.astype(jnp.dtype(config.dtype))
-    features = [EqualConv(widths[log2_size - 2], 1, name="from_rgb")(x)]
-    for n in range(log2_size, 2, -1):
-        if min(features[-1].shape[1:3]) < 2:  # a block: n -> n // 2
-            break
-        features.append(Block(widths[n - 3], name=f"block_{n}")(features[-1]))
-    return features
-
-
-def _dense(x: Float[Array, "b i"], features: int, name: str) -> Float[Array, "b o"]:
-    return activate(EqualDense(features, name=name)(x))
-
-
-def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " b"]:
-    """Each sample's group's spread; 0, or more than there are, groups all samples."""
-    batch = x.shape[0]
-    group = min(group or batch, batch)
-    if batch % group:
-        raise ValueError(
-            f"the batch ({batch}) must be a multiple of model.stddev_group ({group}); "
-            "use 0 for one group"
-        )
-    x = x.reshape(batch // group, group, *x.shape[1:])
-    deviation = jnp.sqrt(jnp.var(x, axis=1) + 1e-8)
-    return jnp.repeat(jnp.mean(deviation, axis=(1, 2, 3)), group)
-
-
-def init_discriminator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:
-    """Fresh float32 parameters of the discriminator."""
+def init_discriminator(
+    config: ModelConfig, key: PRNGKeyArray
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Fresh float32 parameters and state of the discriminator."""
     image = jnp.zeros((1, config.patch_size, config.patch_size, 3))
-    return init_params(Discriminator(config), key, image)
+    if config.discriminator == "stylegan2":
+        variables = init_variables(ResidualDiscriminator(config), key, image)
+        return variables["params"], {}
+    size = config.feature_size or config.patch_size
+    taps = [
+        jnp.zeros((1, -(-size // stride), -(-size // stride), width))
+        for stride, width in zip(
+            features.STRIDES, features.SIZES[projected.NETWORK].taps, strict=True
+        )
+    ]
+    module = projected.ProjectedDiscriminator(config)
+    state = dict(init_variables(module, key, image, taps))
+    return state.pop("params"), state
+
+
+def judge(
+    config: ModelConfig,
+    params: Mapping[str, Any],
+    state: Mapping[str, Any],
+    network: FeatureNetwork | None,
+    image: Float[Array, "b p p 3"],
+    axis_name: str | None = None,
+) -> Verdict:
+    """Judges patches.
+
+    Args:
+      config: sizes, and which discriminator.
+      params: its parameters.
+      state: its state.
+      network: `network_of` the model.
+      image: float32 patches in [-1, 1].
+      axis_name: mapped device axis that the batch is split over, if it is: statistics
+        of a batch are over all of it.
+    """
+    if config.discriminator == "stylegan2":
+        module = ResidualDiscriminator(config, axis_name)
+        logits, coords = module.apply({"params": params}, image)
+        return Verdict((logits[:, None],), coords)
+    taps = projected.features_of(config, network, image)
+    module = projected.ProjectedDiscriminator(config, axis_name)
+    logits, coords = module.apply({"params": params, **state}, image, taps)
+    return Verdict(tuple(logits), coords)
+
+
+def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state that goes with parameters that have just been updated."""
+    if projected.SPECTRAL not in state:
+        return state
+    spectral = jax.lax.stop_gradient(state[projected.SPECTRAL])
+    return {**state, projected.SPECTRAL: projected.refreshed(params, spectral)}

@@ -9,7 +9,6 @@ import functools
 import itertools
 import math
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.tiles import MAX_STREAMS
 from infinitygan_jax.sampling.view import View
+from infinitygan_jax.training.stored import load_bundle
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
 MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
@@ -728,25 +728,6 @@ def _give_back_after(num_tiles: int) -> None:
             machine.give_back()
 
 
-def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
-    """Reads a bundled model (by name), a ``.safetensors`` file or a workdir.
-
-    A bare name is a bundled model's; write ``./NAME`` for a folder.
-
-    Raises:
-      ValueError: there is no such model, or it was truncated or altered.
-    """
-    path = pathlib.Path(path_or_name)
-    if str(path_or_name) in bundle_lib.bundled_names():
-        return bundle_lib.load(bundle_lib.bundled(str(path_or_name)))
-    if path.is_dir():
-        # Orbax takes a second to import, and only workdirs need it.
-        from infinitygan_jax.training import checkpoint
-
-        return checkpoint.load_for_sampling(path)
-    return bundle_lib.load(path)
-
-
 def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
     """Checks that parameters are a generator's of these sizes.
 
@@ -756,25 +737,10 @@ def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
     expected = jax.eval_shape(
         lambda key: init_generator(config, key), jax.random.key(0)
     )
-    need, have = _shapes(expected), _shapes(params)
-    wrong = [
-        f"{name} is {have.get(name, 'missing')} for {need.get(name, 'none')}"
-        for name in sorted(need.keys() | have.keys())
-        if need.get(name) != have.get(name)
-    ]
+    wrong = bundle_lib.shape_differences(expected, params)
     if wrong:
         raise ValueError(
             "the generator's parameters must have the shapes that the settings give: "
             f"{len(wrong)} differ ({'; '.join(wrong[:3])}); use the settings it was "
             "trained with"
         )
-
-
-def _shapes(tree: Mapping[str, Any]) -> dict[str, str]:
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
-        )
-        for path, leaf in leaves
-    }

@@ -34,6 +34,7 @@ FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes i
 FREE_SETTINGS = frozenset(
     {
         "data.source",  # may be moved; what is in it is compared
+        "train.initial",  # may be moved; every checkpoint has all that came of it
         "train.num_steps",
         "train.log_every",
         "train.sheet_every",
@@ -52,6 +53,12 @@ def config_path(workdir: str | os.PathLike) -> pathlib.Path:
 def checkpoints_path(workdir: str | os.PathLike) -> pathlib.Path:
     """Where a workdir keeps its checkpoints."""
     return pathlib.Path(workdir) / "checkpoints"
+
+
+def has_checkpoint(workdir: str | os.PathLike) -> bool:
+    """Whether a run in this workdir has saved a step."""
+    path = checkpoints_path(workdir)
+    return path.is_dir() and any(each.name.isdecimal() for each in path.iterdir())
 
 
 def read_config(workdir: str | os.PathLike) -> config_lib.Config | None:
@@ -82,8 +89,7 @@ def check_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
     """
     former = read_config(workdir)
     if former is None:
-        path = checkpoints_path(workdir)
-        if path.is_dir() and any(each.name.isdecimal() for each in path.iterdir()):
+        if has_checkpoint(workdir):
             raise ValueError(
                 f"workdir ({workdir}) has checkpoints but no config.json; restore "
                 "that file, or use another --workdir"
@@ -290,11 +296,13 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
         arrays, stored = _load(checkpointer, None if latest is None else latest.step)
     tree = bundle_lib.nested(arrays)
     settings = _as_painted(workdir, stored.settings)
-    batch_size = config_lib.from_mapping(settings).train.batch_size
+    config = config_lib.from_mapping(settings)
+    kind, batch_size = config.model.discriminator, config.train.batch_size
     return bundle_lib.from_settings(
         settings,
         generator=tree["ema_params"],
-        discriminator=tree["d_params"],
+        # One that sees features is of use only with them, and to go on training.
+        discriminator=tree["d_params"] if kind == "stylegan2" else None,
         info={
             "step": str(stored.step),
             "images seen": f"{stored.step * batch_size:,} ({batch_size} a step)",

@@ -20,7 +20,10 @@ from infinitygan_jax.models.generator import noise_shapes
 
 # Purposes: one per phase of a step, so that no phase sees another's samples.
 D_FAKE, G_FAKE, PATH, AUGMENT_REAL, AUGMENT_FAKE, AUGMENT_G, AUGMENT_R1 = range(7)
-_STREAMS = ("shared", "own", "coords", "projection", "color")
+_STREAMS = (
+    *("shared", "own", "coords", "projection"),
+    *("color", "translation", "cutout"),
+)
 
 
 @flax.struct.dataclass
@@ -120,7 +123,7 @@ def _places(
     def place(key):
         # One draw for all four: the compiler pays for every generator.
         row, col, row_jitter, col_jitter = jax.random.uniform(key, (4,))
-        row, col = _below(num_rows, row), _below(coords.NUM_COLUMNS, col)
+        row, col = below(num_rows, row), below(coords.NUM_COLUMNS, col)
         row_jitter = (row_jitter - 0.5) * step
         col_jitter = (col_jitter - 0.5) * coords.COLUMN_STEP
         where = coords.training_coords(kind, row, col, row_jitter, col_jitter)
@@ -132,10 +135,10 @@ def _places(
 def _mix_index(key: PRNGKeyArray, num_slots: int, probability: float) -> Int[Array, ""]:
     """First slot of the second style; ``num_slots`` where the batch is not mixed."""
     mixes, index = jax.random.uniform(jax.random.fold_in(key, 0), (2,))
-    return jnp.where(mixes < probability, 1 + _below(num_slots - 1, index), num_slots)
+    return jnp.where(mixes < probability, 1 + below(num_slots - 1, index), num_slots)
 
 
-def _below(limit: int, uniform: Float[Array, ""]) -> Int[Array, ""]:
+def below(limit: int, uniform: Float[Array, ""]) -> Int[Array, ""]:
     """Uniform in [0, 1) to 0 .. limit - 1, each as likely as 23 bits allow."""
     return jnp.minimum((uniform * limit).astype(jnp.int32), limit - 1)
 
@@ -147,23 +150,3 @@ def projections(
     keys = sample_keys(key, "projection", index)
     shape = (patch_size, patch_size, 3)
     return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
-
-
-def augment_color(
-    key: PRNGKeyArray, index: Int[Array, " b"], image: Float[Array, "b h w 3"]
-) -> Float[Array, "b h w 3"]:
-    """Random brightness, saturation and contrast, the same kind for real and fake.
-
-    Differentiable augmentation for small data sets (Zhao et al. 2020): brightness moves
-    by up to 0.5 either way, saturation scales by 0 to 2, contrast by 0.5 to 1.5.
-    """
-
-    def one(key, image):
-        shift, saturation, contrast = jax.random.uniform(key, (3,))
-        image = image + (shift - 0.5)
-        grey = jnp.mean(image, axis=-1, keepdims=True)
-        image = (image - grey) * (2 * saturation) + grey
-        mean = jnp.mean(image, axis=(0, 1, 2), keepdims=True)
-        return (image - mean) * (contrast + 0.5) + mean
-
-    return jax.vmap(one)(sample_keys(key, "color", index), image)

@@ -19,9 +19,10 @@ from jax.experimental import multihost_utils
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, machine
+from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
-from infinitygan_jax.training import checkpoint, sheets
+from infinitygan_jax.training import checkpoint, sheets, warm_start
 from infinitygan_jax.training.metrics import Losses, Speed, Summaries, progress_line
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, check_devices, make_steps
@@ -45,6 +46,20 @@ class Outcome:
     signal: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a run takes in besides its settings.
+
+    Attributes:
+      source: the usable images of ``data.source``.
+      initial: the model of ``train.initial``; None where there is none, or where a
+        checkpoint takes its place.
+    """
+
+    source: sources.ImageSource
+    initial: Bundle | None = None
+
+
 def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     """Trains a model in a workdir, from its newest checkpoint on if it has one.
 
@@ -65,20 +80,20 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     """
     workdir = pathlib.Path(workdir)
     # No process writes settings that another has not yet checked.
-    source, data = _together(lambda: _prepared(config, workdir))
-    _check_same(config, data)
+    inputs, data = _together(lambda: _prepared(config, workdir))
+    _check_same(config, data, inputs.initial)
     with contextlib.ExitStack() as stack:
         _together(lambda: _claim(workdir, stack))
         checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config, data))
         _together(checkpoints.check_data)
         steps = stack.enter_context(contextlib.closing(make_steps(config)))
         steps.compile(jax.eval_shape(_initializer(config)))
-        state, start = _first_state(config, checkpoints)
+        state, start = _first_state(config, checkpoints, inputs.initial)
         # After all that may be refused, as that changes nothing; before the first
         # checkpoint, as a kill in between must leave a usable workdir.
         _together(lambda: _write_settings(workdir, config))
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
-        batches = _batches(config, source, start)
+        batches = _batches(config, inputs.source, start)
         stack.callback(getattr(batches, "close", lambda: None))
         stop = _StopRequests()
         run = _Run(config, workdir, checkpoints, summaries)
@@ -99,15 +114,16 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
         return Outcome(state, step)
 
 
-def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
+def prepare(config: Config, workdir: str | os.PathLike) -> Inputs:
     """Checks everything that can be checked before heavy work; writes nothing.
 
     Returns:
-      The usable images of ``config.data.source``.
+      What the run begins with and learns from.
 
     Raises:
       ValueError: the devices do not divide the batch; the workdir was made with other
-        settings, cannot be written or is short of space; the data is missing or bad.
+        settings, cannot be written or is short of space; ``train.initial`` or the data
+        is missing or bad.
     """
     check_devices(config, jax.device_count())
     check_batch_memory(config, machine.memory_bytes())
@@ -119,17 +135,20 @@ def prepare(config: Config, workdir: str | os.PathLike) -> sources.ImageSource:
         )
     # Before the images: to read many takes minutes.
     check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
+    initial = None
+    if not checkpoint.has_checkpoint(workdir):
+        initial = warm_start.read(config, _initializer(config))
     source = sources.open_source(config.data.source)
     report = sources.check_source(
         source, config.model.patch_size, num_threads=config.data.num_threads
     )
-    return report.source
+    return Inputs(report.source, initial)
 
 
-def _prepared(config: Config, workdir: pathlib.Path) -> tuple[sources.ImageSource, str]:
-    """The images of a run that can start, and what tells them from others."""
-    source = prepare(config, workdir)
-    return source, sources.fingerprint(source)
+def _prepared(config: Config, workdir: pathlib.Path) -> tuple[Inputs, str]:
+    """What a run that can start takes in, and what tells its images from others."""
+    inputs = prepare(config, workdir)
+    return inputs, sources.fingerprint(inputs.source)
 
 
 def check_batch_memory(config: Config, available: int) -> None:
@@ -331,21 +350,25 @@ def _together(action: Callable[[], _T]) -> _T:
     return result
 
 
-def _check_same(config: Config, data: str) -> None:
-    """Checks that all processes were given the same settings and see the same images.
+def _check_same(config: Config, data: str, initial: Bundle | None) -> None:
+    """Checks that all processes have the same settings, images and first weights.
 
     Raises:
       ValueError: they differ.
     """
     settings = config_lib.to_dict(config)
     settings["data"].pop("source")  # may lie elsewhere on each machine
+    settings["train"].pop("initial")  # likewise
+    if initial is not None:
+        data += f", and begins with a model of digest {initial.digest[:16]}"
     digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
     if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):
         raise ValueError(
-            "all processes must have the same settings and see the same images, and "
-            f"they differ (process {jax.process_index()} sees {data}); start all with "
-            "one command and one data folder"
+            "all processes must have the same settings, see the same images and begin "
+            f"with the same weights, and they differ (process {jax.process_index()} "
+            f"sees {data}); start all with one command, one data folder and one "
+            "train.initial"
         )
 
 
@@ -385,14 +408,19 @@ def _initializer(config: Config) -> Callable[[], TrainState]:
 
 
 def _first_state(
-    config: Config, checkpoints: checkpoint.Checkpoints
+    config: Config, checkpoints: checkpoint.Checkpoints, initial: Bundle | None
 ) -> tuple[TrainState, int]:
-    """The newest checkpoint's state, or a fresh one, and its number of steps."""
+    """The newest checkpoint's state, or a first one, and its number of steps."""
     step = checkpoints.latest_step
     if step is None:
-        logger.info("starting from step 0")
-        return _initializer(config)(), 0
-    logger.info("going on from step %d", step)
+        state = _initializer(config)()
+        if initial is None:
+            logger.info("starting from step 0")
+            return state, 0
+        logger.info("starting from step 0 with the weights of %s", config.train.initial)
+        return warm_start.begin(state, initial), 0
+    unused = "; train.initial was for step 0" if config.train.initial else ""
+    logger.info("going on from step %d%s", step, unused)
     return checkpoints.restore(_initializer(config)), step
 
 

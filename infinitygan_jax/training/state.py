@@ -24,6 +24,7 @@ class TrainState:
     Attributes:
       step: steps done, int32 scalar.
       g_params, d_params: parameters of generator and discriminator.
+      d_state: what the discriminator carries besides (`models.discriminator`).
       ema_params: moving average of g_params, the generator that is kept.
       g_opt_state, d_opt_state: Adam's moments.
       path_mean: running mean of path lengths, float32 scalar.
@@ -33,6 +34,7 @@ class TrainState:
     step: Any
     g_params: Mapping[str, Any]
     d_params: Mapping[str, Any]
+    d_state: Mapping[str, Any]
     ema_params: Mapping[str, Any]
     g_opt_state: optax.OptState
     d_opt_state: optax.OptState
@@ -45,13 +47,22 @@ def optimizers(
     """Adam for G and D, corrected for lazy regularization (spec section 6)."""
     path = config.path_every if config.path_weight else None
     r1 = config.r1_every if config.r1_weight else None
-    return _adam(config.learning_rate, path), _adam(config.learning_rate, r1)
+    d_rate = config.d_learning_rate or config.learning_rate
+    return _adam(config.learning_rate, path), _adam(d_rate, r1)
 
 
 def _adam(learning_rate: float, period: int | None) -> optax.GradientTransformation:
     # A regularizer of period n takes n / (n + 1) of a step's worth of the schedule.
     share = 1.0 if period is None else period / (period + 1)
     return optax.adam(learning_rate * share, b1=0.0, b2=_BETA2**share, eps=1e-8)
+
+
+def rate_share(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""] | float:
+    """The share of the learning rates that the step after so many steps takes."""
+    if not config.constant_steps:
+        return 1.0
+    passed = (step.astype(jnp.float32) + 1) / config.constant_steps
+    return jax.lax.rsqrt(jnp.maximum(passed, 1.0))
 
 
 def ema_decay(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""]:
@@ -67,12 +78,13 @@ def init_state(config: Config) -> TrainState:
     key = jax.random.key(config.train.seed, impl="threefry2x32")
     g_key, d_key = jax.random.split(key, 2)
     g_params = init_generator(config.model, g_key)
-    d_params = init_discriminator(config.model, d_key)
+    d_params, d_state = init_discriminator(config.model, d_key)
     g_optimizer, d_optimizer = optimizers(config.train)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         g_params=g_params,
         d_params=d_params,
+        d_state=d_state,
         ema_params=jax.tree.map(jnp.copy, g_params),
         g_opt_state=g_optimizer.init(g_params),
         d_opt_state=d_optimizer.init(d_params),

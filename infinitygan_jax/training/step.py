@@ -1,8 +1,8 @@
 """The four pure steps of training (D, R1 of D, G, path length of G) on all devices.
 
 Each is a per-device function mapped by ``shard_map`` over the mesh axis "data":
-parameters are replicated, samples are split, gradients and metrics are means over the
-devices.
+parameters and the discriminator's frozen network are replicated, samples are split,
+gradients and metrics are means over the devices.
 """
 
 import math
@@ -21,10 +21,16 @@ from jaxtyping import Array, Float, Int
 from infinitygan_jax import devices, losses
 from infinitygan_jax.config import Config
 from infinitygan_jax.devices import AXIS
-from infinitygan_jax.models.discriminator import Discriminator
+from infinitygan_jax.models import discriminator
+from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.generator import make_generator, slot_styles
-from infinitygan_jax.training import draws
-from infinitygan_jax.training.state import TrainState, ema_decay, optimizers
+from infinitygan_jax.training import augmentation, draws
+from infinitygan_jax.training.state import (
+    TrainState,
+    ema_decay,
+    optimizers,
+    rate_share,
+)
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
@@ -39,7 +45,8 @@ def check_devices(config: Config, num_devices: int) -> None:
     """
     batch, shrink = config.train.batch_size, config.train.path_batch_shrink
     unit = num_devices * math.lcm(2, shrink if config.train.path_weight else 1)
-    group = config.model.stddev_group
+    model = config.model
+    group = model.stddev_group if model.discriminator == "stylegan2" else 1
 
     def fits(size: int) -> bool:
         # A batch below the group's size is one group.
@@ -75,6 +82,7 @@ class Steps:
         check_devices(config, mesh.size)
         self.mesh = mesh
         self._config = config
+        self._network = devices.replicate(discriminator.network_of(config.model), mesh)
         jit = devices.jit_in_a_hurry if config.train.in_a_hurry else jax.jit
         phases = {
             "d": _d_gradients,
@@ -83,7 +91,7 @@ class Steps:
             "g_path": _g_path_gradients,
         }
         self.gradients = {
-            name: jit(self._map(partial(phase, config)))
+            name: self._with_network(jit(self._map(partial(phase, config))))
             for name, phase in phases.items()
         }
         self._steps = {
@@ -119,8 +127,10 @@ class Steps:
             "image": described((size, patch, patch, 3), np.float32, P(AXIS)),
             "label": described((size,), np.float32, P(AXIS)),
         }
+        judged = {"fake": batch["image"], "fake_label": batch["label"]}
         for name in self.phases(0):  # when all that are ever taken are due
-            lowered = self._steps[name].lower(state, batch)
+            given = batch | judged if name == "d" and train.shared_samples else batch
+            lowered = self._steps[name].lower(state, given, self._network)
             self._compiling[name] = self._compilers.submit(lowered.compile)
 
     def close(self) -> None:
@@ -138,12 +148,15 @@ class Steps:
             self._steps[name] = self._compiling.pop(name).result()
         return self._steps[name]
 
+    def _with_network(self, function: Callable) -> Callable:
+        return lambda state, batch: function(state, batch, self._network)[:2]
+
     def _map(self, function: Callable) -> Callable:
         return jax.shard_map(
             function,
             mesh=self.mesh,
-            in_specs=(P(), P(AXIS)),
-            out_specs=P(),
+            in_specs=(P(), P(AXIS), P()),
+            out_specs=(P(), P(), P(AXIS)),
             # pmap's manner: every device holds a copy, and the mean is explicit.
             check_vma=False,
         )
@@ -164,6 +177,8 @@ class Steps:
             "g_path": train.path_weight and step % train.path_every == 0,
         }
         order = ("d", "d_r1", "g", "g_path")
+        if train.shared_samples:
+            order = ("g", "g_path", "d", "d_r1")
         return tuple(name for name in order if regularized.get(name, True))
 
     def iterate(
@@ -181,9 +196,11 @@ class Steps:
           The next state, and the scalars of the phases that ran, not yet fetched.
         """
         metrics: Metrics = {}
+        judged: Batch = {}
         for name in self.phases(step):
-            state, new = self._step(name)(state, batch)
-            metrics |= new
+            given = {**batch, **judged} if name == "d" else batch
+            state, new, painted = self._step(name)(state, given, self._network)
+            metrics, judged = metrics | new, {**judged, **painted}
         return self._finish(state), metrics
 
 
@@ -193,22 +210,32 @@ def make_steps(config: Config, mesh: jax.sharding.Mesh | None = None) -> Steps:
 
 
 def _update(
-    config: Config, name: str, phase: Callable, state: TrainState, batch: Batch
-) -> tuple[TrainState, Metrics]:
+    config: Config,
+    name: str,
+    phase: Callable,
+    state: TrainState,
+    batch: Batch,
+    network: FeatureNetwork | None,
+) -> tuple[TrainState, Metrics, Batch]:
     """Applies one phase's gradients with its optimizer."""
-    grads, metrics = phase(config, state, batch)
+    grads, metrics, painted = phase(config, state, batch, network)
     g_optimizer, d_optimizer = optimizers(config.train)
+    share = rate_share(config.train, state.step)
     if name.startswith("d"):
         updates, opt_state = d_optimizer.update(grads, state.d_opt_state)
-        params = optax.apply_updates(state.d_params, updates)
-        state = state.replace(d_params=params, d_opt_state=opt_state)
+        params = optax.apply_updates(state.d_params, _scaled(updates, share))
+        state = state.replace(
+            d_params=params,
+            d_opt_state=opt_state,
+            d_state=discriminator.refreshed(params, state.d_state),
+        )
     else:
         updates, opt_state = g_optimizer.update(grads, state.g_opt_state)
-        params = optax.apply_updates(state.g_params, updates)
+        params = optax.apply_updates(state.g_params, _scaled(updates, share))
         state = state.replace(g_params=params, g_opt_state=opt_state)
     if name == "g_path":
         state = state.replace(path_mean=metrics["path_length_mean"])
-    return state, metrics
+    return state, metrics, painted
 
 
 def _finish(config: Config, state: TrainState) -> TrainState:
@@ -223,77 +250,96 @@ def _finish(config: Config, state: TrainState) -> TrainState:
 
 
 def _d_gradients(
-    config: Config, state: TrainState, batch: Batch
-) -> tuple[Gradients, Metrics]:
+    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
-    key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
-    samples = draws.draw_samples(config, key, index, _paired(config))
-    fake, _ = _generate(config, state.g_params, samples)
-    fake = _augment(config, draws.AUGMENT_FAKE, state.step, index, fake)
-    real = _augment(config, draws.AUGMENT_REAL, state.step, index, batch["image"])
+    if config.train.shared_samples:
+        fake, fake_label = batch["fake"], batch["fake_label"]
+    else:
+        key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
+        samples = draws.draw_samples(config, key, index, _paired(config))
+        fake, _ = _generate(config, state.g_params, samples)
+        fake_label = samples.label
+    augment = partial(_augment, config, state.step, index)
+    fake, fake_label = augment(draws.AUGMENT_FAKE, fake, fake_label)
+    real, real_label = augment(draws.AUGMENT_REAL, batch["image"], batch["label"])
 
     def loss(params):
-        real_logits, real_coords = _judge(config, params, real)
-        fake_logits, fake_coords = _judge(config, params, fake)
+        on_real = _judge(config, params, state, network, real)
+        on_fake = _judge(config, params, state, network, fake)
+        objective = config.train.objective
         metrics = {
-            "d_adv": losses.adversarial_d(real_logits, fake_logits),
-            "d_real": jnp.mean(real_logits),
-            "d_fake": jnp.mean(fake_logits),
+            "d_adv": losses.adversarial_d(objective, on_real.logits, on_fake.logits),
+            "d_real": jnp.mean(losses.score(on_real.logits)),
+            "d_fake": jnp.mean(losses.score(on_fake.logits)),
         }
         total = metrics["d_adv"]
         if config.train.coords_weight:
             metrics["d_coords"] = losses.vertical_coordinate(
-                real_coords, batch["label"]
-            ) + losses.vertical_coordinate(fake_coords, samples.label)
+                on_real.coords, real_label
+            ) + losses.vertical_coordinate(on_fake.coords, fake_label)
             total += config.train.coords_weight * metrics["d_coords"]
         return total, metrics
 
-    return _mean(jax.grad(loss, has_aux=True)(state.d_params))
+    return *_mean(jax.grad(loss, has_aux=True)(state.d_params)), {}
 
 
 def _d_r1_gradients(
-    config: Config, state: TrainState, batch: Batch
-) -> tuple[Gradients, Metrics]:
+    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
-    real = _augment(config, draws.AUGMENT_R1, state.step, index, batch["image"])
+    real, _ = _augment(
+        config, state.step, index, draws.AUGMENT_R1, batch["image"], batch["label"]
+    )
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
     def loss(params):
-        penalty = losses.r1(lambda image: _judge(config, params, image)[0], real)
+        def score(image):
+            return losses.score(_judge(config, params, state, network, image).logits)
+
+        penalty = losses.r1(score, real)
         return weight * penalty, {"r1": penalty}
 
-    return _mean(jax.grad(loss, has_aux=True)(state.d_params))
+    return *_mean(jax.grad(loss, has_aux=True)(state.d_params)), {}
 
 
 def _g_gradients(
-    config: Config, state: TrainState, batch: Batch
-) -> tuple[Gradients, Metrics]:
+    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
     key = draws.step_key(config.train.seed, draws.G_FAKE, state.step)
     samples = draws.draw_samples(config, key, index, _paired(config))
 
     def loss(params):
-        fake, structure = _generate(config, params, samples)
-        fake = _augment(config, draws.AUGMENT_G, state.step, index, fake)
-        logits, prediction = _judge(config, state.d_params, fake)
-        metrics = {"g_adv": losses.adversarial_g(logits)}
+        image, structure = _generate(config, params, samples)
+        fake, label = _augment(
+            config, state.step, index, draws.AUGMENT_G, image, samples.label
+        )
+        verdict = _judge(config, state.d_params, state, network, fake)
+        metrics = {
+            "g_adv": losses.adversarial_g(config.train.objective, verdict.logits)
+        }
         total = metrics["g_adv"]
         if config.train.coords_weight:
-            metrics["g_coords"] = losses.vertical_coordinate(prediction, samples.label)
+            metrics["g_coords"] = losses.vertical_coordinate(verdict.coords, label)
             total += config.train.coords_weight * metrics["g_coords"]
         if config.train.diversity_weight:
             metrics["g_diversity"] = losses.diversity(
                 config.train.diversity_form, structure, samples.z_local, AXIS
             )
             total += config.train.diversity_weight * metrics["g_diversity"]
-        return total, metrics
+        return total, (metrics, image)
 
-    return _mean(jax.grad(loss, has_aux=True)(state.g_params))
+    grads, (metrics, image) = jax.grad(loss, has_aux=True)(state.g_params)
+    painted = {}
+    if config.train.shared_samples:
+        painted = {"fake": image, "fake_label": samples.label}
+    return *_mean((grads, metrics)), painted
 
 
 def _g_path_gradients(
-    config: Config, state: TrainState, batch: Batch
-) -> tuple[Gradients, Metrics]:
+    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+) -> tuple[Gradients, Metrics, Batch]:
     train = config.train
     index = _index(batch["label"].shape[0] // train.path_batch_shrink)
     key = draws.step_key(train.seed, draws.PATH, state.step)
@@ -316,7 +362,7 @@ def _g_path_gradients(
         }
         return train.path_weight * train.path_every * penalty, metrics
 
-    return _mean(jax.grad(loss, has_aux=True)(state.g_params))
+    return *_mean(jax.grad(loss, has_aux=True)(state.g_params)), {}
 
 
 def _index(num_local: int) -> Int[Array, " b"]:
@@ -367,19 +413,29 @@ def _generate(
 
 
 def _judge(
-    config: Config, params: Mapping[str, Any], image: Float[Array, "b p p 3"]
-) -> tuple[Float[Array, " b"], Float[Array, "b 3"]]:
-    return Discriminator(config.model, axis_name=AXIS).apply({"params": params}, image)
+    config: Config,
+    params: Mapping[str, Any],
+    state: TrainState,
+    network: FeatureNetwork | None,
+    image: Float[Array, "b p p 3"],
+) -> discriminator.Verdict:
+    return discriminator.judge(
+        config.model, params, state.d_state, network, image, axis_name=AXIS
+    )
 
 
 def _augment(
     config: Config,
-    purpose: int,
     step: Int[Array, ""],
     index: Int[Array, " b"],
+    purpose: int,
     image: Float[Array, "b p p 3"],
-) -> Float[Array, "b p p 3"]:
-    if config.train.augment == "none":
-        return image
+    label: Float[Array, " b"],
+) -> tuple[Float[Array, "b p p 3"], Float[Array, " b"]]:
     key = draws.step_key(config.train.seed, purpose, step)
-    return draws.augment_color(key, index, image)
+    generated = purpose in (draws.AUGMENT_FAKE, draws.AUGMENT_G)
+    return augmentation.augment(config, key, index, image, label, generated=generated)
+
+
+def _scaled(updates: Any, share: Float[Array, ""] | float) -> Any:
+    return jax.tree.map(lambda update: update * share, updates)

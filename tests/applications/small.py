@@ -25,7 +25,7 @@ SEED = 5
 def discriminator():
     """Random parameters; drawn by NumPy, as compiling initializers takes seconds."""
     shapes = jax.eval_shape(
-        lambda key: init_discriminator(tiny.MODEL, key), jax.random.key(0)
+        lambda key: init_discriminator(tiny.MODEL, key)[0], jax.random.key(0)
     )
     rng = np.random.default_rng(3)
     return jax.tree.map(

@@ -12,9 +12,9 @@ import safetensors.numpy
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices
 from infinitygan_jax.applications import perceptual
-from infinitygan_jax.models.discriminator import (
-    Discriminator,
-    DiscriminatorFeatures,
+from infinitygan_jax.models.residual_discriminator import (
+    ResidualDiscriminator,
+    ResidualFeatures,
 )
 from tests.applications import small
 from tests.sampling import tiny
@@ -144,10 +144,10 @@ def test_features_are_what_the_discriminator_computes():
     """A patch's last features, put through the rest by hand, give its judgement."""
     params = {"params": small.discriminator()}
     patch = pictures(1, tiny.MODEL.patch_size)
-    seen = devices.jit_in_a_hurry(DiscriminatorFeatures(tiny.MODEL).apply)
+    seen = devices.jit_in_a_hurry(ResidualFeatures(tiny.MODEL).apply)
     features = seen(params, patch)
     judge = functools.partial(
-        Discriminator(tiny.MODEL).apply,
+        ResidualDiscriminator(tiny.MODEL).apply,
         capture_intermediates=True,
         mutable=["intermediates"],
     )
@@ -169,10 +169,20 @@ def test_any_size_has_a_distance(size):
     assert np.all((measure(first, second) > 0) & (measure(first, second) <= 4))
 
 
-def test_without_discriminator_weights_are_asked_for():
+def test_without_discriminator_the_frozen_network_sees():
     bundle = bundle_lib.Bundle(tiny.CONFIG, tiny.params())
-    with pytest.raises(ValueError, match=r"no-d.*--lpips"):
-        perceptual.distance_of(bundle, name="no-d")
+    distance = perceptual.distance_of(bundle)
+    assert (distance.name, distance.least) == ("features", 32)
+    first, second = pictures(1, 40, 1), pictures(1, 40, 2)
+    measure = devices.jit_in_a_hurry(lambda f, a, b: f(a, b))
+    np.testing.assert_allclose(measure(distance, first, first), 0, atol=1e-12)
+    near, far = (
+        measure(distance, first, (1 - share) * first + share * second)
+        for share in (0.1, 1.0)
+    )
+    assert 0 < near < far <= 4
+    with pytest.raises(ValueError, match="at least 32 pixels"):
+        perceptual.check_size(distance, 31, 40)
 
 
 def test_small_pictures_are_refused(file):

@@ -77,6 +77,21 @@ def test_tuples_are_written_as_tuples_lists_or_with_commas(text):
     assert config.model.texture_widths == (32, 16, 16, 8)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["color,cutout", "('color', 'cutout')", '["color","cutout"]', "(color,cutout)"],
+)
+def test_lists_of_names_need_no_brackets_or_quotes(text):
+    config, _ = parse(FILE, f"--config.train.augment={text}")
+    assert config.train.augment == ("color", "cutout")
+
+
+@pytest.mark.parametrize("text", ["none", "()", ""])
+def test_lists_of_names_may_be_empty(text):
+    config, _ = parse(FILE, f"--config.train.augment={text}")
+    assert config.train.augment == ()
+
+
 def test_the_order_of_flags_does_not_matter():
     config, values = parse("--config.train.seed=3", "--workdir", "w", FILE)
     assert config.train.seed == 3
@@ -153,6 +168,10 @@ def test_a_flag_file_is_read(tmp_path):
         (
             [FILE, "--config.model.texture_widths=(8,8,8,0.5)"],
             ["model.texture_widths (0.5) must be a whole number"],
+        ),
+        (
+            [FILE, "--config.train.augment=color,colour"],
+            ["train.augment ('colour') must be one of color, translation, cutout"],
         ),
         ([FILE, "--config.train.seed"], ["--config.train.seed needs a value"]),
         (

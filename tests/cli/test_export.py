@@ -18,7 +18,8 @@ from tests.sampling import tiny
 def workdir(tmp_path, monkeypatch):
     """A workdir in name; loading one is tested with the checkpoints."""
     data = dataclasses.replace(tiny.CONFIG.data, source="/a/private/folder")
-    config = dataclasses.replace(tiny.CONFIG, data=data)
+    train = dataclasses.replace(tiny.CONFIG.train, initial="/a/private/model")
+    config = dataclasses.replace(tiny.CONFIG, data=data, train=train)
     bundle = bundle_lib.Bundle(config, tiny.params(), info={"step": "12"})
     monkeypatch.setattr(checkpoint, "load_for_sampling", lambda _: bundle)
     monkeypatch.chdir(tmp_path)
@@ -28,7 +29,7 @@ def workdir(tmp_path, monkeypatch):
 def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
     export.main([workdir, "a.safetensors", "--info", "data=five = 5", "--info", "m=2c"])
     loaded = bundle_lib.load("a.safetensors")
-    assert loaded.config == tiny.CONFIG  # without the folder of the pictures
+    assert loaded.config == tiny.CONFIG  # without the folders of the files
     command = loaded.info.pop("command")
     assert f"--config=configs/{tiny.CONFIG.name}.py" in command
     assert loaded.info == {"step": "12", "data": "five = 5", "m": "2c"}

@@ -47,6 +47,10 @@ def error_of(capsys, *flags: str) -> str:
             ["--workdir={dir}", "--config.data.source="],
             r"data\.source must name a folder of images",
         ),
+        (
+            ["--workdir={dir}", "--config.train.initial=landscape_lite"],
+            r"train\.initial \(landscape_lite\) .* model\.patch_size: \d+ -> 17;",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys, flags, message):

@@ -30,7 +30,7 @@ def test_sizes_are_inferred_and_shapes_fit(stages, width, coords):
     assert config.texture_widths == (width,) * stages
     for ours, init in (
         (converted.generator, init_generator),
-        (converted.discriminator, init_discriminator),
+        (converted.discriminator, lambda c, k: init_discriminator(c, k)[0]),
     ):
         expected = jax.eval_shape(lambda k, f=init: f(config, k), jax.random.key(0))
         shapes = jax.tree.map(np.shape, ours)

@@ -29,6 +29,7 @@ def make_state(step: int) -> TrainState:
         step=jnp.int32(step),
         g_params=params,
         d_params=jax.tree.map(lambda x: x + 1, params),
+        d_state=jax.tree.map(lambda x: x + 3, params),
         ema_params=jax.tree.map(lambda x: x + 2, params),
         g_opt_state=optax.adam(1e-3).init(params),
         d_opt_state=optax.adam(1e-3).init(params),

@@ -81,14 +81,3 @@ def test_style_mixing_happens_as_often_as_asked(probability):
     assert abs(mixed.mean() - probability) < 0.05
     if probability:
         assert set(found[mixed]) == set(range(1, slots))  # uniform on 1 .. slots - 1
-
-
-def test_color_augmentation_is_per_sample_and_differentiable():
-    key = draws.step_key(0, draws.AUGMENT_REAL, jnp.int32(0))
-    image = jax.random.uniform(jax.random.key(0), (4, 5, 5, 3), minval=-1, maxval=1)
-    whole = draws.augment_color(key, jnp.arange(4), image)
-    part = draws.augment_color(key, jnp.array([2, 3]), image[2:])
-    np.testing.assert_allclose(whole[2:], part, rtol=1e-6)
-    assert np.abs(np.asarray(whole - image)).mean() > 0.05
-    slope = jax.grad(lambda x: jnp.sum(draws.augment_color(key, jnp.arange(4), x) ** 2))
-    assert np.isfinite(slope(image)).all()

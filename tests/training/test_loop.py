@@ -54,6 +54,7 @@ def fresh_state(*unused) -> TrainState:
         step=jnp.int32(0),
         g_params={"w": jnp.zeros(3)},
         d_params={},
+        d_state={},
         ema_params={"w": jnp.zeros(3)},
         g_opt_state=(),
         d_opt_state=(),

@@ -131,7 +131,9 @@ def test_each_phase_moves_only_its_network(steps, initial):
     for phase in PHASES:
         before = copied(initial)
         batch = one.shard_batch(batch_of(CONFIG))
-        after, metrics = one._steps[phase](one.replicate(copied(before)), batch)
+        after, metrics, _ = one._steps[phase](
+            one.replicate(copied(before)), batch, None
+        )
         moved = {
             name: any(
                 (np.asarray(a) != b).any()
@@ -159,8 +161,8 @@ def test_the_first_update_of_adam_is_the_corrected_rate(steps, initial):
     # With beta1 = 0 Adam's first update is the rate times the gradient's sign.
     one = steps[1]
     before = copied(initial)
-    after, _ = one._steps["d"](
-        one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG))
+    after, *_ = one._steps["d"](
+        one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG)), None
     )
     change = np.asarray(after.d_params["final_conv"]["kernel"])
     change = np.abs(change - before.d_params["final_conv"]["kernel"])
@@ -211,7 +213,7 @@ def test_a_batch_that_the_devices_do_not_divide():
 
 def test_options_train_too():
     settings = {
-        "augment": "color",
+        "augment": ("color", "translation", "cutout"),
         "coords_weight": 0.0,
         "path_mean_gradient": False,
     }

@@ -1,4 +1,4 @@
-"""The discriminator: sizes, and groups of the minibatch standard deviation."""
+"""StyleGAN2's discriminator: sizes, and groups of the minibatch standard deviation."""
 
 import dataclasses
 from functools import partial
@@ -11,7 +11,8 @@ from jax.sharding import PartitionSpec as P
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.devices import make_mesh
-from infinitygan_jax.models.discriminator import Discriminator, init_discriminator
+from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
 
 MODEL = ModelConfig(
     patch_size=17, discriminator_widths=(8, 6, 4), stddev_group=4, texture_widths=(4,)
@@ -25,11 +26,13 @@ MODEL = ModelConfig(
 def test_full_size_judges_a_patch(patch, widest):
     config = ModelConfig(patch_size=patch)
     params = jax.eval_shape(
-        lambda key: init_discriminator(config, key), jax.random.key(0)
+        lambda key: init_discriminator(config, key)[0], jax.random.key(0)
     )
     image = jax.ShapeDtypeStruct((16, patch, patch, 3), jnp.float32)
     logits, place = jax.eval_shape(
-        lambda p, x: Discriminator(config).apply({"params": p}, x), params, image
+        lambda p, x: ResidualDiscriminator(config).apply({"params": p}, x),
+        params,
+        image,
     )
     assert (logits.shape, place.shape) == ((16,), (16, 3))
     # Spec section 5: channels of the first size, n = round(log2(patch)).
@@ -39,7 +42,7 @@ def test_full_size_judges_a_patch(patch, widest):
 
 @pytest.fixture(scope="module")
 def params():
-    tree = init_discriminator(MODEL, jax.random.key(1))
+    tree, _ = init_discriminator(MODEL, jax.random.key(1))
     # The spread's channel must show.
     kernel = tree["final_conv"]["kernel"]
     tree["final_conv"]["kernel"] = kernel.at[:, :, -1].multiply(30.0)
@@ -51,7 +54,7 @@ def images(count):
 
 
 def test_groups_are_consecutive_samples(params):
-    judge = jax.jit(Discriminator(MODEL).apply)
+    judge = jax.jit(ResidualDiscriminator(MODEL).apply)
     eight = images(8)
     both = judge({"params": params}, eight)[0]
     np.testing.assert_allclose(
@@ -71,9 +74,11 @@ def test_groups_are_consecutive_samples(params):
 def test_groups_reach_over_devices(params, group, devices):
     config = dataclasses.replace(MODEL, stddev_group=group)
     batch = images(16)
-    whole = Discriminator(config).apply({"params": params}, batch)[0]
+    whole = ResidualDiscriminator(config).apply({"params": params}, batch)[0]
     split = jax.shard_map(
-        partial(Discriminator(config, axis_name="data").apply, {"params": params}),
+        partial(
+            ResidualDiscriminator(config, axis_name="data").apply, {"params": params}
+        ),
         mesh=make_mesh(jax.devices()[:devices]),
         in_specs=P("data"),
         out_specs=P("data"),

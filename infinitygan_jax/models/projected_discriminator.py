@@ -1,0 +1,250 @@
+"""A discriminator that sees a frozen network's features, and one head on pixels.
+
+After Projected GAN (Sauer et al., NeurIPS 2021): features of four strides are mixed
+over channels and scales by random convolutions that never learn, and a small head
+judges each scale. Features of stride 4 do not see fine texture, so one more head judges
+pixels.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models import convolution
+from infinitygan_jax.models.features import FeatureNetwork
+from infinitygan_jax.models.layers import EqualDense, like, product
+
+NETWORK = "lite0"
+NUM_COORDS = 1  # outputs of the coordinate head: the vertical label
+
+# Collections beside "params": kernels that never learn; spectral norm's vectors.
+MIXING, SPECTRAL = "mixing", "spectral"
+
+MIXED = (48, 80, 112, 160)  # channels of the mixed features, by stride
+_LAST = 4  # positions a side at which a head ends
+_EPSILON = 1e-5  # of batch norm
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Patches and their features to logits and coordinates.
+
+    Attributes:
+      config: sizes.
+      axis_name: mapped device axis that the batch is split over, if it is; batch norm's
+        statistics are over all of it.
+    """
+
+    config: ModelConfig
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, image: Float[Array, "b p p 3"], taps: Sequence[Float[Array, "b _ _ _"]]
+    ) -> tuple[list[Float[Array, "b _"]], Float[Array, "b 1"]]:
+        """Judges patches.
+
+        Args:
+          image: float32 patches in [-1, 1].
+          taps: `features_of` them.
+
+        Returns:
+          Logits of each head (real is positive), at one or several positions; and the
+          coordinate head's output, which predicts the vertical label; float32.
+        """
+        logits, hidden = [], []
+        for stride, x in enumerate(self._mixed(taps)):
+            head = _Head(self.config.head_width, self.axis_name, name=f"head_{stride}")
+            last, judged = head(x)
+            logits.append(judged)
+            hidden.append(jnp.mean(last.astype(jnp.float32), axis=(1, 2)))
+        if self.config.pixel_widths:
+            head = _PixelHead(
+                self.config.pixel_widths, self.axis_name, name="pixel_head"
+            )
+            logits.append(head(image.astype(jnp.dtype(self.config.dtype))))
+        # Where a patch lies in its photograph is told by what is in it.
+        coords = EqualDense(NUM_COORDS, name="coords")(
+            jnp.concatenate(hidden[-2:], axis=-1)
+        )
+        return logits, coords
+
+    def _mixed(
+        self, taps: Sequence[Float[Array, "b _ _ _"]]
+    ) -> list[Float[Array, "b _ _ _"]]:
+        """Random mixtures of features over channels, and over scales from the top."""
+        mixed: list[Array] = []
+        for number in reversed(range(len(taps))):
+            x = _frozen(self, f"channels_{number}", taps[number], MIXED[number])
+            if mixed:
+                above = _frozen(self, f"scales_{number}", mixed[0], MIXED[number])
+                x = x + jax.image.resize(above, x.shape, "bilinear")
+            mixed.insert(0, x)
+        return mixed
+
+
+class _Head(nn.Module):
+    """Halves a map until it is small, then one logit a position."""
+
+    width: int
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b n n c"]
+    ) -> tuple[Float[Array, "b h w d"], Float[Array, "b _"]]:
+        number = 0
+        while min(x.shape[1:3]) >= 2 * _LAST:
+            x = _NormedConv(self.width, 4, 2, self.axis_name, name=f"down_{number}")(x)
+            number += 1
+        return x, _logits(x)
+
+
+class _PixelHead(nn.Module):
+    """A plain small discriminator of pixels, two by two of them to a position."""
+
+    widths: tuple[int, ...]
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b p p 3"]) -> Float[Array, "b _"]:
+        first, *others = self.widths
+        # Nothing is lost, and the widest map is a quarter of the size: a third of the
+        # time.
+        x = _gathered(x)
+        x = _NormedConv(first, 3, 1, self.axis_name, name="conv")(x)
+        for number, width in enumerate(others):
+            x = _NormedConv(width, 4, 2, self.axis_name, name=f"down_{number}")(x)
+        return _logits(x)
+
+
+def _gathered(x: Float[Array, "b n n c"]) -> Float[Array, "b m m d"]:
+    """Each two by two positions as one of four times the channels: n -> ceil(n / 2)."""
+    batch, height, width, channels = x.shape
+    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    x = x.reshape(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(*x.shape[:2], x.shape[3], -1)
+
+
+def _logits(x: Float[Array, "b h w c"]) -> Float[Array, "b _"]:
+    size = min(_LAST, *x.shape[1:3])
+    y = SpectralConv(1, size, name="logit")(x)  # n -> n - 3
+    return y.astype(jnp.float32).reshape(y.shape[0], -1)
+
+
+class _NormedConv(nn.Module):
+    """Convolution with spectral norm, batch norm, leaky ReLU of slope 0.2.
+
+    Batch norm takes the statistics of the batch at hand, of all devices, in every
+    phase: real and generated patches pass apart, and it has no running means.
+    """
+
+    features: int
+    size: int
+    stride: int
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b H W o"]:
+        margin = (self.size - 1) // 2
+        x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+        x = SpectralConv(self.features, self.size, self.stride, name="conv")(x)
+        gain = self.param("gain", nn.initializers.ones, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        mean, variance = _moments(x.astype(jnp.float32), self.axis_name)
+        scale = gain * jax.lax.rsqrt(variance + _EPSILON)
+        x = x * like(scale, x) + like(bias - mean * scale, x)
+        return jnp.where(x >= 0, x, x * 0.2)
+
+
+def _moments(
+    x: Float[Array, "b h w c"], axis_name: str | None
+) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+    """Mean and variance by channel, over the batch of all devices."""
+
+    def mean(values):
+        local = jnp.mean(values, axis=(0, 1, 2))
+        return local if axis_name is None else jax.lax.pmean(local, axis_name)
+
+    center = mean(x)
+    return center, mean(jnp.square(x - center[None, None, None]))
+
+
+class SpectralConv(nn.Module):
+    """Valid convolution whose kernel is divided by its largest singular value.
+
+    The value is estimated from a vector that `refreshed` brings nearer at each step.
+
+    Attributes:
+      features: output channels.
+      size: taps a side.
+      stride: 1 or 2.
+    """
+
+    features: int
+    size: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b H W o"]:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        init = nn.initializers.normal(1 / math.sqrt(math.prod(shape[:3])))
+        kernel = self.param("kernel", init, shape)
+        right = self.variable(SPECTRAL, "right", _first_right, self.features).value
+        left, _ = _turned(jax.lax.stop_gradient(kernel), right)
+        matrix = kernel.reshape(-1, self.features)
+        value = left @ product(matrix, right[:, None])[:, 0]
+        kernel = (kernel / value).astype(x.dtype)
+        return convolution.conv_valid(x, kernel, stride=self.stride)
+
+
+def _first_right(features: int) -> Float[Array, " o"]:
+    return jnp.full((features,), 1 / math.sqrt(features))
+
+
+def _turned(
+    kernel: Float[Array, "k k i o"], right: Float[Array, " o"]
+) -> tuple[Float[Array, " n"], Float[Array, " o"]]:
+    """One power iteration: the left vector of a right one, and the right one of it."""
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    left = _unit(product(matrix, right[:, None])[:, 0])
+    return left, _unit(product(left[None], matrix)[0])
+
+
+def _unit(vector: Float[Array, " n"]) -> Float[Array, " n"]:
+    return vector / (jnp.linalg.norm(vector) + 1e-12)
+
+
+def refreshed(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
+    """Spectral norm's vectors after one power iteration with these parameters."""
+    if "right" in spectral:
+        return {"right": _turned(params["kernel"], spectral["right"])[1]}
+    return {name: refreshed(params[name], each) for name, each in spectral.items()}
+
+
+def _frozen(
+    module: nn.Module, name: str, x: Float[Array, "b h w i"], features: int
+) -> Float[Array, "b h w o"]:
+    """A random 1x1 convolution that never learns; keeps the size of its input."""
+
+    def start():
+        key = module.make_rng("params")
+        return jax.random.normal(key, (x.shape[-1], features)) / math.sqrt(x.shape[-1])
+
+    kernel = jax.lax.stop_gradient(module.variable(MIXING, name, start).value)
+    return product(x, kernel.astype(x.dtype))
+
+
+def features_of(
+    config: ModelConfig, network: FeatureNetwork, image: Float[Array, "b p p 3"]
+) -> list[Float[Array, "b _ _ _"]]:
+    """What the frozen network sees in patches, at the size it sees them."""
+    size = config.feature_size or image.shape[1]
+    image = image.astype(jnp.dtype(config.dtype))
+    shape = (image.shape[0], size, size, 3)
+    return network.taps(jax.image.resize(image, shape, "bilinear"))

@@ -1,0 +1,25 @@
+"""Trained models by their names: bundled ones, files and workdirs."""
+
+import os
+import pathlib
+
+from infinitygan_jax import bundle as bundle_lib
+
+
+def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
+    """Reads a bundled model (by name), a ``.safetensors`` file or a workdir.
+
+    A bare name is a bundled model's; write ``./NAME`` for a folder.
+
+    Raises:
+      ValueError: there is no such model, or it was truncated or altered.
+    """
+    path = pathlib.Path(path_or_name)
+    if str(path_or_name) in bundle_lib.bundled_names():
+        return bundle_lib.load(bundle_lib.bundled(str(path_or_name)))
+    if path.is_dir():
+        # Orbax takes a second to import, and only workdirs need it.
+        from infinitygan_jax.training import checkpoint
+
+        return checkpoint.load_for_sampling(path)
+    return bundle_lib.load(path)

@@ -1,0 +1,93 @@
+"""Training that begins with the weights of a trained model, ``train.initial``."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import config as config_lib
+from infinitygan_jax.messages import one_line
+from infinitygan_jax.training.state import TrainState
+from infinitygan_jax.training.stored import load_bundle
+
+logger = logging.getLogger(__name__)
+
+# What the shapes of a generator's parameters follow from.
+_SIZES = frozenset(
+    f"model.{name}"
+    for name in (
+        *("patch_size", "z_global_size", "z_local_size", "structure_width"),
+        *("texture_widths", "mapping_layers", "coords"),
+    )
+)
+
+
+def read(
+    config: config_lib.Config, make_state: Callable[[], TrainState]
+) -> bundle_lib.Bundle | None:
+    """The model that ``train.initial`` names, its generator checked; None if none.
+
+    Args:
+      config: all settings.
+      make_state: makes a state of these settings; it is only traced.
+
+    Raises:
+      ValueError: there is no such model, it was altered, or it has other sizes.
+    """
+    name = config.train.initial
+    if not name:
+        return None
+    try:
+        bundle = load_bundle(os.path.expanduser(name))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"train.initial: {one_line(error)}") from error
+    needed = jax.eval_shape(make_state).g_params
+    arrays = bundle_lib.shape_differences(needed, bundle.generator)
+    if arrays:
+        settings = [
+            line
+            for line in config_lib.differences(bundle.config, config)
+            if line.split(":")[0] in _SIZES
+        ]
+        raise ValueError(
+            f"train.initial ({name}) must be a model of the sizes that are set, and it "
+            f"has others (its own -> set: {'; '.join(settings or arrays[:3])}); set "
+            "its own, or name another model"
+        )
+    return bundle
+
+
+def begin(state: TrainState, bundle: bundle_lib.Bundle) -> TrainState:
+    """A fresh state with the weights of a trained model.
+
+    Both generators are the model's, which is a moving average. So is the discriminator
+    if all its arrays fit; if not it stays fresh, which is logged. Optimizers are fresh.
+    """
+    state = state.replace(
+        g_params=_taken(state.g_params, bundle.generator),
+        ema_params=_taken(state.g_params, bundle.generator),
+    )
+    if bundle.discriminator is None:
+        logger.info("the discriminator begins anew: train.initial has none")
+        return state
+    # One with a state of its own is not in bundles, as neither is its state.
+    fresh = {"params": state.d_params, "state": state.d_state}
+    given = {"params": bundle.discriminator, "state": {}}
+    wrong = bundle_lib.shape_differences(fresh, given)
+    if wrong:
+        logger.info(
+            "the discriminator begins anew: that of train.initial has other arrays "
+            "(%s%s)",
+            *("; ".join(wrong[:3]), "; ..." if len(wrong) > 3 else ""),
+        )
+        return state
+    return state.replace(d_params=_taken(state.d_params, bundle.discriminator))
+
+
+def _taken(like: Any, arrays: dict[str, Any]) -> Any:
+    # Copies: each is an argument of the steps, which reuse its memory.
+    return jax.tree.map(lambda _, array: jnp.array(array), like, arrays)

@@ -1,0 +1,207 @@
+"""The projected discriminator: its parts, and what is over all devices' samples."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from infinitygan_jax import devices
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models import discriminator, features
+from infinitygan_jax.models import projected_discriminator as projected
+
+MODEL = ModelConfig(
+    patch_size=17,
+    texture_widths=(4,),
+    discriminator="projected",
+    feature_size=64,
+    head_width=6,
+    pixel_widths=(4, 6),
+)
+
+
+@functools.cache
+def parts():
+    """Parameters that show all of them, and the state."""
+    params, state = discriminator.init_discriminator(MODEL, jax.random.key(1))
+    params = jax.tree.map(
+        lambda x: x + 0.1 * jax.random.normal(jax.random.key(2), x.shape), params
+    )
+    return params, state
+
+
+def images(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return jnp.asarray(rng.uniform(-1, 1, (count, 17, 17, 3)), jnp.float32)
+
+
+@functools.cache
+def judge(axis=None):
+    def apply(network, params, state, image):
+        return discriminator.judge(MODEL, params, state, network, image, axis)
+
+    return apply if axis else devices.jit_in_a_hurry(apply)
+
+
+def test_each_scale_and_the_pixels_have_a_head():
+    verdict = judge()(discriminator.network_of(MODEL), *parts(), images(3))
+    # 64 px: taps of 16, 8, 4 and 2, of which heads leave 4, 4, 4 and 2 positions a
+    # side and judge 1. 17 px: 9 gathered, then 4, which is one position too.
+    assert [logits.shape for logits in verdict.logits] == [(3, 1)] * 5
+    assert verdict.coords.shape == (3, 1)
+
+
+@pytest.mark.parametrize("patch", (53, 101, 197, 389, 773))
+def test_all_patch_sizes_can_be_judged(patch):
+    config = ModelConfig(patch_size=patch, discriminator="projected")
+    params, state = jax.eval_shape(
+        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+    )
+    network = jax.eval_shape(lambda: features.load("lite0"))
+    image = jax.ShapeDtypeStruct((4, patch, patch, 3), jnp.float32)
+    verdict = jax.eval_shape(
+        lambda *args: discriminator.judge(config, *args), params, state, network, image
+    )
+    assert [logits.shape for logits in verdict.logits[:4]] == [(4, 1)] * 4
+    assert verdict.logits[4].shape[0] == 4
+
+
+def test_without_pixel_widths_there_is_no_pixel_head():
+    config = dataclasses.replace(MODEL, pixel_widths=())
+    params, _ = jax.eval_shape(
+        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+    )
+    assert "pixel_head" in parts()[0]
+    assert "pixel_head" not in params
+
+
+def test_every_head_and_every_frozen_mixture_matters():
+    network, (params, state) = discriminator.network_of(MODEL), parts()
+    plain = judge()(network, params, state, images(2))
+    for number in range(4):
+        for kind in ("channels", "scales"):
+            name = f"{kind}_{number}"
+            if name not in state[projected.MIXING]:
+                assert name == "scales_3"  # nothing lies above the coarsest
+                continue
+            mixing = {**state[projected.MIXING]}
+            mixing[name] = mixing[name] * 2
+            other = judge()(
+                network, params, {**state, projected.MIXING: mixing}, images(2)
+            )
+            changed = [
+                not np.allclose(a, b, atol=1e-6)
+                for a, b in zip(plain.logits, other.logits, strict=True)
+            ]
+            # From the top down: what is mixed at one scale is seen by finer ones.
+            assert changed[: number + 1] == [True] * (number + 1), name
+            assert changed[number + 1 :] == [False] * (4 - number), name
+
+
+def test_what_is_frozen_has_no_gradient():
+    network, (params, state) = discriminator.network_of(MODEL), parts()
+
+    def total(frozen):
+        network, mixing = frozen
+        verdict = discriminator.judge(
+            MODEL, params, {**state, projected.MIXING: mixing}, network, images(2)
+        )
+        return sum(jnp.sum(each) for each in verdict.logits)
+
+    gradient = devices.jit_in_a_hurry(jax.grad(total))(
+        (network, state[projected.MIXING])
+    )
+    for leaf in jax.tree.leaves(gradient):
+        np.testing.assert_array_equal(leaf, 0)
+
+
+def test_statistics_are_over_all_devices():
+    """Two devices with half a batch each judge as one with the whole."""
+    network, (params, state) = discriminator.network_of(MODEL), parts()
+    whole = judge()(network, params, state, images(4))
+    mesh = devices.make_mesh(jax.devices()[:2])
+    halves = devices.jit_in_a_hurry(
+        jax.shard_map(
+            judge(devices.AXIS),
+            mesh=mesh,
+            in_specs=(P(), P(), P(), P(devices.AXIS)),
+            out_specs=P(devices.AXIS),
+            check_vma=False,
+        )
+    )(network, params, state, images(4))
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(halves), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    # A half alone has other statistics, so the above can fail.
+    alone = judge()(network, params, state, images(4)[:2])
+    assert not np.allclose(alone.logits[0], whole.logits[0][:2], atol=1e-3)
+
+
+def test_spectral_norm_nears_the_largest_singular_value():
+    module = projected.SpectralConv(5, 3)
+    x = jax.random.normal(jax.random.key(0), (1, 6, 6, 4))
+    variables = module.init(jax.random.key(1), x)
+    kernel = variables["params"]["kernel"]
+    spectral = variables[projected.SPECTRAL]
+    for _ in range(100):
+        spectral = projected.refreshed(variables["params"], spectral)
+    found = module.apply({**variables, projected.SPECTRAL: spectral}, x)
+    largest = np.linalg.svd(np.asarray(kernel).reshape(-1, 5), compute_uv=False)[0]
+    plain = jax.lax.conv_general_dilated(
+        x, kernel / largest, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(found, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_refreshing_changes_spectral_vectors_alone():
+    params, state = parts()
+    after = discriminator.refreshed(params, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        after[projected.MIXING],
+        state[projected.MIXING],
+    )
+    for vector in jax.tree.leaves(after[projected.SPECTRAL]):
+        np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
+    assert discriminator.refreshed(params, {}) == {}
+
+
+def test_position_is_read_from_what_is_in_a_patch():
+    """The coordinate head sees mean features: it answers for a patch as a whole."""
+    network, (params, state) = discriminator.network_of(MODEL), parts()
+    one = judge()(network, params, state, images(4))
+    kernel = params["coords"]["kernel"]
+    assert kernel.shape == (sum(projected.MIXED[2:]), 1)  # of the two coarsest scales
+    other = judge()(
+        network,
+        {**params, "coords": {**params["coords"], "kernel": kernel * 0}},
+        state,
+        images(4),
+    )
+    assert np.ptp(np.asarray(one.coords)) > 0
+    np.testing.assert_allclose(other.coords, params["coords"]["bias"][0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"feature_size": 31}, r"model.feature_size \(31\) must be at least 32"),
+        ({"feature_size": 0}, r"model.feature_size \(0\) must be at least 32"),
+        ({"pixel_widths": (4,) * 5}, r"model.pixel_widths .* 5 entries"),
+    ],
+)
+def test_impossible_sizes_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(MODEL, **settings)
+
+
+def test_the_most_halvings_can_be_judged():
+    config = dataclasses.replace(MODEL, pixel_widths=(4,) * 4)
+    params, _ = jax.eval_shape(
+        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+    )
+    assert params["pixel_head"]["logit"]["kernel"].shape == (1, 1, 4, 1)

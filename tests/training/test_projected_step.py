@@ -1,0 +1,195 @@
+"""Steps with a projected discriminator: its state, its batches, its objective."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infinitygan_jax import devices, losses
+from infinitygan_jax.bundle import nested
+from infinitygan_jax.models import discriminator, features
+from infinitygan_jax.models.projected_discriminator import MIXING, SPECTRAL
+from infinitygan_jax.training.state import init_state, rate_share
+from infinitygan_jax.training.step import check_devices, make_steps
+from tests.training import test_step
+
+optax_may_promote = test_step.optax_may_promote
+copied = test_step.copied
+batch_of = test_step.batch_of
+
+
+def config_of(**train):
+    config = test_step.config_of(
+        **{
+            "objective": "hinge",
+            "r1_weight": 0.0,
+            "path_weight": 0.0,
+            "augment": ("color", "translation", "cutout"),
+            **train,
+        }
+    )
+    model = dataclasses.replace(
+        config.model,
+        discriminator="projected",
+        feature_size=32,
+        head_width=6,
+        pixel_widths=(4, 6),
+    )
+    return dataclasses.replace(config, model=model)
+
+
+CONFIG = config_of()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shallow_network():
+    """A network of one block a stage, as the real one takes long to compile."""
+    sizes = dataclasses.replace(features.SIZES["lite0"], repeats=(1,) * 7)
+    rng = np.random.default_rng(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(features.SIZES, "shallow", sizes)
+        shapes = features.param_shapes("shallow")
+        arrays = {
+            name: rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1]) or 1), shape)
+            for name, shape in shapes.items()
+        }
+        arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+        network = features.FeatureNetwork(nested(arrays), "shallow")
+        patch.setattr(discriminator, "network_of", lambda config: network)
+        yield network
+
+
+@pytest.fixture(scope="module")
+def steps(shallow_network):
+    """Steps by number of devices, compiled once."""
+    return {
+        n: make_steps(CONFIG, devices.make_mesh(jax.devices()[:n])) for n in (1, 2, 8)
+    }
+
+
+@pytest.fixture(scope="module")
+def initial(shallow_network):
+    return init_state(CONFIG)
+
+
+@pytest.mark.parametrize("phase", ("d", "g"))
+def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
+    """Batch norm over a part of the batch fails this."""
+    results = {
+        count: one.gradients[phase](
+            one.replicate(initial), one.shard_batch(batch_of(CONFIG))
+        )
+        for count, one in steps.items()
+    }
+    reference, metrics = jax.device_get(results[1])
+    expected = dict(jax.tree.leaves_with_path(reference))
+    largest = max(np.linalg.norm(leaf) for leaf in expected.values())
+    assert largest > 1e-4
+    for count in (2, 8):
+        for path, leaf in jax.tree.leaves_with_path(results[count][0]):
+            error = np.linalg.norm(np.asarray(leaf) - expected[path])
+            assert error < 1e-5 * largest, path
+        for name, value in results[count][1].items():
+            np.testing.assert_allclose(value, metrics[name], rtol=1e-5, atol=1e-6)
+
+
+def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_network):
+    one = steps[1]
+    network = jax.device_get(shallow_network)
+    state = one.replicate(copied(initial))
+    assert one.phases(0) == ("d", "g")
+    after, metrics = one.iterate(state, one.shard_batch(batch_of(CONFIG)), 0)
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    assert {"d_adv", "d_coords", "g_adv", "g_coords"} <= metrics.keys()
+    for name in ("g_params", "d_params"):
+        before = dict(jax.tree.leaves_with_path(getattr(initial, name)))
+        for path, leaf in jax.tree.leaves_with_path(getattr(after, name)):
+            assert path[-1].key != "kernel" or (leaf != before[path]).any(), path
+    for name in (MIXING, SPECTRAL):
+        same = jax.tree.map(
+            lambda a, b: bool((a == b).all()),
+            initial.d_state[name],
+            after.d_state[name],
+        )
+        assert all(jax.tree.leaves(same)) == (name == MIXING)
+    expected = discriminator.refreshed(after.d_params, initial.d_state)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        expected[SPECTRAL],
+        after.d_state[SPECTRAL],
+    )
+    jax.tree.map(np.testing.assert_array_equal, network, jax.device_get(one._network))
+
+
+def test_r1_sees_through_the_frozen_network(shallow_network):
+    config = config_of(r1_weight=1.0, objective="non_saturating", batch_size=4)
+    one = make_steps(config, devices.make_mesh(jax.devices()[:1]))
+    assert one.phases(0) == ("d", "d_r1", "g")
+    gradients, metrics = one.gradients["d_r1"](
+        one.replicate(init_state(config)), one.shard_batch(batch_of(config))
+    )
+    assert float(metrics["r1"]) > 0
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients))
+
+
+def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
+    """Samples that are shared are G's, as they were before its update."""
+    config = config_of(shared_samples=True, augment=())
+    one = make_steps(config, devices.make_mesh(jax.devices()[:2]))
+    one.compile(initial)
+    assert one.phases(0) == ("g", "d")
+    batch = one.shard_batch(batch_of(config))
+    state, metrics, painted = one._step("g")(
+        one.replicate(copied(initial)), batch, one._network
+    )
+    # What G was trained with is what it lost by: judged again, the loss is the same.
+    found = discriminator.judge(
+        config.model,
+        initial.d_params,
+        initial.d_state,
+        shallow_network,
+        jnp.asarray(np.asarray(painted["fake"])),
+    )
+    loss = losses.adversarial_g("hinge", found.logits)
+    np.testing.assert_allclose(loss, metrics["g_adv"], rtol=1e-4)
+    place = losses.vertical_coordinate(found.coords, painted["fake_label"])
+    np.testing.assert_allclose(place, metrics["g_coords"], rtol=1e-4)
+    state, metrics, painted = one._step("d")(state, batch | painted, one._network)
+    np.testing.assert_allclose(
+        metrics["d_fake"], jnp.mean(losses.score(found.logits)), rtol=1e-4
+    )
+    assert not painted
+
+
+def test_groups_do_not_bind_a_batch_without_minibatch_deviation():
+    model = dataclasses.replace(CONFIG.model, stddev_group=5)
+    check_devices(dataclasses.replace(CONFIG, model=model), 4)
+
+
+def test_rates_fall_with_the_root_of_the_steps():
+    train = dataclasses.replace(CONFIG.train, constant_steps=100)
+    steps = jnp.array([0, 50, 99, 399, 9_999])
+    shares = [float(rate_share(train, step)) for step in steps]
+    np.testing.assert_allclose(shares, [1, 1, 1, 0.5, 0.1], rtol=1e-6)
+    assert rate_share(CONFIG.train, steps[-1]) == 1
+
+
+def test_rates_of_both_networks_are_set_apart(shallow_network, initial):
+    config = config_of(learning_rate=0.01, d_learning_rate=0.001, constant_steps=1)
+    one = make_steps(config, devices.make_mesh(jax.devices()[:1]))
+    # Adam's first update with beta1 = 0 is the rate times the gradient's sign; after
+    # 24 steps with one constant, a fifth of it.
+    state = copied(initial).replace(step=jnp.int32(24))
+    after, _ = one.iterate(one.replicate(state), one.shard_batch(batch_of(config)), 24)
+    for name, path, rate in (
+        ("g_params", ("texture_synthesizer", "up_0", "kernel"), 0.01),
+        ("d_params", ("head_0", "logit", "kernel"), 0.001),
+    ):
+        new, old = getattr(after, name), getattr(initial, name)
+        for part in path:
+            new, old = new[part], old[part]
+        np.testing.assert_allclose(
+            np.median(np.abs(np.asarray(new) - old)), rate / 5, rtol=1e-2
+        )
