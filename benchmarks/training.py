@@ -1,9 +1,10 @@
 """The four steps' rates by the machine's: ``python -m benchmarks.training``.
 
-Operations are those of the convolutions, as `sampling.plan.operations` counts them for
-the generator: a backward pass costs one forward pass for the inputs' gradients and one
-for the kernels', and differentiating a gradient doubles both. Nothing that could be
-saved in principle is subtracted, and nothing that is computed twice is added.
+Operations are those of the convolutions, those of a frozen network included, as
+`sampling.plan.operations` counts them for the generator: a backward pass costs one
+forward pass for the inputs' gradients and one for the kernels', and differentiating a
+gradient doubles both. Nothing that could be saved in principle is subtracted, and
+nothing that is computed twice is added.
 """
 
 import argparse
@@ -13,11 +14,14 @@ import time
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, geometry
+from infinitygan_jax.models import discriminator, features
+from infinitygan_jax.models import projected_discriminator as projected
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, make_steps
@@ -32,7 +36,9 @@ def generator_operations(model: config_lib.ModelConfig) -> int:
 
 
 def discriminator_operations(model: config_lib.ModelConfig) -> int:
-    """Operations of one patch's forward pass through the discriminator."""
+    """Operations of one patch's forward pass through what of D learns."""
+    if model.discriminator == "projected":
+        return _head_operations(model)
     widths, size = model.discriminator_widths, model.patch_size
     wide = widths[model.discriminator_log2_size - 2]
     total = 3 * wide * size * size
@@ -45,14 +51,51 @@ def discriminator_operations(model: config_lib.ModelConfig) -> int:
     return 2 * total
 
 
+def _head_operations(model: config_lib.ModelConfig) -> int:
+    """Likewise through the heads of a projected discriminator, and its mixtures."""
+    seen, total = model.feature_size or model.patch_size, 0
+    taps = features.SIZES[projected.NETWORK].taps
+    above = 0
+    for stride, tap, wide in zip(features.STRIDES, taps, projected.MIXED, strict=True):
+        size = -(-seen // stride)
+        total += tap * wide * size * size
+        if stride < features.STRIDES[-1]:
+            above = -(-seen // (2 * stride))
+            total += (
+                projected.MIXED[features.STRIDES.index(2 * stride)] * wide * above**2
+            )
+        while size >= 8:
+            size //= 2
+            total += 16 * wide * model.head_width * size * size
+            wide = model.head_width
+    size, inputs = -(-model.patch_size // 2), 12
+    for number, wide in enumerate(model.pixel_widths):
+        size = size // 2 if number else size
+        total += (16 if number else 9) * inputs * wide * size * size
+        inputs = wide
+    return 2 * total
+
+
+def feature_operations(model: config_lib.ModelConfig) -> int:
+    """Operations of one patch's forward pass through D's frozen network."""
+    if model.discriminator != "projected":
+        return 0
+    return features.operations(
+        projected.NETWORK, model.feature_size or model.patch_size
+    )
+
+
 def phase_operations(config: config_lib.Config) -> dict[str, float]:
     """Operations a sample of the batch costs in each phase."""
     g = generator_operations(config.model)
     d = discriminator_operations(config.model)
+    f = feature_operations(config.model)
+    # A picture painted, unless G's is taken; two judged, forward and backward.
+    painted = 0 if config.train.shared_samples else g
     return {
-        "d": g + 2 * 3 * d,  # a picture painted; two judged, forward and backward
-        "d_r1": 6 * d,  # forward, to the image, and back through both
-        "g": 3 * g + 2 * d,  # D's kernels need no gradient here
+        "d": painted + 2 * (3 * d + f),
+        "d_r1": 6 * d + 3 * f,  # forward, to the image, and back through both
+        "g": 3 * g + 2 * (d + f),  # kernels of D and of its network need no gradient
         "g_path": 6 * g / config.train.path_batch_shrink,
     }
 
@@ -60,7 +103,12 @@ def phase_operations(config: config_lib.Config) -> dict[str, float]:
 def shares(config: config_lib.Config) -> dict[str, float]:
     """How often each phase runs in a training step."""
     train = config.train
-    return {"d": 1, "d_r1": 1 / train.r1_every, "g": 1, "g_path": 1 / train.path_every}
+    return {
+        "d": 1,
+        "d_r1": 1 / train.r1_every if train.r1_weight else 0,
+        "g": 1,
+        "g_path": 1 / train.path_every if train.path_weight else 0,
+    }
 
 
 def phase_seconds(
@@ -74,6 +122,34 @@ def phase_seconds(
     """Best seconds of one phase's gradients, which take all but its update's time."""
     function = steps.gradients[name]
     return machine.best_seconds(function, state, batch, repeats=repeats, clock=clock)
+
+
+def feature_seconds(
+    config: config_lib.Config, image: np.ndarray, repeats: int, clock: Callable
+) -> float:
+    """Seconds of a frozen network's part of a training step, or 0.
+
+    It sees a batch of real patches and two of generated ones, one of these backward to
+    the pixels too.
+    """
+    network = jax.device_put(discriminator.network_of(config.model))
+    if network is None:
+        return 0.0
+
+    def see(network, image):
+        return projected.features_of(config.model, network, image)
+
+    def total(image, network):
+        return sum(jnp.sum(tap * tap) for tap in see(network, image))
+
+    seconds = [
+        machine.best_seconds(jax.jit(function), *args, repeats=repeats, clock=clock)
+        for function, args in (
+            (see, (network, image)),
+            (jax.grad(total), (image, network)),
+        )
+    ]
+    return 2 * seconds[0] + seconds[1]
 
 
 def config_of(name: str, batch_size: int, dtype: str) -> config_lib.Config:
@@ -112,7 +188,10 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     size = config.model.patch_size
     image = rng.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
     label = rng.uniform(-1, 1, batch_size).astype(np.float32)
-    batch = steps.shard_batch({"image": image, "label": label})
+    batch = {"image": image, "label": label}
+    if config.train.shared_samples:  # any patches take as long to judge
+        batch |= {"fake": image, "fake_label": label}
+    batch = steps.shard_batch(batch)
     # By CPU time too, which says more where other programs run.
     clocks = {"wall": time.perf_counter}
     if jax.default_backend() == "cpu":
@@ -122,7 +201,7 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     for clock_name, clock in clocks.items():
         total_seconds = total_operations = 0.0
         rates = [machine.matmul_rate(clock=clock)]
-        for phase in operations:
+        for phase in filter(often.get, operations):
             seconds = phase_seconds(steps, state, batch, phase, repeats, clock)
             rates.append(machine.matmul_rate(clock=clock))
             rate = operations[phase] * batch_size / 1e9 / seconds
@@ -141,6 +220,14 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
             f"{batch_size / total_seconds:.2f} images/s without the updates",
             flush=True,
         )
+        seen = feature_seconds(config, image, repeats, clock)
+        if seen:
+            print(
+                f"  {clock_name:4} of it the frozen network "
+                f"{1000 * seen / batch_size:.1f} ms an image, "
+                f"{100 * seen / total_seconds:.0f} %",
+                flush=True,
+            )
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.struct
@@ -214,6 +214,7 @@ def check_size(height: int, width: int) -> None:
         )
 
 
+@functools.cache
 def param_shapes(name: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a network's weights, as its file has them."""
     image = jax.ShapeDtypeStruct((1, LEAST, LEAST, 3), jnp.float32)
@@ -225,20 +226,33 @@ def param_shapes(name: str) -> dict[str, tuple[int, ...]]:
     }
 
 
-def num_outputs(name: str, height: int, width: int) -> int:
-    """Numbers that all convolutions of a network make of one picture."""
+def _layers(name: str, height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
+    """Height, width, channels, and products an output, of each convolution's output."""
     sizes, inputs = SIZES[name], _STEM
     height, width = -(-height // 2), -(-width // 2)
-    total = height * width * _STEM
-    for stage, (_, stride, expansion) in enumerate(_STAGES):
+    yield height, width, _STEM, 9 * 3
+    for stage, (taps, stride, expansion) in enumerate(_STAGES):
         for repeat in range(sizes.repeats[stage]):
             wide = inputs * expansion
-            total += height * width * wide
+            if expansion > 1:
+                yield height, width, wide, inputs
             if not repeat:
                 height, width = -(-height // stride), -(-width // stride)
             inputs = sizes.widths[stage]
-            total += height * width * (wide + inputs)
-    return total + height * width * sizes.head
+            yield height, width, wide, taps * taps
+            yield height, width, inputs, wide
+    if sizes.head:
+        yield height, width, sizes.head, inputs
+
+
+def num_outputs(name: str, height: int, width: int) -> int:
+    """Numbers that all convolutions of a network make of one picture."""
+    return sum(h * w * c for h, w, c, _ in _layers(name, height, width))
+
+
+def operations(name: str, size: int) -> int:
+    """Operations of a network's convolutions for one square picture."""
+    return sum(2 * h * w * c * each for h, w, c, each in _layers(name, size, size))
 
 
 def path_of(name: str) -> pathlib.Path:

@@ -157,13 +157,22 @@ def test_the_command_makes_the_packages_file(name, tmp_path):
     assert out.read_bytes() == features.path_of(name).read_bytes()
 
 
+def named(layer):
+    """PyTorch's names of a convolution and its batch norm."""
+    if layer in ("stem", "head"):
+        return f"_conv_{layer}", "_bn0" if layer == "stem" else "_bn1"
+    block, layer = layer.removeprefix("block_").split("/")
+    norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[layer]
+    return f"_blocks.{block}._{layer}_conv", f"_blocks.{block}.{norm}"
+
+
 def invented(name):
     """A state dict of the network's shapes, float64, without PyTorch."""
     rng, arrays = np.random.default_rng(0), {}
     for path, shape in features.param_shapes(name).items():
         if not path.endswith("_kernel"):
             continue
-        conv, norm = conversion.names_of(path)
+        conv, norm = named(path.removesuffix("_kernel"))
         if path.endswith("depthwise_kernel"):
             shape = (shape[2], 1, *shape[:2])
         elif len(shape) == 2:
@@ -180,7 +189,7 @@ def test_conversion_takes_every_array():
     arrays = invented("lite0")
     made = conversion.convert(arrays, "lite0")
     assert {k: v.shape for k, v in made.items()} == features.param_shapes("lite0")
-    for name in arrays:
+    for name in list(arrays)[::40]:
         with pytest.raises(ValueError, match=rf"must have {name}, and it is missing"):
             conversion.convert({k: v for k, v in arrays.items() if k != name}, "lite0")
 
@@ -233,13 +242,25 @@ def test_weights_do_not_learn():
     assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(gradients))
 
 
-def test_outputs_are_counted():
-    # 32 px: the stem 16 x 16 x 32; block 0: depthwise 16 x 16 x 32, narrowed to 16;
-    # block 1: widened 16 x 16 x 96, then 8 x 8 x (96 + 24); and so on.
-    total = 16 * 16 * (32 + 32 + 16) + 16 * 16 * 96 + 8 * 8 * (96 + 24)
-    assert features.num_outputs("lite0", 32, 32) > total
-    shallow = features.num_outputs("lite0", 32, 32) - total
-    assert shallow < 4 * total
-    assert features.num_outputs("lite0", 64, 32) == 2 * features.num_outputs(
-        "lite0", 32, 32
-    )
+@pytest.mark.parametrize("name", features.SIZES)
+def test_outputs_and_operations_are_counted(name):
+    """As a trace has them: every convolution and matrix product in it."""
+    image = jax.ShapeDtypeStruct((1, 70, 45, 3), jnp.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: "gpu")  # one primitive a layer
+        jaxpr = jax.make_jaxpr(lambda n, x: n._apply(x))(features.load(name), image)
+    numbers = total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape  # HWIO
+            products = np.prod(kernel[:3])
+        elif equation.primitive.name == "dot_general":
+            products = equation.invars[1].aval.shape[0]
+        else:
+            continue
+        numbers += equation.outvars[0].aval.size
+        total += 2 * equation.outvars[0].aval.size * products
+    assert features.num_outputs(name, 70, 45) == numbers
+    square = features.operations(name, 64)
+    assert square == 4 * features.operations(name, 32)  # all sizes halve evenly
+    assert 0.8 < total / square / (70 * 45 / 64**2) < 1.4
