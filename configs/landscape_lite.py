@@ -1,4 +1,9 @@
-"""A narrow landscape model that paints and trains on a CPU; the bundled one."""
+"""A narrow landscape model that paints and trains on a CPU.
+
+Its discriminator sees features of a frozen network (docs/training.md), so that hours on
+two cores give a recognizable model. The bundled model is of this file's former settings,
+patches of 53 pixels, until one of these is better.
+"""
 
 import ml_collections
 
@@ -29,7 +34,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             r1_weight=0.0,
             path_weight=0.0,
             ema_rampup=0.1,
-            augment=("color", "translation"),
+            augment=("translation",),
         ),
     )
     return common.variant_of(config, arg)

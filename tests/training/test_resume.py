@@ -83,6 +83,39 @@ def test_killed_and_stopped_runs_equal_an_uninterrupted_one(tmp_path):
     assert_same(whole, parts, 12)
 
 
+PROJECTED = (
+    "--config.model.discriminator=projected",
+    "--config.model.feature_size=32",
+    "--config.model.head_width=8",
+    "--config.model.pixel_widths=(8,8)",
+    "--config.train.objective=hinge",
+    "--config.train.shared_samples=true",
+    "--config.train.augment=color,translation,cutout",
+    "--config.train.constant_steps=4",
+    "--config.train.r1_weight=0.0",
+    "--config.train.path_weight=0.0",
+)
+
+
+def test_a_killed_run_of_a_projected_discriminator_equals_an_uninterrupted_one(
+    tmp_path,
+):
+    """12 steps = 6 steps, kill -9, the rest: its state is a part of checkpoints."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    flags = [*PROJECTED, f"--workdir={whole}"]
+    status, text = running.finish(running.start(tmp_path, *flags))
+    assert status == 0, text
+
+    flags = [*PROJECTED, f"--workdir={parts}", "--config.train.save_every=6"]
+    process = running.start(tmp_path, *flags, "--config.train.sheet_every=7")
+    wait_for_line(process, "step 7/12")
+    kill_after_save(process, parts, 6)
+    status, text = running.finish(running.start(tmp_path, *flags))
+    assert status == 0, text
+    assert "going on from step 6" in text
+    assert_same(whole, parts, 12)
+
+
 @pytest.mark.slow
 def test_a_killed_run_equals_an_uninterrupted_one_when_compiled_for_long_ones(
     tmp_path,
