@@ -52,18 +52,18 @@ def discriminator_operations(model: config_lib.ModelConfig) -> int:
 
 
 def _head_operations(model: config_lib.ModelConfig) -> int:
-    """Likewise through the heads of a projected discriminator, and its mixtures."""
+    """Likewise of a projected discriminator: mixtures and heads, but for logits."""
     seen, total = model.feature_size or model.patch_size, 0
+    sizes = [-(-seen // stride) for stride in features.STRIDES]
     taps = features.SIZES[projected.NETWORK].taps
-    above = 0
-    for stride, tap, wide in zip(features.STRIDES, taps, projected.MIXED, strict=True):
-        size = -(-seen // stride)
+    for number, (size, tap, wide) in enumerate(
+        zip(sizes, taps, projected.MIXED, strict=True)
+    ):
         total += tap * wide * size * size
-        if stride < features.STRIDES[-1]:
-            above = -(-seen // (2 * stride))
-            total += (
-                projected.MIXED[features.STRIDES.index(2 * stride)] * wide * above**2
-            )
+        if number < 3:  # mixed with what lies above
+            total += projected.MIXED[number + 1] * wide * sizes[number + 1] ** 2
+        if size < 8:
+            total += 9 * wide * model.head_width * size * size
         while size >= 8:
             size //= 2
             total += 16 * wide * model.head_width * size * size

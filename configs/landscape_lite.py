@@ -1,8 +1,8 @@
 """A narrow landscape model that paints and trains on a CPU.
 
 Its discriminator sees features of a frozen network (docs/training.md), so that hours on
-two cores give a recognizable model. The bundled model is of this file's former settings,
-patches of 53 pixels, until one of these is better.
+two cores give a recognizable model. The bundled model is of the former settings of this
+file, patches of 53 pixels, until one of these is better.
 """
 
 import ml_collections

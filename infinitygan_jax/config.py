@@ -125,8 +125,9 @@ class ModelConfig:
         size = self.feature_size or self.patch_size
         if size < LEAST_FEATURE_SIZE:
             raise ValueError(
-                f"model.feature_size ({self.feature_size}) must be at least "
-                f"{LEAST_FEATURE_SIZE}, or 0 with such patches; use 128"
+                f"model.feature_size ({self.feature_size}) must be "
+                f"{LEAST_FEATURE_SIZE} or more, or 0 for the size of patches, which is "
+                f"{self.patch_size}; use 128"
             )
         most = int(math.log2(self.patch_size))  # each layer halves what it sees
         if len(self.pixel_widths) > most:

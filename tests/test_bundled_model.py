@@ -9,6 +9,7 @@ import numpy as np
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.sampling.world import check_params
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -22,7 +23,7 @@ def test_the_bundled_model_is_whole_small_and_described():
     check_params(bundle.config.model, bundle.generator)
     for array in jax.tree.leaves((bundle.generator, bundle.discriminator)):
         assert np.all(np.isfinite(array))
-    assert bundle.discriminator is not None
+    assert (bundle.discriminator is not None) == is_bundled(bundle.config.model)
     for key in ("step", "data", "time", "machine", "command", "use"):
         assert bundle.info[key]
     assert bundle.config.data.source == ""  # nobody's folder

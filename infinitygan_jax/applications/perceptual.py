@@ -26,6 +26,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.conversion import torch_files
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.models import convolution, features
+from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.projected_discriminator import NETWORK
 from infinitygan_jax.models.residual_discriminator import ResidualFeatures
@@ -122,16 +123,16 @@ class LpipsDistance:
 
     def _features(self, image: Float[Array, "b h w 3"]) -> list[Array]:
         x = (image - _SHIFT[None, None, None]) / _SCALE[None, None, None]
-        features = []
+        outputs = []
         for stage in self.params["convs"]:
-            if features:
+            if outputs:
                 x = _max_pool(x)
             for kernel, bias in stage:
                 x = jax.nn.relu(
                     convolution.conv_same(x, kernel) + bias[None, None, None]
                 )
-            features.append(x)
-        return features
+            outputs.append(x)
+        return outputs
 
 
 Distance = DiscriminatorDistance | FeatureDistance | LpipsDistance
@@ -140,8 +141,8 @@ Distance = DiscriminatorDistance | FeatureDistance | LpipsDistance
 def distance_of(bundle: Bundle, lpips: Sequence[str | os.PathLike] = ()) -> Distance:
     """LPIPS where its weights are given, else what is at hand.
 
-    That is the model's discriminator, where it has one that sees pictures alone, and
-    the frozen network in the package where it has none.
+    That is the model's discriminator, where bundles have it, and else the frozen
+    network in the package.
 
     Args:
       bundle: the model.
@@ -152,7 +153,7 @@ def distance_of(bundle: Bundle, lpips: Sequence[str | os.PathLike] = ()) -> Dist
     """
     if lpips:
         return load_lpips(*lpips)
-    if bundle.discriminator is None:
+    if bundle.discriminator is None or not is_bundled(bundle.config.model):
         return FeatureDistance(jax.tree.map(jnp.asarray, features.load(NETWORK)))
     params = jax.tree.map(jnp.asarray, bundle.discriminator)
     return DiscriminatorDistance(params, bundle.config.model)

@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = errors.ArgumentParser(
         prog="python -m infinitygan_jax.cli.export",
         description="Writes the newest checkpoint of a workdir, the generator's moving "
-        "average and the discriminator, as one file.",
+        "average, and a discriminator that sees pixels alone, as one file.",
     )
     parser.add_argument("workdir", metavar="WORKDIR", help="made by run_train.py")
     parser.add_argument("file", metavar="FILE", help="ends in .safetensors")

@@ -19,9 +19,12 @@ from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.initial import init_variables
 from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
 
+# Power iterations before the first step, so that spectral norm is near from the start.
+_FIRST_ITERATIONS = 15
 
-class Verdict(NamedTuple):
-    """What a discriminator says of a batch of patches.
+
+class Output(NamedTuple):
+    """What a discriminator makes of a batch of patches.
 
     Attributes:
       logits: of each of its heads, at one position or several; real is positive.
@@ -43,6 +46,15 @@ def network_of(config: ModelConfig) -> FeatureNetwork | None:
     return None
 
 
+def is_bundled(config: ModelConfig) -> bool:
+    """Whether bundles have this model's discriminator.
+
+    One that sees a frozen network's features is of use only to train on: pictures can
+    be compared by those features themselves.
+    """
+    return config.discriminator == "stylegan2"
+
+
 def init_discriminator(
     config: ModelConfig, key: PRNGKeyArray
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -60,18 +72,22 @@ def init_discriminator(
     ]
     module = projected.ProjectedDiscriminator(config)
     state = dict(init_variables(module, key, image, taps))
-    return state.pop("params"), state
+    params = state.pop("params")
+    state = jax.lax.fori_loop(
+        0, _FIRST_ITERATIONS, lambda _, each: refreshed(params, each), state
+    )
+    return params, state
 
 
-def judge(
+def apply(
     config: ModelConfig,
     params: Mapping[str, Any],
     state: Mapping[str, Any],
     network: FeatureNetwork | None,
     image: Float[Array, "b p p 3"],
     axis_name: str | None = None,
-) -> Verdict:
-    """Judges patches.
+) -> Output:
+    """Discriminates real patches from generated ones.
 
     Args:
       config: sizes, and which discriminator.
@@ -81,15 +97,21 @@ def judge(
       image: float32 patches in [-1, 1].
       axis_name: mapped device axis that the batch is split over, if it is: statistics
         of a batch are over all of it.
+
+    Returns:
+      Logits and coordinates, float32.
+
+    Raises:
+      ValueError: patches are too small for the network.
     """
     if config.discriminator == "stylegan2":
         module = ResidualDiscriminator(config, axis_name)
         logits, coords = module.apply({"params": params}, image)
-        return Verdict((logits[:, None],), coords)
+        return Output((logits[:, None],), coords)
     taps = projected.features_of(config, network, image)
     module = projected.ProjectedDiscriminator(config, axis_name)
     logits, coords = module.apply({"params": params, **state}, image, taps)
-    return Verdict(tuple(logits), coords)
+    return Output(tuple(logits), coords)
 
 
 def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:

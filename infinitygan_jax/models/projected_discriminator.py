@@ -58,10 +58,10 @@ class ProjectedDiscriminator(nn.Module):
           coordinate head's output, which predicts the vertical label; float32.
         """
         logits, hidden = [], []
-        for stride, x in enumerate(self._mixed(taps)):
-            head = _Head(self.config.head_width, self.axis_name, name=f"head_{stride}")
-            last, judged = head(x)
-            logits.append(judged)
+        for number, x in enumerate(self._mixed(taps)):
+            head = _Head(self.config.head_width, self.axis_name, name=f"head_{number}")
+            last, of_head = head(x)
+            logits.append(of_head)
             hidden.append(jnp.mean(last.astype(jnp.float32), axis=(1, 2)))
         if self.config.pixel_widths:
             head = _PixelHead(
@@ -89,7 +89,10 @@ class ProjectedDiscriminator(nn.Module):
 
 
 class _Head(nn.Module):
-    """Halves a map until it is small, then one logit a position."""
+    """Halves a map until it is small, then one logit a position.
+
+    It returns what the logits are made of, too.
+    """
 
     width: int
     axis_name: str | None
@@ -99,6 +102,8 @@ class _Head(nn.Module):
         self, x: Float[Array, "b n n c"]
     ) -> tuple[Float[Array, "b h w d"], Float[Array, "b _"]]:
         number = 0
+        if min(x.shape[1:3]) < 2 * _LAST:  # as small already: not linear all the same
+            x = _NormedConv(self.width, 3, 1, self.axis_name, name="conv")(x)
         while min(x.shape[1:3]) >= 2 * _LAST:
             x = _NormedConv(self.width, 4, 2, self.axis_name, name=f"down_{number}")(x)
             number += 1
@@ -116,14 +121,14 @@ class _PixelHead(nn.Module):
         first, *others = self.widths
         # Nothing is lost, and the widest map is a quarter of the size: a third of the
         # time.
-        x = _gathered(x)
+        x = _space_to_depth(x)
         x = _NormedConv(first, 3, 1, self.axis_name, name="conv")(x)
         for number, width in enumerate(others):
             x = _NormedConv(width, 4, 2, self.axis_name, name=f"down_{number}")(x)
         return _logits(x)
 
 
-def _gathered(x: Float[Array, "b n n c"]) -> Float[Array, "b m m d"]:
+def _space_to_depth(x: Float[Array, "b n n c"]) -> Float[Array, "b m m d"]:
     """Each two by two positions as one of four times the channels: n -> ceil(n / 2)."""
     batch, height, width, channels = x.shape
     x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -156,10 +161,12 @@ class _NormedConv(nn.Module):
         x = SpectralConv(self.features, self.size, self.stride, name="conv")(x)
         gain = self.param("gain", nn.initializers.ones, (self.features,))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        mean, variance = _moments(x.astype(jnp.float32), self.axis_name)
+        # In float32: where means are large beside deviations, bfloat16 loses them.
+        y = x.astype(jnp.float32)
+        mean, variance = _moments(y, self.axis_name)
         scale = gain * jax.lax.rsqrt(variance + _EPSILON)
-        x = x * like(scale, x) + like(bias - mean * scale, x)
-        return jnp.where(x >= 0, x, x * 0.2)
+        y = (y - like(mean, y)) * like(scale, y) + like(bias, y)
+        return jnp.where(y >= 0, y, y * 0.2).astype(x.dtype)
 
 
 def _moments(
@@ -178,7 +185,8 @@ def _moments(
 class SpectralConv(nn.Module):
     """Valid convolution whose kernel is divided by its largest singular value.
 
-    The value is estimated from a vector that `refreshed` brings nearer at each step.
+    The value is estimated from the right singular vector in the collection `SPECTRAL`,
+    which `refreshed` brings nearer.
 
     Attributes:
       features: output channels.
@@ -196,7 +204,7 @@ class SpectralConv(nn.Module):
         init = nn.initializers.normal(1 / math.sqrt(math.prod(shape[:3])))
         kernel = self.param("kernel", init, shape)
         right = self.variable(SPECTRAL, "right", _first_right, self.features).value
-        left, _ = _turned(jax.lax.stop_gradient(kernel), right)
+        left, _ = _power_iteration(jax.lax.stop_gradient(kernel), right)
         matrix = kernel.reshape(-1, self.features)
         value = left @ product(matrix, right[:, None])[:, 0]
         kernel = (kernel / value).astype(x.dtype)
@@ -207,10 +215,10 @@ def _first_right(features: int) -> Float[Array, " o"]:
     return jnp.full((features,), 1 / math.sqrt(features))
 
 
-def _turned(
+def _power_iteration(
     kernel: Float[Array, "k k i o"], right: Float[Array, " o"]
 ) -> tuple[Float[Array, " n"], Float[Array, " o"]]:
-    """One power iteration: the left vector of a right one, and the right one of it."""
+    """The left singular vector that goes with a right one, and the right one of it."""
     matrix = kernel.reshape(-1, kernel.shape[-1])
     left = _unit(product(matrix, right[:, None])[:, 0])
     return left, _unit(product(left[None], matrix)[0])
@@ -221,9 +229,14 @@ def _unit(vector: Float[Array, " n"]) -> Float[Array, " n"]:
 
 
 def refreshed(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
-    """Spectral norm's vectors after one power iteration with these parameters."""
+    """Spectral norm's vectors after one power iteration with these parameters.
+
+    Args:
+      params: of a `ProjectedDiscriminator` or a part of it.
+      spectral: its collection `SPECTRAL`.
+    """
     if "right" in spectral:
-        return {"right": _turned(params["kernel"], spectral["right"])[1]}
+        return {"right": _power_iteration(params["kernel"], spectral["right"])[1]}
     return {name: refreshed(params[name], each) for name, each in spectral.items()}
 
 
@@ -243,7 +256,20 @@ def _frozen(
 def features_of(
     config: ModelConfig, network: FeatureNetwork, image: Float[Array, "b p p 3"]
 ) -> list[Float[Array, "b _ _ _"]]:
-    """What the frozen network sees in patches, at the size it sees them."""
+    """What the frozen network sees in patches.
+
+    Args:
+      config: sizes; patches are resized to ``feature_size`` pixels a side, if it is not
+        0, bilinearly (with antialiasing where that is smaller).
+      network: the network.
+      image: patches in [-1, 1].
+
+    Returns:
+      Its four taps, of the computing type.
+
+    Raises:
+      ValueError: patches are too small for it.
+    """
     size = config.feature_size or image.shape[1]
     image = image.astype(jnp.dtype(config.dtype))
     shape = (image.shape[0], size, size, 3)

@@ -26,6 +26,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
 from infinitygan_jax.messages import one_line
+from infinitygan_jax.models.discriminator import is_bundled
 
 NUM_KEPT = 2
 FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes it
@@ -297,12 +298,11 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
     tree = bundle_lib.nested(arrays)
     settings = _as_painted(workdir, stored.settings)
     config = config_lib.from_mapping(settings)
-    kind, batch_size = config.model.discriminator, config.train.batch_size
+    batch_size = config.train.batch_size
     return bundle_lib.from_settings(
         settings,
         generator=tree["ema_params"],
-        # One that sees features is of use only with them, and to go on training.
-        discriminator=tree["d_params"] if kind == "stylegan2" else None,
+        discriminator=tree["d_params"] if is_bundled(config.model) else None,
         info={
             "step": str(stored.step),
             "images seen": f"{stored.step * batch_size:,} ({batch_size} a step)",

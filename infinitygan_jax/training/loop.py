@@ -22,6 +22,7 @@ from infinitygan_jax import devices, machine
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
+from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import checkpoint, sheets, warm_start
 from infinitygan_jax.training.metrics import Losses, Speed, Summaries, progress_line
 from infinitygan_jax.training.state import TrainState, init_state
@@ -123,9 +124,10 @@ def prepare(config: Config, workdir: str | os.PathLike) -> Inputs:
     Raises:
       ValueError: the devices do not divide the batch; the workdir was made with other
         settings, cannot be written or is short of space; ``train.initial`` or the data
-        is missing or bad.
+        is missing or bad; weights of the discriminator's network are.
     """
     check_devices(config, jax.device_count())
+    discriminator.network_of(config.model)  # its weights can be read
     check_batch_memory(config, machine.memory_bytes())
     checkpoint.check_config(workdir, config)
     if not config.data.source:

@@ -75,7 +75,8 @@ class Steps:
     Attributes:
       mesh: the devices.
       gradients: "d", "d_r1", "g", "g_path" -> function of (state, batch) that returns
-        (gradients, metrics); what the steps apply, for tests and tools.
+        (gradients, metrics); what the steps apply, for tests and tools. With
+        ``train.shared_samples`` "d" takes "fake" and "fake_label" in the batch, too.
     """
 
     def __init__(self, config: Config, mesh: jax.sharding.Mesh):
@@ -127,9 +128,9 @@ class Steps:
             "image": described((size, patch, patch, 3), np.float32, P(AXIS)),
             "label": described((size,), np.float32, P(AXIS)),
         }
-        judged = {"fake": batch["image"], "fake_label": batch["label"]}
+        painted = {"fake": batch["image"], "fake_label": batch["label"]}
         for name in self.phases(0):  # when all that are ever taken are due
-            given = batch | judged if name == "d" and train.shared_samples else batch
+            given = batch | painted if name == "d" and train.shared_samples else batch
             lowered = self._steps[name].lower(state, given, self._network)
             self._compiling[name] = self._compilers.submit(lowered.compile)
 
@@ -186,6 +187,8 @@ class Steps:
     ) -> tuple[TrainState, Metrics]:
         """One training step: every phase that is due, then the moving average.
 
+        D's come first, or G's with ``train.shared_samples``.
+
         Args:
           state: donated; use the returned one.
           batch: "image" [b, p, p, 3] in [-1, 1] and "label" [b] in [-1, 1], split over
@@ -196,11 +199,11 @@ class Steps:
           The next state, and the scalars of the phases that ran, not yet fetched.
         """
         metrics: Metrics = {}
-        judged: Batch = {}
+        painted: Batch = {}
         for name in self.phases(step):
-            given = {**batch, **judged} if name == "d" else batch
-            state, new, painted = self._step(name)(state, given, self._network)
-            metrics, judged = metrics | new, {**judged, **painted}
+            given = {**batch, **painted} if name == "d" else batch
+            state, new, more = self._step(name)(state, given, self._network)
+            metrics, painted = metrics | new, {**painted, **more}
         return self._finish(state), metrics
 
 
@@ -265,8 +268,8 @@ def _d_gradients(
     real, real_label = augment(draws.AUGMENT_REAL, batch["image"], batch["label"])
 
     def loss(params):
-        on_real = _judge(config, params, state, network, real)
-        on_fake = _judge(config, params, state, network, fake)
+        on_real = _discriminate(config, params, state, network, real)
+        on_fake = _discriminate(config, params, state, network, fake)
         objective = config.train.objective
         metrics = {
             "d_adv": losses.adversarial_d(objective, on_real.logits, on_fake.logits),
@@ -295,7 +298,9 @@ def _d_r1_gradients(
 
     def loss(params):
         def score(image):
-            return losses.score(_judge(config, params, state, network, image).logits)
+            return losses.score(
+                _discriminate(config, params, state, network, image).logits
+            )
 
         penalty = losses.r1(score, real)
         return weight * penalty, {"r1": penalty}
@@ -315,13 +320,11 @@ def _g_gradients(
         fake, label = _augment(
             config, state.step, index, draws.AUGMENT_G, image, samples.label
         )
-        verdict = _judge(config, state.d_params, state, network, fake)
-        metrics = {
-            "g_adv": losses.adversarial_g(config.train.objective, verdict.logits)
-        }
+        output = _discriminate(config, state.d_params, state, network, fake)
+        metrics = {"g_adv": losses.adversarial_g(config.train.objective, output.logits)}
         total = metrics["g_adv"]
         if config.train.coords_weight:
-            metrics["g_coords"] = losses.vertical_coordinate(verdict.coords, label)
+            metrics["g_coords"] = losses.vertical_coordinate(output.coords, label)
             total += config.train.coords_weight * metrics["g_coords"]
         if config.train.diversity_weight:
             metrics["g_diversity"] = losses.diversity(
@@ -412,14 +415,14 @@ def _generate(
     return _paint(config, params, structure, samples.noise, styles), structure
 
 
-def _judge(
+def _discriminate(
     config: Config,
     params: Mapping[str, Any],
     state: TrainState,
     network: FeatureNetwork | None,
     image: Float[Array, "b p p 3"],
-) -> discriminator.Verdict:
-    return discriminator.judge(
+) -> discriminator.Output:
+    return discriminator.apply(
         config.model, params, state.d_state, network, image, axis_name=AXIS
     )
 

@@ -4,6 +4,7 @@ import signal
 import pytest
 
 from infinitygan_jax.cli import train
+from infinitygan_jax.models import features
 from infinitygan_jax.training import loop
 
 CONFIG = "--config=configs/landscape_lite.py:runlocal"
@@ -61,6 +62,22 @@ def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys, flags, messag
     line = error_of(capsys, CONFIG, *flags)
     assert re.search(message, line), line
     assert not workdir.exists()
+
+
+def test_altered_weights_of_the_frozen_network_are_one_line(
+    tmp_path, capsys, monkeypatch
+):
+    path = tmp_path / features.path_of("lite0").name
+    path.write_bytes(features.path_of("lite0").read_bytes()[:-1])
+    monkeypatch.setattr(features, "PRETRAINED", tmp_path)
+    features.load.cache_clear()
+    flags = [f"--workdir={tmp_path / 'run'}", "--config.train.batch_size=16"]
+    try:
+        line = error_of(capsys, CONFIG, *flags)
+    finally:
+        features.load.cache_clear()
+    assert "weights of the feature network" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_workdir_that_cannot_be_made_is_one_line(tmp_path, capsys):

@@ -9,7 +9,7 @@ from infinitygan_jax.data import sources
 from infinitygan_jax.evaluation import judge, photographs
 from infinitygan_jax.evaluation.distances import kernel_distance
 from infinitygan_jax.evaluation.statistics import Moments
-from infinitygan_jax.models import features
+from infinitygan_jax.models import features, projected_discriminator
 from tests.evaluation import standin
 
 NETWORK = standin.network()
@@ -132,3 +132,7 @@ def test_the_judges_network_tells_landscapes_from_other_pictures():
     far = kernel_distance(landscapes(0), noise)
     assert near.value < 3 * near.error
     assert far.value > 5 * max(near.value, near.error)
+
+
+def test_the_judge_is_not_the_teacher():
+    assert judge.NETWORK != projected_discriminator.NETWORK

@@ -16,21 +16,22 @@ from infinitygan_jax.data import generated
 from infinitygan_jax.models import features
 from tests.test_goals import PHOTOGRAPHS
 
-# Means and mean absolute values of each tap, and of pooled features, for the picture
-# below. From PyTorch: see test_features_are_pytorchs.
+# Of each tap and of pooled features for the picture below: mean, mean absolute value,
+# and two entries (`corners`). That they are PyTorch's too, test_features_are_pytorchs
+# holds.
 GOLDEN = {
     "lite0": (
-        (1.0019, 5.84318),
-        (0.188957, 5.4497),
-        (-0.239099, 4.72599),
-        (0.0327325, 1.49638),
+        (1.0019, 5.84318, -10.6058, 5.27506),
+        (0.188957, 5.4497, -13.819, 1.37791),
+        (-0.239099, 4.72599, -3.62228, 7.73586),
+        (0.0327325, 1.49638, 0.0921679, 0.149129),
     ),
     "lite2": (
-        (-1.22137, 7.11462),
-        (-0.350757, 5.90538),
-        (-0.500815, 5.21196),
-        (0.130612, 1.46967),
-        (0.213905, 0.213905),
+        (-1.22137, 7.11462, 18.2995, -6.81772),
+        (-0.350757, 5.90538, 8.5658, 3.78958),
+        (-0.500815, 5.21196, 6.17438, -14.9171),
+        (0.130612, 1.46967, 2.12239, 1.24557),
+        (0.213905, 0.213905, 0.192263, 3.39322),
     ),
 }
 
@@ -65,9 +66,22 @@ def test_taps_are_of_four_strides(name):
 
 @pytest.mark.parametrize("name", features.SIZES)
 def test_golden_values(name):
-    for found, (mean, size) in zip(seen(name), GOLDEN[name], strict=True):
+    for found, (mean, size, *entries) in zip(seen(name), GOLDEN[name], strict=True):
         np.testing.assert_allclose(np.abs(found).mean(), size, rtol=1e-3)
         np.testing.assert_allclose(found.mean(), mean, atol=1e-3 * size)
+        # Unlike means, single values tell channels and positions apart.
+        np.testing.assert_allclose(corners(found), entries, atol=1e-2 * size)
+
+
+def corners(tap):
+    """The first channel at the top right, the last one at the bottom left.
+
+    Of pooled features, many of which are 0, the mean of one half and the greatest.
+    """
+    tap = np.asarray(tap)
+    if tap.ndim == 2:
+        return [tap[0, :640].mean(), tap[0].max()]
+    return [tap[0, 0, -1, 0], tap[0, -1, 0, -1]]
 
 
 def pytorch_features(arrays, name, image):

@@ -42,17 +42,17 @@ def images(count, seed=0):
 @functools.cache
 def judge(axis=None):
     def apply(network, params, state, image):
-        return discriminator.judge(MODEL, params, state, network, image, axis)
+        return discriminator.apply(MODEL, params, state, network, image, axis)
 
     return apply if axis else devices.jit_in_a_hurry(apply)
 
 
 def test_each_scale_and_the_pixels_have_a_head():
-    verdict = judge()(discriminator.network_of(MODEL), *parts(), images(3))
+    output = judge()(discriminator.network_of(MODEL), *parts(), images(3))
     # 64 px: taps of 16, 8, 4 and 2, of which heads leave 4, 4, 4 and 2 positions a
     # side and judge 1. 17 px: 9 gathered, then 4, which is one position too.
-    assert [logits.shape for logits in verdict.logits] == [(3, 1)] * 5
-    assert verdict.coords.shape == (3, 1)
+    assert [logits.shape for logits in output.logits] == [(3, 1)] * 5
+    assert output.coords.shape == (3, 1)
 
 
 @pytest.mark.parametrize("patch", (53, 101, 197, 389, 773))
@@ -63,11 +63,11 @@ def test_all_patch_sizes_can_be_judged(patch):
     )
     network = jax.eval_shape(lambda: features.load("lite0"))
     image = jax.ShapeDtypeStruct((4, patch, patch, 3), jnp.float32)
-    verdict = jax.eval_shape(
-        lambda *args: discriminator.judge(config, *args), params, state, network, image
+    output = jax.eval_shape(
+        lambda *args: discriminator.apply(config, *args), params, state, network, image
     )
-    assert [logits.shape for logits in verdict.logits[:4]] == [(4, 1)] * 4
-    assert verdict.logits[4].shape[0] == 4
+    assert [logits.shape for logits in output.logits[:4]] == [(4, 1)] * 4
+    assert output.logits[4].shape[0] == 4
 
 
 def test_without_pixel_widths_there_is_no_pixel_head():
@@ -89,7 +89,7 @@ def test_every_head_and_every_frozen_mixture_matters():
                 assert name == "scales_3"  # nothing lies above the coarsest
                 continue
             mixing = {**state[projected.MIXING]}
-            mixing[name] = mixing[name] * 2
+            mixing[name] = mixing[name][::-1]  # batch norm undoes a factor
             other = judge()(
                 network, params, {**state, projected.MIXING: mixing}, images(2)
             )
@@ -107,10 +107,10 @@ def test_what_is_frozen_has_no_gradient():
 
     def total(frozen):
         network, mixing = frozen
-        verdict = discriminator.judge(
+        output = discriminator.apply(
             MODEL, params, {**state, projected.MIXING: mixing}, network, images(2)
         )
-        return sum(jnp.sum(each) for each in verdict.logits)
+        return sum(jnp.sum(each) for each in output.logits)
 
     gradient = devices.jit_in_a_hurry(jax.grad(total))(
         (network, state[projected.MIXING])
@@ -175,7 +175,7 @@ def test_position_is_read_from_what_is_in_a_patch():
     network, (params, state) = discriminator.network_of(MODEL), parts()
     one = judge()(network, params, state, images(4))
     kernel = params["coords"]["kernel"]
-    assert kernel.shape == (sum(projected.MIXED[2:]), 1)  # of the two coarsest scales
+    assert kernel.shape == (2 * 6, 1)  # of the two coarsest scales' heads
     other = judge()(
         network,
         {**params, "coords": {**params["coords"], "kernel": kernel * 0}},
@@ -186,11 +186,36 @@ def test_position_is_read_from_what_is_in_a_patch():
     np.testing.assert_allclose(other.coords, params["coords"]["bias"][0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", (0, 40, 128))
+def test_the_network_sees_patches_at_the_size_that_is_set(size):
+    """Straight lines of colour stay straight when they are resized."""
+    config = dataclasses.replace(
+        MODEL, patch_size=53, texture_widths=(4,) * 3, feature_size=size
+    )
+    ramp = jnp.broadcast_to(
+        jnp.linspace(-1, 1, 53)[None, :, None, None], (1, 53, 53, 3)
+    )
+    seen = []
+
+    class Network(features.FeatureNetwork):
+        def taps(self, image):
+            seen.append(np.asarray(image))
+            return []
+
+    projected.features_of(config, Network({}, "lite0"), ramp)
+    side = size or 53
+    assert seen[0].shape == (1, side, side, 3)
+    # Pixel i of n lies at (i + 0.5) / n of the side; edges are flat when enlarged.
+    place = (np.arange(side) + 0.5) / side
+    expected = np.clip(2 * (place * 53 - 0.5) / 52 - 1, -1, 1)
+    np.testing.assert_allclose(seen[0][0, 3:-3, 0, 0], expected[3:-3], atol=5e-3)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"feature_size": 31}, r"model.feature_size \(31\) must be at least 32"),
-        ({"feature_size": 0}, r"model.feature_size \(0\) must be at least 32"),
+        ({"feature_size": 31}, r"model.feature_size \(31\) must be 32 or more"),
+        ({"feature_size": 0}, r"model.feature_size \(0\) must be 32 or more"),
         ({"pixel_widths": (4,) * 5}, r"model.pixel_widths .* 5 entries"),
     ],
 )
