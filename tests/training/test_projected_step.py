@@ -52,8 +52,12 @@ def shallow_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(features.SIZES, "shallow", sizes)
         shapes = features.param_shapes("shallow")
+        # Kernels that keep the size of what they see, and no biases: batch norm of
+        # what hardly varies would blow up rounding.
         arrays = {
-            name: rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1]) or 1), shape)
+            name: rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
+            if name.endswith("kernel")
+            else np.zeros(shape)
             for name, shape in shapes.items()
         }
         arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
@@ -96,7 +100,7 @@ def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
         for path, leaf in jax.tree.leaves_with_path(results[count][0]):
             error = np.linalg.norm(np.asarray(leaf) - expected[path])
             norm = np.linalg.norm(expected[path])
-            assert error < 1e-5 * norm + 3e-6 * largest, path
+            assert error < 1e-5 * norm + 1e-6 * largest, path
         for name, value in results[count][1].items():
             np.testing.assert_allclose(value, metrics[name], rtol=1e-5, atol=1e-6)
 
