@@ -17,14 +17,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 import safetensors.numpy
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from infinitygan_jax.bundle import nested
 from infinitygan_jax.config import LEAST_FEATURE_SIZE
-from infinitygan_jax.messages import one_line
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.depthwise import depthwise, same_padding
 from infinitygan_jax.models.layers import like, product
@@ -292,20 +290,7 @@ def load(name: str) -> FeatureNetwork:
             f"sha256 is {digest[:16]}..., not {SIZES[name].digest[:16]}...; install "
             "the package again"
         )
-    return FeatureNetwork(nested(parse(data, path)), name)
-
-
-def parse(data: bytes, path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Flat names like ``block_0/depthwise_kernel`` to float32 arrays.
-
-    Raises:
-      ValueError: it is not a whole ``.safetensors`` file.
-    """
-    try:
-        arrays = safetensors.numpy.load(data)
-    except (safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"weights of the feature network ({path}) must be a whole .safetensors "
-            f"file, and they are not ({one_line(error)}); install the package again"
-        ) from error
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
+    # Checked above, so it can be read.
+    arrays = safetensors.numpy.load(data)
+    float32 = {key: array.astype(np.float32) for key, array in arrays.items()}
+    return FeatureNetwork(nested(float32), name)
