@@ -276,7 +276,27 @@ class _Stored:
 
 
 def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
-    """The newest checkpoint of a workdir as a bundle, the generator being the average.
+    """The newest checkpoint of a workdir as a bundle (``load_networks``)."""
+    return load_networks(workdir).bundle
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """What a run has learnt so far.
+
+    Attributes:
+      bundle: the model as bundles have it, its generator being the moving average.
+      d_params, d_state: its discriminator (``models.discriminator``), which bundles
+        may lack.
+    """
+
+    bundle: bundle_lib.Bundle
+    d_params: Mapping[str, Any]
+    d_state: Mapping[str, Any]
+
+
+def load_networks(workdir: str | os.PathLike) -> Networks:
+    """The networks of the newest checkpoint of a workdir.
 
     Does not disturb a training run that goes on in the same workdir. What is said of
     painting (`config.PAINTING`) is what the workdir's settings say: the same command
@@ -299,7 +319,7 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
     settings = _as_painted(workdir, stored.settings)
     config = config_lib.from_mapping(settings)
     batch_size = config.train.batch_size
-    return bundle_lib.from_settings(
+    bundle = bundle_lib.from_settings(
         settings,
         generator=tree["ema_params"],
         discriminator=tree["d_params"] if is_bundled(config.model) else None,
@@ -310,6 +330,8 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
             "machine": stored.machine,
         },
     )
+    # Trees without arrays, such as the state of some discriminators, have no names.
+    return Networks(bundle, tree["d_params"], tree.get("d_state", {}))
 
 
 def _as_painted(

@@ -19,7 +19,6 @@ from jax.experimental import multihost_utils
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, machine
-from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.models import discriminator
@@ -58,7 +57,7 @@ class Inputs:
     """
 
     source: sources.ImageSource
-    initial: Bundle | None = None
+    initial: warm_start.Initial | None = None
 
 
 def train(config: Config, workdir: str | os.PathLike) -> Outcome:
@@ -352,7 +351,7 @@ def _together(action: Callable[[], _T]) -> _T:
     return result
 
 
-def _check_same(config: Config, data: str, initial: Bundle | None) -> None:
+def _check_same(config: Config, data: str, initial: warm_start.Initial | None) -> None:
     """Checks that all processes have the same settings, images and first weights.
 
     Raises:
@@ -362,7 +361,7 @@ def _check_same(config: Config, data: str, initial: Bundle | None) -> None:
     settings["data"].pop("source")  # may lie elsewhere on each machine
     settings["train"].pop("initial")  # likewise
     if initial is not None:
-        data += f", and begins with a model of digest {initial.digest[:16]}"
+        data += f", and begins with a model of digest {initial.bundle.digest[:16]}"
     digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
     if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):
@@ -410,7 +409,9 @@ def _initializer(config: Config) -> Callable[[], TrainState]:
 
 
 def _first_state(
-    config: Config, checkpoints: checkpoint.Checkpoints, initial: Bundle | None
+    config: Config,
+    checkpoints: checkpoint.Checkpoints,
+    initial: warm_start.Initial | None,
 ) -> tuple[TrainState, int]:
     """The newest checkpoint's state, or a first one, and its number of steps."""
     step = checkpoints.latest_step

@@ -1,8 +1,9 @@
 """Training that begins with the weights of a trained model, ``train.initial``."""
 
+import dataclasses
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,8 +12,9 @@ import jax.numpy as jnp
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax.messages import one_line
+from infinitygan_jax.training import checkpoint
 from infinitygan_jax.training.state import TrainState
-from infinitygan_jax.training.stored import load_bundle
+from infinitygan_jax.training.stored import is_workdir, load_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +28,24 @@ _SIZES = frozenset(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Initial:
+    """A trained model that training begins with.
+
+    Attributes:
+      bundle: its generator and settings.
+      d_params: its discriminator; None if it has none.
+      d_state: what the discriminator carries besides (``models.discriminator``).
+    """
+
+    bundle: bundle_lib.Bundle
+    d_params: Mapping[str, Any] | None
+    d_state: Mapping[str, Any]
+
+
 def read(
     config: config_lib.Config, make_state: Callable[[], TrainState]
-) -> bundle_lib.Bundle | None:
+) -> Initial | None:
     """The model that ``train.initial`` names, its generator checked; None if none.
 
     Args:
@@ -42,9 +59,10 @@ def read(
     if not name:
         return None
     try:
-        bundle = load_bundle(os.path.expanduser(name))
+        initial = _load(os.path.expanduser(name))
     except (ValueError, OSError) as error:
         raise ValueError(f"train.initial: {one_line(error)}") from error
+    bundle = initial.bundle
     needed = jax.eval_shape(make_state).g_params
     arrays = bundle_lib.shape_differences(needed, bundle.generator)
     if arrays:
@@ -58,25 +76,35 @@ def read(
             f"has others (its own -> set: {'; '.join(settings or arrays[:3])}); set "
             "its own, or name another model"
         )
-    return bundle
+    return initial
 
 
-def begin(state: TrainState, bundle: bundle_lib.Bundle) -> TrainState:
+def _load(path_or_name: str) -> Initial:
+    if is_workdir(path_or_name):  # it has every discriminator; bundles lack some
+        networks = checkpoint.load_networks(path_or_name)
+        return Initial(networks.bundle, networks.d_params, networks.d_state)
+    bundle = load_bundle(path_or_name)
+    return Initial(bundle, bundle.discriminator, {})
+
+
+def begin(state: TrainState, initial: Initial) -> TrainState:
     """A fresh state with the weights of a trained model.
 
     Both generators are the model's, which is a moving average. So is the discriminator
-    if all its arrays fit; if not it stays fresh, which is logged. Optimizers are fresh.
+    with its state, if all their arrays fit; if not both stay fresh, which is logged.
+    Optimizers are fresh.
     """
+    bundle = initial.bundle
     state = state.replace(
         g_params=_taken(state.g_params, bundle.generator),
         ema_params=_taken(state.g_params, bundle.generator),
     )
-    if bundle.discriminator is None:
+    if initial.d_params is None:
         logger.info("the discriminator begins anew: train.initial has none")
         return state
-    # One with a state of its own is not in bundles, as neither is its state.
+    # Together or not at all: what was learnt behind other kernels is of no use.
     fresh = {"params": state.d_params, "state": state.d_state}
-    given = {"params": bundle.discriminator, "state": {}}
+    given = {"params": initial.d_params, "state": initial.d_state}
     wrong = bundle_lib.shape_differences(fresh, given)
     if wrong:
         logger.info(
@@ -85,7 +113,10 @@ def begin(state: TrainState, bundle: bundle_lib.Bundle) -> TrainState:
             *("; ".join(wrong[:3]), "; ..." if len(wrong) > 3 else ""),
         )
         return state
-    return state.replace(d_params=_taken(state.d_params, bundle.discriminator))
+    return state.replace(
+        d_params=_taken(state.d_params, initial.d_params),
+        d_state=_taken(state.d_state, initial.d_state),
+    )
 
 
 def _taken(like: Any, arrays: dict[str, Any]) -> Any:

@@ -108,11 +108,36 @@ def test_a_discriminator_is_not_taken_without_its_state(model, caplog):
     # What was learnt behind other random kernels is of no use.
     state = init_state(config_of())()
     state = state.replace(d_state={"mixing": {"kernel": np.zeros(3, np.float32)}})
-    begun = warm_start.begin(state, model)
+    initial = warm_start.Initial(model, model.discriminator, {})
+    begun = warm_start.begin(state, initial)
     jax.tree.map(np.testing.assert_array_equal, begun.d_params, state.d_params)
     jax.tree.map(np.testing.assert_array_equal, begun.d_state, state.d_state)
     jax.tree.map(np.testing.assert_array_equal, begun.g_params, model.generator)
     assert "state/mixing/kernel is missing for float32[3]" in caplog.text
+
+
+def test_a_workdir_gives_a_discriminator_that_bundles_leave_out(tmp_path):
+    config = with_sizes(
+        config_of(seed=77, objective="hinge"),
+        discriminator="projected",
+        feature_size=32,
+        head_width=4,
+        pixel_widths=(),
+    )
+    state = jax.device_get(compiled(config)())
+    with checkpoint.Checkpoints(tmp_path, config) as checkpoints:
+        checkpoints.save(3, state)
+    train = dataclasses.replace(config.train, seed=1, initial=str(tmp_path))
+    config = dataclasses.replace(config, train=train)
+    state_of_zeros = jax.tree.map(np.zeros_like, state)
+    begun = warm_start.begin(
+        state_of_zeros, warm_start.read(config, lambda: state_of_zeros)
+    )
+    for name in ("g_params", "d_params", "d_state"):
+        jax.tree.map(
+            np.testing.assert_array_equal, getattr(begun, name), getattr(state, name)
+        )
+    assert begun.step == 0
 
 
 def test_other_sizes_are_named_before_heavy_work(initial, tmp_path, monkeypatch):
@@ -160,7 +185,7 @@ def test_a_bundled_model_is_named_as_elsewhere():
     train = dataclasses.replace(model.config.train, initial="landscape_lite")
     config = dataclasses.replace(model.config, train=train)
     found = warm_start.read(config, init_state(config))
-    assert found.digest == model.digest
+    assert found.bundle.digest == model.digest
     with pytest.raises(ValueError, match=r"model.patch_size: \d+ -> 17"):
         loop.prepare(config_of(initial="landscape_lite"), "nowhere")
 
@@ -178,7 +203,7 @@ def test_runs_begin_with_it_once(initial, model, tmp_path, caplog, no_steps):
     )
     # A workdir is a model as well.
     other = config_of(initial=str(tmp_path / "run"))
-    assert warm_start.read(other, init_state(other)).config == config
+    assert warm_start.read(other, init_state(other)).bundle.config == config
     # Resuming needs the file no more, and neither looks at nor waits for another.
     (tmp_path / "model.safetensors").unlink()
     caplog.clear()
@@ -217,10 +242,13 @@ def test_processes_must_begin_with_the_same_weights(initial, model, monkeypatch)
         lambda value: gathered.append(value) or np.stack([gathered[0], value]),
     )
     config = config_of(initial=initial)
-    loop._check_same(config, "12 images", model)
+    initial = warm_start.Initial(model, None, {})
+    loop._check_same(config, "12 images", initial)
     # The same file may lie elsewhere.
     elsewhere = config_of(initial="elsewhere.safetensors")
-    loop._check_same(elsewhere, "12 images", model)
+    loop._check_same(elsewhere, "12 images", initial)
     other = dataclasses.replace(model, info={"step": "3"}, digest="")
     with pytest.raises(ValueError, match=rf"digest {other.digest[:16]}\); start all"):
-        loop._check_same(config, "12 images", other)
+        loop._check_same(
+            config, "12 images", dataclasses.replace(initial, bundle=other)
+        )
