@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, geometry
-from infinitygan_jax.models import discriminator, features
+from infinitygan_jax.models import discriminator
 from infinitygan_jax.models import projected_discriminator as projected
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.training.state import TrainState, init_state
@@ -35,61 +35,11 @@ def generator_operations(model: config_lib.ModelConfig) -> int:
     return planning.operations(model, pixels, pixels)
 
 
-def discriminator_operations(model: config_lib.ModelConfig) -> int:
-    """Operations of one patch's forward pass through what of D learns."""
-    if model.discriminator == "projected":
-        return _head_operations(model)
-    widths, size = model.discriminator_widths, model.patch_size
-    wide = widths[model.discriminator_log2_size - 2]
-    total = 3 * wide * size * size
-    for n in range(model.discriminator_log2_size, 2, -1):
-        total += 9 * wide * wide * size * size
-        size = (size - 2) // 2 + 1
-        total += (9 + 1) * wide * widths[n - 3] * size * size  # main path and skip
-        wide = widths[n - 3]
-    total += 9 * (wide + 1) * widths[0] * size * size
-    return 2 * total
-
-
-def _head_operations(model: config_lib.ModelConfig) -> int:
-    """Likewise of a projected discriminator: mixtures and heads, but for logits."""
-    seen, total = model.feature_size or model.patch_size, 0
-    sizes = [-(-seen // stride) for stride in features.STRIDES]
-    taps = features.SIZES[projected.NETWORK].taps
-    for number, (size, tap, wide) in enumerate(
-        zip(sizes, taps, projected.MIXED, strict=True)
-    ):
-        total += tap * wide * size * size
-        if number < 3:  # mixed with what lies above
-            total += projected.MIXED[number + 1] * wide * sizes[number + 1] ** 2
-        if size < 8:
-            total += 9 * wide * model.head_width * size * size
-        while size >= 8:
-            size //= 2
-            total += 16 * wide * model.head_width * size * size
-            wide = model.head_width
-    size, inputs = -(-model.patch_size // 2), 12
-    for number, wide in enumerate(model.pixel_widths):
-        size = size // 2 if number else size
-        total += (16 if number else 9) * inputs * wide * size * size
-        inputs = wide
-    return 2 * total
-
-
-def feature_operations(model: config_lib.ModelConfig) -> int:
-    """Operations of one patch's forward pass through D's frozen network."""
-    if model.discriminator != "projected":
-        return 0
-    return features.operations(
-        projected.NETWORK, model.feature_size or model.patch_size
-    )
-
-
 def phase_operations(config: config_lib.Config) -> dict[str, float]:
     """Operations a sample of the batch costs in each phase."""
     g = generator_operations(config.model)
-    d = discriminator_operations(config.model)
-    f = feature_operations(config.model)
+    d = discriminator.operations(config.model)
+    f = discriminator.network_operations(config.model)
     # A picture painted, unless G's is taken; two judged, forward and backward.
     painted = 0 if config.train.shared_samples else g
     return {

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models import features
 from infinitygan_jax.models import projected_discriminator as projected
+from infinitygan_jax.models import residual_discriminator as residual
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.initial import init_variables
-from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
 
 # Power iterations before the first step, so that spectral norm is near from the start.
 _FIRST_ITERATIONS = 15
@@ -55,13 +55,32 @@ def is_bundled(config: ModelConfig) -> bool:
     return config.discriminator == "stylegan2"
 
 
+def samples_together(config: ModelConfig) -> int:
+    """Consecutive samples that are judged by their spread: a group; 0: all of them."""
+    return config.stddev_group if config.discriminator == "stylegan2" else 1
+
+
+def operations(config: ModelConfig) -> int:
+    """Operations of the products of what learns of a discriminator, for one patch."""
+    if config.discriminator == "stylegan2":
+        return residual.operations(config)
+    return projected.operations(config)
+
+
+def network_operations(config: ModelConfig) -> int:
+    """Operations of the convolutions of `network_of` the model for one patch, or 0."""
+    if config.discriminator == "stylegan2":
+        return 0
+    return projected.network_operations(config)
+
+
 def init_discriminator(
     config: ModelConfig, key: PRNGKeyArray
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Fresh float32 parameters and state of the discriminator."""
     image = jnp.zeros((1, config.patch_size, config.patch_size, 3))
     if config.discriminator == "stylegan2":
-        variables = init_variables(ResidualDiscriminator(config), key, image)
+        variables = init_variables(residual.ResidualDiscriminator(config), key, image)
         return variables["params"], {}
     size = config.feature_size or config.patch_size
     taps = [
@@ -105,7 +124,7 @@ def apply(
       ValueError: patches are too small for the network.
     """
     if config.discriminator == "stylegan2":
-        module = ResidualDiscriminator(config, axis_name)
+        module = residual.ResidualDiscriminator(config, axis_name)
         logits, coords = module.apply({"params": params}, image)
         return Output((logits[:, None],), coords)
     taps = projected.features_of(config, network, image)

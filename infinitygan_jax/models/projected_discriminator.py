@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models import convolution
+from infinitygan_jax.models import features as feature_networks
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.layers import EqualDense, like, product
 
@@ -274,3 +275,47 @@ def features_of(
     image = image.astype(jnp.dtype(config.dtype))
     shape = (image.shape[0], size, size, 3)
     return network.taps(jax.image.resize(image, shape, "bilinear"))
+
+
+def operations(config: ModelConfig) -> int:
+    """Operations of mixtures and heads for one patch."""
+    seen = config.feature_size or config.patch_size
+    sizes = [-(-seen // stride) for stride in feature_networks.STRIDES]
+    taps = feature_networks.SIZES[NETWORK].taps
+    products = sum(
+        tap * wide * size * size
+        for tap, wide, size in zip(taps, MIXED, sizes, strict=True)
+    )
+    products += sum(  # over scales
+        above * wide * size * size
+        for above, wide, size in zip(MIXED[1:], MIXED, sizes[1:], strict=False)
+    )
+    width = config.head_width
+    for wide, size in zip(MIXED, sizes, strict=True):
+        if size < 2 * _LAST:
+            products += 9 * wide * width * size * size
+        while size >= 2 * _LAST:
+            size //= 2
+            products += 16 * wide * width * size * size
+            wide = width
+        products += _logit_products(width, size)
+    if config.pixel_widths:
+        wide, size = 2 * 2 * 3, -(-config.patch_size // 2)
+        for number, each in enumerate(config.pixel_widths):
+            size = size // 2 if number else size
+            products += (16 if number else 9) * wide * each * size * size
+            wide = each
+        products += _logit_products(wide, size)
+    return 2 * (products + 2 * width * NUM_COORDS)
+
+
+def _logit_products(wide: int, size: int) -> int:
+    taps = min(_LAST, size)
+    return (size - taps + 1) ** 2 * taps**2 * wide
+
+
+def network_operations(config: ModelConfig) -> int:
+    """Operations of the frozen network's convolutions for one patch."""
+    return feature_networks.operations(
+        NETWORK, config.feature_size or config.patch_size
+    )

@@ -136,3 +136,18 @@ def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " b"]:
     x = x.reshape(batch // group, group, *x.shape[1:])
     deviation = jnp.sqrt(jnp.var(x, axis=1) + 1e-8)
     return jnp.repeat(jnp.mean(deviation, axis=(1, 2, 3)), group)
+
+
+def operations(config: ModelConfig) -> int:
+    """Operations of the discriminator's products, its blurs aside, for one patch."""
+    widths, size = config.discriminator_widths, config.patch_size
+    wide = widths[config.discriminator_log2_size - 2]
+    products = 3 * wide * size * size
+    for n in range(config.discriminator_log2_size, 2, -1):
+        products += 9 * wide * wide * size * size
+        size //= 2
+        products += (9 + 1) * wide * widths[n - 3] * size * size  # main path and skip
+        wide = widths[n - 3]
+    products += 9 * (wide + 1) * widths[0] * size * size
+    products += 2 * widths[0] * widths[0] * size * size  # of both heads
+    return 2 * (products + widths[0] * (1 + NUM_COORDS))

@@ -45,8 +45,7 @@ def check_devices(config: Config, num_devices: int) -> None:
     """
     batch, shrink = config.train.batch_size, config.train.path_batch_shrink
     unit = num_devices * math.lcm(2, shrink if config.train.path_weight else 1)
-    model = config.model
-    group = model.stddev_group if model.discriminator == "stylegan2" else 1
+    group = discriminator.samples_together(config.model)
 
     def fits(size: int) -> bool:
         # A batch below the group's size is one group.

@@ -1,0 +1,68 @@
+"""What holds for every kind of discriminator."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models import discriminator
+
+MODEL = ModelConfig(patch_size=53, texture_widths=(4, 4, 4))
+MODELS = {
+    "stylegan2": dataclasses.replace(
+        MODEL, discriminator_widths=(8, 7, 6, 5, 4, 3), stddev_group=2
+    ),
+    "projected": dataclasses.replace(
+        MODEL, discriminator="projected", head_width=6, pixel_widths=(4, 5, 7)
+    ),
+    "projected, patches as they are": dataclasses.replace(
+        MODEL, discriminator="projected", feature_size=0, pixel_widths=()
+    ),
+}
+
+
+def products(jaxpr):
+    """Multiplications of a trace's convolutions and matrix products."""
+    number = 0
+    for equation in jaxpr.eqns:
+        for parameter in equation.params.values():
+            if hasattr(parameter, "jaxpr"):
+                number += products(parameter.jaxpr)
+        if equation.primitive.name == "conv_general_dilated":
+            taps = math.prod(equation.invars[1].aval.shape[:3])  # HWIO
+            number += equation.outvars[0].aval.size * taps
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            summed = math.prod(shape[axis] for axis in contracted)
+            number += equation.outvars[0].aval.size * summed
+    return number
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_operations_are_those_of_a_trace(name, monkeypatch):
+    config = MODELS[name]
+    # There each layer is one convolution, whatever is quick on a CPU.
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    # Its products are few, and are not counted.
+    monkeypatch.setattr(jax.image, "resize", lambda x, shape, _: jnp.zeros(shape))
+    network = discriminator.network_of(config)
+    params, state = jax.eval_shape(
+        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+    )
+
+    def counted(batch):
+        image = jax.ShapeDtypeStruct((batch, 53, 53, 3), jnp.float32)
+        jaxpr = jax.make_jaxpr(
+            lambda params, state, image: discriminator.apply(
+                config, params, state, network, image
+            )
+        )(params, state, image)
+        return 2 * products(jaxpr.jaxpr)
+
+    # What is done once a batch, such as spectral norm, is not counted.
+    told = discriminator.operations(config) + discriminator.network_operations(config)
+    assert (counted(4) - counted(2)) / 2 == told
