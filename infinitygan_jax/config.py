@@ -179,6 +179,8 @@ class TrainConfig:
       d_learning_rate: of D's; 0 for the same.
       constant_steps: after so many steps both fall, with the square root of this over
         the steps done; 0 for never.
+      pixel_weight: what the head on pixels of a projected discriminator weighs in G's
+        loss, where each other head weighs 1.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
       path_weight, path_every, path_decay: path length penalty, its period in steps, and
         the rate of its running mean.
@@ -215,6 +217,7 @@ class TrainConfig:
     learning_rate: float = 0.002
     d_learning_rate: float = 0.0
     constant_steps: int = 0
+    pixel_weight: float = 1.0
     r1_weight: float = 10.0
     r1_every: int = 16
     path_weight: float = 2.0

@@ -31,15 +31,31 @@ def adversarial_d(form: str, real: Logits, fake: Logits) -> Float[Array, ""]:
     )
 
 
-def adversarial_g(form: str, fake: Logits) -> Float[Array, ""]:
-    """Adversarial loss of G: softplus(-fake), or -fake with ``form`` "hinge"."""
+def adversarial_g(
+    form: str, fake: Logits, weights: Sequence[float] | None = None
+) -> Float[Array, ""]:
+    """Adversarial loss of G: softplus(-fake), or -fake with ``form`` "hinge".
+
+    Args:
+      form: as D's.
+      fake: logits of generated patches.
+      weights: of each head; by default 1.
+    """
     if form == "hinge":
-        return _over_heads(lambda x: -x, fake)
-    return _over_heads(lambda x: jax.nn.softplus(-x), fake)
+        return _over_heads(lambda x: -x, fake, weights)
+    return _over_heads(lambda x: jax.nn.softplus(-x), fake, weights)
 
 
-def _over_heads(function: Callable[[Array], Array], logits: Logits) -> Float[Array, ""]:
-    return sum(jnp.mean(function(each)) for each in logits)
+def _over_heads(
+    function: Callable[[Array], Array],
+    logits: Logits,
+    weights: Sequence[float] | None = None,
+) -> Float[Array, ""]:
+    weights = (1.0,) * len(logits) if weights is None else weights
+    return sum(
+        weight * jnp.mean(function(each))
+        for weight, each in zip(weights, logits, strict=True)
+    )
 
 
 def score(logits: Logits) -> Float[Array, " b"]:

@@ -40,6 +40,15 @@ def test_heads_count_alike_whatever_they_judge(form):
     np.testing.assert_allclose(losses.score([few, many]), [2.0, -4.0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("form", OBJECTIVES)
+def test_heads_weigh_as_told_in_the_loss_of_g(form):
+    fake = [jnp.array([[0.5], [-2.0]]), jnp.array([[1.0, 3.0], [0.0, -1.0]])]
+    alone = [losses.adversarial_g(form, [each]) for each in fake]
+    found = losses.adversarial_g(form, fake, (1.0, 20.0))
+    np.testing.assert_allclose(found, alone[0] + 20 * alone[1], rtol=1e-6)
+    assert losses.adversarial_g(form, fake) == losses.adversarial_g(form, fake, (1, 1))
+
+
 def test_vertical_coordinate_reads_the_first_output():
     prediction = jnp.array([[0.5, 9.0, 9.0], [-1.0, 9.0, 9.0]])
     loss = losses.vertical_coordinate(prediction, jnp.array([0.0, -0.5]))

@@ -60,6 +60,19 @@ def samples_together(config: ModelConfig) -> int:
     return config.stddev_group if config.discriminator == "stylegan2" else 1
 
 
+def head_weights(config: ModelConfig, pixel_weight: float) -> tuple[float, ...]:
+    """What each head's logits weigh in the loss of G.
+
+    Args:
+      config: of the model.
+      pixel_weight: of the head on pixels beside heads on features, if there is one.
+    """
+    if config.discriminator == "stylegan2":
+        return (1.0,)
+    of_pixels = (pixel_weight,) if config.pixel_widths else ()
+    return (1.0,) * len(features.STRIDES) + of_pixels
+
+
 def operations(config: ModelConfig) -> int:
     """Operations of the products of what learns of a discriminator, for one patch."""
     if config.discriminator == "stylegan2":

@@ -320,7 +320,12 @@ def _g_gradients(
             config, state.step, index, draws.AUGMENT_G, image, samples.label
         )
         output = _discriminate(config, state.d_params, state, network, fake)
-        metrics = {"g_adv": losses.adversarial_g(config.train.objective, output.logits)}
+        weights = discriminator.head_weights(config.model, config.train.pixel_weight)
+        metrics = {
+            "g_adv": losses.adversarial_g(
+                config.train.objective, output.logits, weights
+            )
+        }
         total = metrics["g_adv"]
         if config.train.coords_weight:
             metrics["g_coords"] = losses.vertical_coordinate(output.coords, label)

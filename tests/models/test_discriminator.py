@@ -42,25 +42,51 @@ def products(jaxpr):
     return number
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_operations_are_those_of_a_trace(name, monkeypatch):
-    config = MODELS[name]
-    # There each layer is one convolution, whatever is quick on a CPU.
+@pytest.fixture(autouse=True)
+def one_convolution_a_layer(monkeypatch):
+    """As it is off the CPU."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    # Its products are few, and are not counted.
-    monkeypatch.setattr(jax.image, "resize", lambda x, shape, _: jnp.zeros(shape))
-    network = discriminator.network_of(config)
-    params, state = jax.eval_shape(
+
+
+def parts(config):
+    return jax.eval_shape(
         lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
     )
 
+
+def patches(number):
+    return jax.ShapeDtypeStruct((number, 53, 53, 3), jnp.float32)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_head_on_pixels_is_weighed(name):
+    config = MODELS[name]
+    network = discriminator.network_of(config)
+    logits, _ = jax.eval_shape(
+        lambda *args: discriminator.apply(config, *args[:2], network, args[2]),
+        *parts(config),
+        patches(2),
+    )
+    expected = [1.0] * len(logits)
+    if config.discriminator == "projected" and config.pixel_widths:
+        expected[-1] = 7.0  # the last one judges pixels
+        assert logits[-1].shape == (2, 3 * 3)
+    assert discriminator.head_weights(config, 7.0) == tuple(expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_operations_are_those_of_a_trace(name, monkeypatch):
+    config = MODELS[name]
+    # Its products are few, and are not counted.
+    monkeypatch.setattr(jax.image, "resize", lambda x, shape, _: jnp.zeros(shape))
+    network = discriminator.network_of(config)
+
     def counted(batch):
-        image = jax.ShapeDtypeStruct((batch, 53, 53, 3), jnp.float32)
         jaxpr = jax.make_jaxpr(
             lambda params, state, image: discriminator.apply(
                 config, params, state, network, image
             )
-        )(params, state, image)
+        )(*parts(config), patches(batch))
         return 2 * products(jaxpr.jaxpr)
 
     # What is done once a batch, such as spectral norm, is not counted.

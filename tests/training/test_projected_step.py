@@ -146,7 +146,7 @@ def test_r1_sees_through_the_frozen_network(shallow_network):
 
 def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
     """Samples that are shared are G's, as they were before its update."""
-    config = config_of(augment=())
+    config = config_of(augment=(), pixel_weight=3.0)
     one = make_steps(config, devices.make_mesh(jax.devices()[:2]))
     one.compile(initial)
     assert one.phases(0) == ("g", "d")
@@ -162,7 +162,7 @@ def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
         shallow_network,
         jnp.asarray(np.asarray(painted["fake"])),
     )
-    loss = losses.adversarial_g("hinge", found.logits)
+    loss = losses.adversarial_g("hinge", found.logits, (1, 1, 1, 1, 3))
     np.testing.assert_allclose(loss, metrics["g_adv"], rtol=1e-4)
     place = losses.vertical_coordinate(found.coords, painted["fake_label"])
     np.testing.assert_allclose(place, metrics["g_coords"], rtol=1e-4)
