@@ -52,6 +52,9 @@ class ModelConfig:
         once more.)
       feature_size: of "projected": pixels a side at which the frozen network sees a
         patch; 0 for the patch's own size.
+      feature_blur: of "projected": standard deviation in pixels of a Gaussian blur of
+        what the frozen network sees, so that it judges forms and leaves fine texture
+        to the head on pixels; 0 for none.
       head_width: of "projected": channels of the heads on features.
       pixel_widths: of "projected": channels of the head on pixels, by layer, each but
         the first of half the size; none for no such head.
@@ -77,6 +80,7 @@ class ModelConfig:
         *(256, 128, 64, 32, 16),
     )
     feature_size: int = 128
+    feature_blur: float = 0.0
     head_width: int = 128
     pixel_widths: tuple[int, ...] = (48, 96, 128)
     stddev_group: int = 16
@@ -107,7 +111,7 @@ class ModelConfig:
         return round(math.log2(self.patch_size))
 
     def __post_init__(self):
-        zero = ("stddev_group", "feature_size", *PAINTING)
+        zero = ("stddev_group", "feature_size", "feature_blur", *PAINTING)
         _check_positive(self, "model", zero=zero)
         for name in PAINTING:
             check_painting(f"model.{name}", getattr(self, name))
@@ -128,6 +132,12 @@ class ModelConfig:
                 f"model.feature_size ({self.feature_size}) must be "
                 f"{LEAST_FEATURE_SIZE} or more, or 0 for the size of patches, which is "
                 f"{self.patch_size}; use 128"
+            )
+        if self.feature_blur > self.patch_size / 8:
+            raise ValueError(
+                f"model.feature_blur ({self.feature_blur}) must be at most an eighth "
+                f"of model.patch_size ({self.patch_size}), as no forms are left to "
+                "judge; use 1.0"
             )
         most = int(math.log2(self.patch_size))  # each layer halves what it sees
         if len(self.pixel_widths) > most:

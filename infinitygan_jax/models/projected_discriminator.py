@@ -30,6 +30,7 @@ MIXING, SPECTRAL = "mixing", "spectral"
 MIXED = (48, 80, 112, 160)  # channels of the mixed features, by stride
 _LAST = 4  # positions a side at which a head ends
 _EPSILON = 1e-5  # of batch norm
+_BLUR_REACH = 2.5  # standard deviations to either side
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -260,8 +261,9 @@ def features_of(
     """What the frozen network sees in patches.
 
     Args:
-      config: sizes; patches are resized to ``feature_size`` pixels a side, if it is not
-        0, bilinearly (with antialiasing where that is smaller).
+      config: sizes; patches are blurred by ``feature_blur``, and resized to
+        ``feature_size`` pixels a side, if it is not 0, bilinearly (with antialiasing
+        where that is smaller).
       network: the network.
       image: patches in [-1, 1].
 
@@ -273,8 +275,18 @@ def features_of(
     """
     size = config.feature_size or image.shape[1]
     image = image.astype(jnp.dtype(config.dtype))
+    if config.feature_blur:
+        image = _blurred(image, config.feature_blur)
     shape = (image.shape[0], size, size, 3)
     return network.taps(jax.image.resize(image, shape, "bilinear"))
+
+
+def _blurred(image: Float[Array, "b n n 3"], deviation: float) -> Array:
+    reach = math.ceil(_BLUR_REACH * deviation)
+    taps = [math.exp(-((x / deviation) ** 2) / 2) for x in range(-reach, reach + 1)]
+    # Pixels beyond the edge are like those at it: a darker margin would be learned.
+    margins = ((0, 0), (reach, reach), (reach, reach), (0, 0))
+    return convolution.blur(jnp.pad(image, margins, mode="edge"), tuple(taps))
 
 
 def operations(config: ModelConfig) -> int:

@@ -186,6 +186,19 @@ def test_position_is_read_from_what_is_in_a_patch():
     np.testing.assert_allclose(other.coords, params["coords"]["bias"][0], rtol=1e-6)
 
 
+def what_is_seen(config, image):
+    """Patches as the frozen network gets them."""
+    seen = []
+
+    class Network(features.FeatureNetwork):
+        def taps(self, image):
+            seen.append(np.asarray(image))
+            return []
+
+    projected.features_of(config, Network({}, "lite0"), image)
+    return seen[0]
+
+
 @pytest.mark.parametrize("size", (0, 40, 128))
 def test_the_network_sees_patches_at_the_size_that_is_set(size):
     """Straight lines of colour stay straight when they are resized."""
@@ -195,20 +208,33 @@ def test_the_network_sees_patches_at_the_size_that_is_set(size):
     ramp = jnp.broadcast_to(
         jnp.linspace(-1, 1, 53)[None, :, None, None], (1, 53, 53, 3)
     )
-    seen = []
-
-    class Network(features.FeatureNetwork):
-        def taps(self, image):
-            seen.append(np.asarray(image))
-            return []
-
-    projected.features_of(config, Network({}, "lite0"), ramp)
+    seen = what_is_seen(config, ramp)
     side = size or 53
-    assert seen[0].shape == (1, side, side, 3)
+    assert seen.shape == (1, side, side, 3)
     # Pixel i of n lies at (i + 0.5) / n of the side; edges are flat when enlarged.
     place = (np.arange(side) + 0.5) / side
     expected = np.clip(2 * (place * 53 - 0.5) / 52 - 1, -1, 1)
-    np.testing.assert_allclose(seen[0][0, 3:-3, 0, 0], expected[3:-3], atol=5e-3)
+    np.testing.assert_allclose(seen[0, 3:-3, 0, 0], expected[3:-3], atol=5e-3)
+
+
+@pytest.mark.parametrize("deviation", (0.8, 1.0, 2.0))
+def test_the_network_sees_patches_as_blurred_as_is_set(deviation):
+    """A wave shrinks as a Gaussian has it, and what has one colour keeps it."""
+    config = dataclasses.replace(
+        MODEL, patch_size=53, texture_widths=(4,) * 3, feature_size=0
+    )
+    blurred = dataclasses.replace(config, feature_blur=deviation)
+    frequency = 1 / (5 * deviation)  # cycles a pixel
+    wave = jnp.sin(2 * jnp.pi * frequency * jnp.arange(53.0))
+    image = jnp.broadcast_to(wave[None, None, :, None], (1, 53, 53, 3))
+    expected = np.exp(-2 * (np.pi * frequency * deviation) ** 2)
+    inside = np.s_[0, 10:-10, 10:-10]
+    np.testing.assert_allclose(
+        what_is_seen(blurred, image)[inside], expected * image[inside], atol=0.02
+    )
+    np.testing.assert_array_equal(what_is_seen(config, image), image)
+    plain = jnp.full((1, 53, 53, 3), 0.7)  # up to the edges
+    np.testing.assert_allclose(what_is_seen(blurred, plain), plain, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +242,8 @@ def test_the_network_sees_patches_at_the_size_that_is_set(size):
     [
         ({"feature_size": 31}, r"model.feature_size \(31\) must be 32 or more"),
         ({"feature_size": 0}, r"model.feature_size \(0\) must be 32 or more"),
+        ({"feature_blur": 2.2}, r"model.feature_blur \(2.2\) must be at most an eigh"),
+        ({"feature_blur": -1.0}, r"model.feature_blur \(-1.0\) must be at least 0"),
         ({"pixel_widths": (4,) * 5}, r"model.pixel_widths .* 5 entries"),
     ],
 )
