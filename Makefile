@@ -36,10 +36,10 @@ test-slow: install
 
 # Replaces the bundled model, its card, the README's picture and the digest that example
 # world files name, by a workdir's newest checkpoint:
-#   make bundle WORKDIR=runs/lite INFO="--noise_scale 0.5 --info 'data=...' ..."
+#   make bundle WORKDIR=runs/lite INFO="--noise_scale 0.8 --info 'data=...' ..."
 # The pictures of `make gallery` are of the former model until it is run, too.
 MODEL ?= landscape_lite
-SEED ?= 40
+SEED ?= 9
 WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
 	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)

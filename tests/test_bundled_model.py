@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.config import DEFAULT_MODEL, PAINTING
 from infinitygan_jax.models.discriminator import is_bundled
-from infinitygan_jax.sampling.world import check_params
+from infinitygan_jax.sampling.world import SPAN_STRETCH, check_params, learned_span
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -27,9 +27,16 @@ def test_the_bundled_model_is_whole_small_and_described():
     for key in ("step", "data", "time", "machine", "command", "use"):
         assert bundle.info[key]
     assert bundle.config.data.source == ""  # nobody's folder
-    # What was found by looking, and README and docs say.
-    assert bundle.config.model.truncation == 0.35
-    assert bundle.config.model.noise_scale == 0.5
+    # What README says of it.
+    model, readme = bundle.config.model, (ROOT / "README.md").read_text("utf-8")
+    for name in PAINTING:
+        value = getattr(model, name)
+        assert f"(`model.{name}`; the bundled one: {value:g})" in readme
+        assert f"`model.{name} = {value:g}`" in readme
+    assert f"the model's cell, {model.cell_size} px for the bundled one" in readme
+    assert f"number of stages, {model.num_stages} for the bundled one" in readme
+    span = round(SPAN_STRETCH * learned_span(model))
+    assert f"({span} for the bundled model)" in readme
     page = (DOCS / "model_card.md").read_text("utf-8")
     assert bundle.digest in page
     for label in ("samples", "wide", "window"):
