@@ -1,11 +1,12 @@
 # Everything runs in a virtual environment that `install` makes and keeps up to date.
 #   PYTHON  the Python (3.11 or newer) that makes it     VENV    where it is
 #   EXTRAS  optional parts, e.g. EXTRAS=test,cuda12; kept for later commands
-#   SIZE    of the sample
+#   SIZE    of the sample                                SEED    of it, and of the README's picture
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= $(or $(shell cat $(VENV)/.extras 2>/dev/null),test)
 SIZE ?= 4096x4096
+SEED ?= 9
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
@@ -26,7 +27,7 @@ $(STAMP): setup.py
 # As tall as the picture: a span for low pictures leaves one sky and one ground.
 SPAN = $(lastword $(subst x, ,$(SIZE)))
 sample: install
-	$(BIN)/python run_sample.py --size $(SIZE) --vertical_span $(SPAN) --overwrite
+	$(BIN)/python run_sample.py --size $(SIZE) --seed $(SEED) --vertical_span $(SPAN) --overwrite
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
@@ -39,7 +40,6 @@ test-slow: install
 #   make bundle WORKDIR=runs/lite INFO="--noise_scale 0.8 --info 'data=...' ..."
 # The pictures of `make gallery` are of the former model until it is run, too.
 MODEL ?= landscape_lite
-SEED ?= 9
 WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
 	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)
