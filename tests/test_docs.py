@@ -94,7 +94,7 @@ def test_the_examples_of_python_run(tmp_path, monkeypatch):
     for name in ("picture", "panorama", "travelled", "mapped", "edited", "elsewhere"):
         assert names[name].shape == (128, 128, 3), name
         assert names[name].std() > 10  # it shows something
-    assert names["around"].shape == (96, 192, 3)
-    assert names["passage"].shape == (96, 256, 3)
+    assert names["around"].shape == (128, 256, 3)
+    assert names["passage"].shape == (128, 320, 3)
     assert (tmp_path / "left.npz").is_file()
     assert len(names["strips"]) == 2 and len(names["frames"]) == 4
