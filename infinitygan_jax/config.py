@@ -107,6 +107,11 @@ class ModelConfig:
         return 2**self.num_stages
 
     @property
+    def seen_size(self) -> int:
+        """Pixels a side at which a discriminator's frozen network sees a patch."""
+        return self.feature_size or self.patch_size
+
+    @property
     def discriminator_log2_size(self) -> int:
         return round(math.log2(self.patch_size))
 
@@ -126,8 +131,7 @@ class ModelConfig:
         _check_length("model.discriminator_widths", self.discriminator_widths, sizes)
 
     def _check_projected(self) -> None:
-        size = self.feature_size or self.patch_size
-        if size < LEAST_FEATURE_SIZE:
+        if self.seen_size < LEAST_FEATURE_SIZE:
             raise ValueError(
                 f"model.feature_size ({self.feature_size}) must be "
                 f"{LEAST_FEATURE_SIZE} or more, or 0 for the size of patches, which is "

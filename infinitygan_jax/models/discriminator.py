@@ -95,11 +95,12 @@ def init_discriminator(
     if config.discriminator == "stylegan2":
         variables = init_variables(residual.ResidualDiscriminator(config), key, image)
         return variables["params"], {}
-    size = config.feature_size or config.patch_size
     taps = [
-        jnp.zeros((1, -(-size // stride), -(-size // stride), width))
-        for stride, width in zip(
-            features.STRIDES, features.SIZES[projected.NETWORK].taps, strict=True
+        jnp.zeros((1, size, size, width))
+        for size, width in zip(
+            features.tap_sizes(config.seen_size),
+            features.SIZES[projected.NETWORK].taps,
+            strict=True,
         )
     ]
     module = projected.ProjectedDiscriminator(config)

@@ -243,6 +243,11 @@ def _layers(name: str, height: int, width: int) -> Iterator[tuple[int, int, int,
         yield height, width, sizes.head, inputs
 
 
+def tap_sizes(size: int) -> list[int]:
+    """Positions a side of the taps of one square picture."""
+    return [-(-size // stride) for stride in STRIDES]
+
+
 def num_outputs(name: str, height: int, width: int) -> int:
     """Numbers that all convolutions of a network make of one picture."""
     return sum(h * w * c for h, w, c, _ in _layers(name, height, width))

@@ -291,8 +291,7 @@ def _blurred(image: Float[Array, "b n n 3"], deviation: float) -> Array:
 
 def operations(config: ModelConfig) -> int:
     """Operations of mixtures and heads for one patch."""
-    seen = config.feature_size or config.patch_size
-    sizes = [-(-seen // stride) for stride in feature_networks.STRIDES]
+    sizes = feature_networks.tap_sizes(config.seen_size)
     taps = feature_networks.SIZES[NETWORK].taps
     products = sum(
         tap * wide * size * size
@@ -328,6 +327,4 @@ def _logit_products(wide: int, size: int) -> int:
 
 def network_operations(config: ModelConfig) -> int:
     """Operations of the frozen network's convolutions for one patch."""
-    return feature_networks.operations(
-        NETWORK, config.feature_size or config.patch_size
-    )
+    return feature_networks.operations(NETWORK, config.seen_size)

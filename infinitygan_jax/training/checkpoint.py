@@ -282,16 +282,16 @@ def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """What a run has learnt so far.
+    """The networks of a trained model.
 
     Attributes:
       bundle: the model as bundles have it, its generator being the moving average.
-      d_params, d_state: its discriminator (``models.discriminator``), which bundles
-        may lack.
+      d_params: its discriminator, which bundles may lack; None where there is none.
+      d_state: what the discriminator carries besides (``models.discriminator``).
     """
 
     bundle: bundle_lib.Bundle
-    d_params: Mapping[str, Any]
+    d_params: Mapping[str, Any] | None
     d_state: Mapping[str, Any]
 
 

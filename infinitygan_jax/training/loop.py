@@ -57,7 +57,7 @@ class Inputs:
     """
 
     source: sources.ImageSource
-    initial: warm_start.Initial | None = None
+    initial: checkpoint.Networks | None = None
 
 
 def train(config: Config, workdir: str | os.PathLike) -> Outcome:
@@ -351,7 +351,7 @@ def _together(action: Callable[[], _T]) -> _T:
     return result
 
 
-def _check_same(config: Config, data: str, initial: warm_start.Initial | None) -> None:
+def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) -> None:
     """Checks that all processes have the same settings, images and first weights.
 
     Raises:
@@ -411,7 +411,7 @@ def _initializer(config: Config) -> Callable[[], TrainState]:
 def _first_state(
     config: Config,
     checkpoints: checkpoint.Checkpoints,
-    initial: warm_start.Initial | None,
+    initial: checkpoint.Networks | None,
 ) -> tuple[TrainState, int]:
     """The newest checkpoint's state, or a first one, and its number of steps."""
     step = checkpoints.latest_step

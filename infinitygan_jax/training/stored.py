@@ -14,18 +14,21 @@ def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
     Raises:
       ValueError: there is no such model, or it was truncated or altered.
     """
-    if str(path_or_name) in bundle_lib.bundled_names():
-        return bundle_lib.load(bundle_lib.bundled(str(path_or_name)))
-    if is_workdir(path_or_name):
+    path = _path_of(path_or_name)
+    if path.is_dir():
         # Orbax takes a second to import, and only workdirs need it.
         from infinitygan_jax.training import checkpoint
 
-        return checkpoint.load_for_sampling(path_or_name)
-    return bundle_lib.load(path_or_name)
+        return checkpoint.load_for_sampling(path)
+    return bundle_lib.load(path)
 
 
 def is_workdir(path_or_name: str | os.PathLike) -> bool:
     """Whether a trained model's name is that of a folder, not of a bundle."""
+    return _path_of(path_or_name).is_dir()
+
+
+def _path_of(path_or_name: str | os.PathLike) -> pathlib.Path:
     if str(path_or_name) in bundle_lib.bundled_names():
-        return False
-    return pathlib.Path(path_or_name).is_dir()
+        return bundle_lib.bundled(str(path_or_name))
+    return pathlib.Path(path_or_name)

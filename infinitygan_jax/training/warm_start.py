@@ -1,9 +1,8 @@
 """Training that begins with the weights of a trained model, ``train.initial``."""
 
-import dataclasses
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax.messages import one_line
-from infinitygan_jax.training import checkpoint
+from infinitygan_jax.training.checkpoint import Networks, load_networks
 from infinitygan_jax.training.state import TrainState
 from infinitygan_jax.training.stored import is_workdir, load_bundle
 
@@ -28,24 +27,9 @@ _SIZES = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Initial:
-    """A trained model that training begins with.
-
-    Attributes:
-      bundle: its generator and settings.
-      d_params: its discriminator; None if it has none.
-      d_state: what the discriminator carries besides (``models.discriminator``).
-    """
-
-    bundle: bundle_lib.Bundle
-    d_params: Mapping[str, Any] | None
-    d_state: Mapping[str, Any]
-
-
 def read(
     config: config_lib.Config, make_state: Callable[[], TrainState]
-) -> Initial | None:
+) -> Networks | None:
     """The model that ``train.initial`` names, its generator checked; None if none.
 
     Args:
@@ -79,15 +63,14 @@ def read(
     return initial
 
 
-def _load(path_or_name: str) -> Initial:
+def _load(path_or_name: str) -> Networks:
     if is_workdir(path_or_name):  # it has every discriminator; bundles lack some
-        networks = checkpoint.load_networks(path_or_name)
-        return Initial(networks.bundle, networks.d_params, networks.d_state)
+        return load_networks(path_or_name)
     bundle = load_bundle(path_or_name)
-    return Initial(bundle, bundle.discriminator, {})
+    return Networks(bundle, bundle.discriminator, {})
 
 
-def begin(state: TrainState, initial: Initial) -> TrainState:
+def begin(state: TrainState, initial: Networks) -> TrainState:
     """A fresh state with the weights of a trained model.
 
     Both generators are the model's, which is a moving average. So is the discriminator

@@ -1,7 +1,6 @@
 """What holds for every kind of discriminator."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import pytest
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models import discriminator
+from tests.models import traces
 
 MODEL = ModelConfig(patch_size=53, texture_widths=(4, 4, 4))
 MODELS = {
@@ -22,24 +22,6 @@ MODELS = {
         MODEL, discriminator="projected", feature_size=0, pixel_widths=()
     ),
 }
-
-
-def products(jaxpr):
-    """Multiplications of a trace's convolutions and matrix products."""
-    number = 0
-    for equation in jaxpr.eqns:
-        for parameter in equation.params.values():
-            if hasattr(parameter, "jaxpr"):
-                number += products(parameter.jaxpr)
-        if equation.primitive.name == "conv_general_dilated":
-            taps = math.prod(equation.invars[1].aval.shape[:3])  # HWIO
-            number += equation.outvars[0].aval.size * taps
-        elif equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
-            summed = math.prod(shape[axis] for axis in contracted)
-            number += equation.outvars[0].aval.size * summed
-    return number
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +69,7 @@ def test_operations_are_those_of_a_trace(name, monkeypatch):
                 config, params, state, network, image
             )
         )(*parts(config), patches(batch))
-        return 2 * products(jaxpr.jaxpr)
+        return 2 * sum(size * each for size, each in traces.products(jaxpr.jaxpr))
 
     # What is done once a batch, such as spectral norm, is not counted.
     told = discriminator.operations(config) + discriminator.network_operations(config)

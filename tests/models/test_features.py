@@ -14,6 +14,7 @@ from infinitygan_jax.cli import convert_features
 from infinitygan_jax.conversion import features as conversion
 from infinitygan_jax.data import generated
 from infinitygan_jax.models import features
+from tests.models import traces
 from tests.test_goals import PHOTOGRAPHS
 
 # Of each tap and of pooled features for the picture below: mean, mean absolute value,
@@ -263,17 +264,9 @@ def test_outputs_and_operations_are_counted(name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "default_backend", lambda: "gpu")  # one primitive a layer
         jaxpr = jax.make_jaxpr(lambda n, x: n._apply(x))(features.load(name), image)
-    numbers = total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape  # HWIO
-            products = np.prod(kernel[:3])
-        elif equation.primitive.name == "dot_general":
-            products = equation.invars[1].aval.shape[0]
-        else:
-            continue
-        numbers += equation.outvars[0].aval.size
-        total += 2 * equation.outvars[0].aval.size * products
+    layers = list(traces.products(jaxpr.jaxpr))
+    numbers = sum(size for size, _ in layers)
+    total = 2 * sum(size * each for size, each in layers)
     assert features.num_outputs(name, 70, 45) == numbers
     square = features.operations(name, 64)
     assert square == 4 * features.operations(name, 32)  # all sizes halve evenly

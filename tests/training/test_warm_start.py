@@ -108,7 +108,7 @@ def test_a_discriminator_is_not_taken_without_its_state(model, caplog):
     # What was learnt behind other random kernels is of no use.
     state = init_state(config_of())()
     state = state.replace(d_state={"mixing": {"kernel": np.zeros(3, np.float32)}})
-    initial = warm_start.Initial(model, model.discriminator, {})
+    initial = checkpoint.Networks(model, model.discriminator, {})
     begun = warm_start.begin(state, initial)
     jax.tree.map(np.testing.assert_array_equal, begun.d_params, state.d_params)
     jax.tree.map(np.testing.assert_array_equal, begun.d_state, state.d_state)
@@ -242,7 +242,7 @@ def test_processes_must_begin_with_the_same_weights(initial, model, monkeypatch)
         lambda value: gathered.append(value) or np.stack([gathered[0], value]),
     )
     config = config_of(initial=initial)
-    initial = warm_start.Initial(model, None, {})
+    initial = checkpoint.Networks(model, None, {})
     loop._check_same(config, "12 images", initial)
     # The same file may lie elsewhere.
     elsewhere = config_of(initial="elsewhere.safetensors")
