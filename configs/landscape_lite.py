@@ -20,7 +20,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             structure_width=48,
             texture_widths=(128, 96, 64, 32, 32, 16, 16, 16),
             mapping_layers=4,
+            previews=True,
             discriminator="projected",
+            layout_widths=(48, 96, 128),
         ),
         data=DataConfig(full_size=197, pre_size=0),
         train=TrainConfig(
@@ -28,6 +30,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             objective="hinge",
             shared_samples=True,
             pixel_weight=20.0,
+            layout_weight=100.0,
             learning_rate=2e-3,
             d_learning_rate=4e-4,
             constant_steps=2_000,

@@ -23,7 +23,7 @@ PAINTING = ("truncation", "noise_scale")
 LEAST_FEATURE_SIZE = 32  # pixels a side that the frozen networks see
 
 DISCRIMINATORS = ("stylegan2", "projected")
-OBJECTIVES = ("non_saturating", "hinge")
+OBJECTIVES = ("non_saturating", "hinge", "least_squares")
 
 # Changes of the discriminator's inputs, in the order in which they are made.
 AUGMENTATIONS = ("color", "translation", "cutout")
@@ -43,6 +43,8 @@ class ModelConfig:
       structure_width: channels out of the structure synthesizer.
       texture_widths: channels by stage; the first k entries are used.
       mapping_layers: dense layers of the mapping network.
+      previews: whether each stage of the texture synthesizer but the last has colours
+        of its own that learn to show the whole picture, for quick levels.
       coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
       discriminator: "stylegan2", the paper's; or "projected", which sees features of a
         frozen network (`models.projected_discriminator`) and learns from far fewer
@@ -58,6 +60,8 @@ class ModelConfig:
       head_width: of "projected": channels of the heads on features.
       pixel_widths: of "projected": channels of the head on pixels, by layer, each but
         the first of half the size; none for no such head.
+      layout_widths: of "projected": channels, likewise, of a head on the patch reduced
+        to a fourth, which judges where its colours lie; none for no such head.
       stddev_group: of "stylegan2": consecutive samples that share a minibatch standard
         deviation; 0 for the whole batch.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
@@ -73,6 +77,7 @@ class ModelConfig:
     structure_width: int = 256
     texture_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32)
     mapping_layers: int = 8
+    previews: bool = False
     coords: str = "landscape"
     discriminator: str = "stylegan2"
     discriminator_widths: tuple[int, ...] = (
@@ -83,6 +88,7 @@ class ModelConfig:
     feature_blur: float = 0.0
     head_width: int = 128
     pixel_widths: tuple[int, ...] = (48, 96, 128)
+    layout_widths: tuple[int, ...] = ()
     stddev_group: int = 16
     dtype: str = "float32"
     truncation: float = 1.0
@@ -143,13 +149,16 @@ class ModelConfig:
                 f"of model.patch_size ({self.patch_size}), as no forms are left to "
                 "judge; use 1.0"
             )
-        most = int(math.log2(self.patch_size))  # each layer halves what it sees
-        if len(self.pixel_widths) > most:
-            raise ValueError(
-                f"model.pixel_widths ({', '.join(map(str, self.pixel_widths))}) has "
-                f"{len(self.pixel_widths)} entries, and patches of {self.patch_size} "
-                f"pixels can be halved {most} times; remove some"
-            )
+        # Each layer but the first halves what it sees, which is reduced before.
+        most = int(math.log2(self.patch_size))
+        for name, least in (("pixel_widths", 0), ("layout_widths", 1)):
+            widths = getattr(self, name)
+            if len(widths) > most - least:
+                raise ValueError(
+                    f"model.{name} ({', '.join(map(str, widths))}) has {len(widths)} "
+                    f"entries, and patches of {self.patch_size} pixels leave room for "
+                    f"{most - least}; remove some"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +193,8 @@ class TrainConfig:
       batch_size: samples a step over all devices; even.
       num_steps: steps in all; one step updates D and G.
       seed: of the parameters, data order and all draws.
-      objective: "non_saturating", the paper's, or "hinge", which suits a projected
-        discriminator.
+      objective: "non_saturating", the paper's, or "hinge" or "least_squares", which
+        suit a projected discriminator.
       shared_samples: D judges the patches that G was just trained with, painted before
         its update, so that none are painted for D alone: a fifth of the work less.
         (The reference draws others.)
@@ -195,6 +204,10 @@ class TrainConfig:
         the steps done; 0 for never.
       pixel_weight: what the head on pixels of a projected discriminator weighs in G's
         loss, where each other head weighs 1.
+      layout_weight: likewise of the head on layout, if there is one.
+      distance_weight: what the kernel distance between the frozen network's features of
+        generated patches and of photographs weighs in G's loss; only with a projected
+        discriminator. 0 for none.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
       path_weight, path_every, path_decay: path length penalty, its period in steps, and
         the rate of its running mean.
@@ -232,6 +245,8 @@ class TrainConfig:
     d_learning_rate: float = 0.0
     constant_steps: int = 0
     pixel_weight: float = 1.0
+    layout_weight: float = 1.0
+    distance_weight: float = 0.0
     r1_weight: float = 10.0
     r1_every: int = 16
     path_weight: float = 2.0
@@ -255,7 +270,7 @@ class TrainConfig:
     def __post_init__(self):
         zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
         zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
-        zero += ("d_learning_rate", "constant_steps")
+        zero += ("d_learning_rate", "constant_steps", "distance_weight")
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise ValueError(
@@ -302,6 +317,12 @@ class Config:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     def __post_init__(self):
+        if self.train.distance_weight and self.model.discriminator != "projected":
+            raise ValueError(
+                f"train.distance_weight ({self.train.distance_weight}) must be 0 with "
+                f"model.discriminator {self.model.discriminator}, which has no frozen "
+                "network; use 0.0, or model.discriminator projected"
+            )
         full, patch = self.data.full_size, self.model.patch_size
         if self.model.coords == "plane" and self.train.coords_weight:
             raise ValueError(

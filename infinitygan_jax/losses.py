@@ -6,7 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from infinitygan_jax import geometry
+
 _DIVERSITY_EPSILON = 1e-5
+_DEVIATION_EPSILON = 1e-3
 _COSINE_LIMIT = 1.0 - 1e-6  # arccos has an infinite slope at +-1
 
 
@@ -17,14 +20,19 @@ def adversarial_d(form: str, real: Logits, fake: Logits) -> Float[Array, ""]:
     """Adversarial loss of D: a mean over samples and positions, summed over heads.
 
     Args:
-      form: "non_saturating": softplus(-real) + softplus(fake) (spec section 6); or
-        "hinge": relu(1 - real) + relu(1 + fake).
+      form: "non_saturating": softplus(-real) + softplus(fake) (spec section 6);
+        "hinge": relu(1 - real) + relu(1 + fake); or "least_squares" (Mao et al. 2017):
+        ((1 - real)^2 + (1 + fake)^2) / 2.
       real: logits of photographs.
       fake: logits of generated patches.
     """
     if form == "hinge":
         return _over_heads(lambda x: jax.nn.relu(1 - x), real) + _over_heads(
             lambda x: jax.nn.relu(1 + x), fake
+        )
+    if form == "least_squares":
+        return _over_heads(lambda x: (1 - x) ** 2 / 2, real) + _over_heads(
+            lambda x: (1 + x) ** 2 / 2, fake
         )
     return _over_heads(lambda x: jax.nn.softplus(-x), real) + _over_heads(
         jax.nn.softplus, fake
@@ -34,14 +42,17 @@ def adversarial_d(form: str, real: Logits, fake: Logits) -> Float[Array, ""]:
 def adversarial_g(
     form: str, fake: Logits, weights: Sequence[float] | None = None
 ) -> Float[Array, ""]:
-    """Adversarial loss of G: softplus(-fake), or -fake with ``form`` "hinge".
+    """Adversarial loss of G: softplus(-fake), or -fake with the other two forms.
+
+    (Least squares ask D for logits of 1 and -1, and are not what G goes down: their
+    gradient would vanish where D takes a patch for a photograph.)
 
     Args:
       form: as D's.
       fake: logits of generated patches.
       weights: of each head; by default 1.
     """
-    if form == "hinge":
+    if form in ("hinge", "least_squares"):
         return _over_heads(lambda x: -x, fake, weights)
     return _over_heads(lambda x: jax.nn.softplus(-x), fake, weights)
 
@@ -139,6 +150,81 @@ def diversity(
         return mean(_angle(z1, z2)) / (mean(_angle(s1, s2)) + _DIVERSITY_EPSILON)
     similarity = [mean(1 - _angle(x, y, safe=False)) for x, y in ((s1, s2), (z1, z2))]
     return 1 / (similarity[0] / similarity[1] + _DIVERSITY_EPSILON)
+
+
+def previews(pictures: Sequence[Float[Array, "b _ _ 3"]]) -> Float[Array, ""]:
+    """How far the previews of early stages are from the whole picture, reduced.
+
+    Half the mean squared difference, summed over stages.
+
+    Args:
+      pictures: of training patches, by stage, the whole one last
+        (`Generator.with_previews`); no gradient flows through it.
+    """
+    spans = geometry.axis_spans(0, geometry.PATCH_CELLS, len(pictures))
+    whole = jax.lax.stop_gradient(pictures[-1])
+    total = jnp.zeros(())
+    for stage, picture in enumerate(pictures[:-1]):
+        square = 2 ** (spans.pixels.level - stage - 1)
+        # Pixel i of a stage shows the whole one's i * square to (i + 1) * square - 1.
+        first = -(-spans.pixels.start // square)
+        stop = spans.pixels.stop // square
+        seen = slice(first * square - spans.pixels.start, stop * square)
+        seen = slice(seen.start, seen.start + (stop - first) * square)
+        own = spans.noise[2 * stage + 1].start
+        here = slice(first - own, stop - own)
+        reduced = _reduced(whole[:, seen, seen], square)
+        error = picture[:, here, here] - reduced
+        total += jnp.mean(jnp.square(error)) / 2
+    return total
+
+
+def _reduced(image: Float[Array, "b n n c"], square: int) -> Float[Array, "b m m c"]:
+    batch, height, width, channels = image.shape
+    shape = (batch, height // square, square, width // square, square, channels)
+    return jnp.mean(image.reshape(shape), axis=(2, 4))
+
+
+def witness(
+    features: Float[Array, "b d"],
+    real: Float[Array, "n d"],
+    fake: Float[Array, "m d"],
+    widths: Sequence[int],
+) -> Float[Array, ""]:
+    """Where generated features lie in the witness function of the kernel distance.
+
+    The squared kernel distance (maximum mean discrepancy) of two sets is what this
+    function is in the mean over the one, less its mean over the other; so its gradient
+    by generated features is what brings the sets together.
+
+    The kernel is that of `evaluation.distances`, (x . y / d + 1)^3, a mean over the
+    groups of features, each feature with mean 0 and deviation 1 over photographs.
+
+    Args:
+      features: of generated patches, which the gradient is taken of.
+      real: of photographs, of some time past.
+      fake: of generated patches, of some time past.
+      widths: of the groups of features, whose sum is d.
+    """
+    mean, deviation = jnp.mean(real, axis=0), jnp.std(real, axis=0)
+    total = jnp.zeros(())
+    start = 0
+    for width in widths:
+        group = slice(start, start + width)
+        start += width
+
+        def scaled(x, group=group):
+            return (x[:, group] - mean[None, group]) / (
+                deviation[None, group] + _DEVIATION_EPSILON
+            )
+
+        x = scaled(features)
+        for sign, others in ((1, fake), (-1, real)):
+            products = jnp.einsum(
+                "bd,nd->bn", x, scaled(others), precision=jax.lax.Precision.HIGHEST
+            )
+            total += sign * jnp.mean((products / width + 1) ** 3)
+    return total / len(widths)
 
 
 def _pairs(x: Float[Array, "b *shape"]) -> tuple[Array, Array]:

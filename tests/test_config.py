@@ -84,6 +84,7 @@ def test_landscapes_have_three_coordinates_and_planes_four():
             r"\(color, color\).* remove one color",
         ),
         (TrainConfig, {"diversity_form": "l2"}, r"one of l1, angular_distance"),
+        (TrainConfig, {"distance_weight": -1.0}, r"distance_weight \(-1.0\) .* 0 or"),
         (TrainConfig, {"r1_every": 0}, r"train.r1_every \(0\) must be above 0"),
     ],
 )
@@ -99,6 +100,7 @@ def test_impossible_values_are_errors(cls, values, message):
         {"diversity_weight": 0.0},
         {"r1_weight": 0.0},
         {"path_weight": 0.0},
+        {"distance_weight": 0.0},
         {"style_mixing": 0.0},
         {"sheet_every": 0},
         {"num_steps": 0},
@@ -113,6 +115,11 @@ def test_what_may_be_switched_off_takes_a_zero(values):
 def test_a_patch_cannot_be_larger_than_the_picture():
     with pytest.raises(ValueError, match=r"data.full_size \(100\) .* use 101 or more"):
         Config(data=DataConfig(full_size=100))
+
+
+def test_a_distance_of_features_needs_the_network_that_has_them():
+    with pytest.raises(ValueError, match=r"train.distance_weight \(2.0\) must be 0"):
+        Config(train=TrainConfig(distance_weight=2.0))
 
 
 def odd_config():

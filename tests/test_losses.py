@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax import losses
+from infinitygan_jax import geometry, losses
 from infinitygan_jax.config import OBJECTIVES
 
 
@@ -26,6 +26,13 @@ def test_hinge():
     # relu(1 - 0.5) = 0.5 and 0; 0 and relu(1 + 0) = 1.
     assert losses.adversarial_d("hinge", real, fake) == 0.25 + 0.5
     assert losses.adversarial_g("hinge", fake) == 1.5
+
+
+def test_least_squares():
+    real, fake = [jnp.array([[0.5], [2.0]])], [jnp.array([[-3.0], [0.0]])]
+    # (0.5^2 + 1^2) / 4 and (2^2 + 1^2) / 4.
+    assert losses.adversarial_d("least_squares", real, fake) == 1.25 / 4 + 5 / 4
+    assert losses.adversarial_g("least_squares", fake) == 1.5
 
 
 @pytest.mark.parametrize("form", OBJECTIVES)
@@ -103,3 +110,69 @@ def test_diversity_has_finite_slopes_where_a_pair_agrees(form):
     s = jnp.ones((4, 2, 2, 3))
     slope = jax.grad(lambda s: losses.diversity(form, s, z))(s)
     assert np.isfinite(slope).all()
+
+
+def _averaged(world, span, level):
+    """What a stage of a patch shows of a world's picture, as averages."""
+    square = 2 ** (level - span.level)
+    window = world[:, span.start * square : span.stop * square]
+    window = window[:, :, span.start * square : span.stop * square]
+    shape = (len(world), span.size, square, span.size, square, 3)
+    return jnp.asarray(window.reshape(shape).mean((2, 4)))
+
+
+def _pyramid():
+    spans = geometry.axis_spans(0, geometry.PATCH_CELLS, 3)
+    world = np.random.default_rng(0).normal(size=(2, 128, 128, 3))
+    return [_averaged(world, span, 3) for span in spans.noise[1::2]]
+
+
+def test_previews_are_to_be_averages_of_the_whole_picture():
+    pictures = _pyramid()
+    assert [x.shape[1] for x in pictures] == [17, 29, 53]
+    assert losses.previews(pictures) < 1e-12
+    for stage in (0, 1):
+        other = [x + 0.1 * (i == stage) for i, x in enumerate(pictures)]
+        np.testing.assert_allclose(losses.previews(other), 0.1**2 / 2, rtol=1e-4)
+        moved = [
+            jnp.roll(x, 1, axis=1) if i == stage else x for i, x in enumerate(pictures)
+        ]
+        assert losses.previews(moved) > 0.01
+
+
+def test_previews_follow_the_whole_picture_and_not_the_reverse():
+    *previews, whole = _pyramid()
+    early = [x + 0.1 for x in previews]
+    *of_early, of_whole = jax.grad(losses.previews)([*early, whole])
+    assert not np.any(of_whole)
+    assert all(np.any(each) for each in of_early)
+
+
+def test_the_witness_parts_sets_by_their_kernel_distance():
+    rng = np.random.default_rng(0)
+    real, fake = (
+        jnp.asarray(rng.normal(mean, deviation, (number, 5)).astype(np.float32))
+        for mean, deviation, number in ((2, 3, 40), (1, 4, 30))
+    )
+    mean, deviation = (np.asarray(x) for x in (real.mean(0), real.std(0)))
+    seen = [(np.asarray(x) - mean) / (deviation + 1e-3) for x in (real, fake)]
+
+    def kernel(x, y):
+        groups = ((slice(0, 2), 2), (slice(2, 5), 3))
+        return np.mean([(x[:, g] @ y[:, g].T / d + 1) ** 3 for g, d in groups])
+
+    of_real, of_fake = (losses.witness(x, real, fake, (2, 3)) for x in (real, fake))
+    expected = kernel(seen[0], seen[0]) + kernel(seen[1], seen[1])
+    expected -= 2 * kernel(*seen)
+    np.testing.assert_allclose(of_fake - of_real, expected, rtol=1e-4)
+
+
+def test_features_that_descend_the_witness_become_those_of_photographs():
+    rng = np.random.default_rng(0)
+    real = jnp.asarray(rng.normal(2, 3, (200, 2)).astype(np.float32))
+    fake = jnp.asarray(rng.normal(0, 1, (200, 2)).astype(np.float32))
+    step = jax.jit(jax.grad(lambda x, seen: losses.witness(x, real, seen, (2,))))
+    for _ in range(300):
+        fake -= 100 * step(fake, fake)
+    np.testing.assert_allclose(fake.mean(0), real.mean(0), atol=0.3)
+    np.testing.assert_allclose(fake.std(0), real.std(0), rtol=0.2)

@@ -29,10 +29,13 @@ class Output(NamedTuple):
     Attributes:
       logits: of each of its heads, at one position or several; real is positive.
       coords: outputs of the coordinate head; the first predicts the vertical label.
+      features: what its frozen network sees in each patch, averaged over it, of
+        `feature_widths`; none without such a network.
     """
 
     logits: tuple[Float[Array, "b _"], ...]
     coords: Float[Array, "b _"]
+    features: Float[Array, "b d"]
 
 
 def network_of(config: ModelConfig) -> FeatureNetwork | None:
@@ -60,17 +63,31 @@ def samples_together(config: ModelConfig) -> int:
     return config.stddev_group if config.discriminator == "stylegan2" else 1
 
 
-def head_weights(config: ModelConfig, pixel_weight: float) -> tuple[float, ...]:
+def feature_widths(config: ModelConfig) -> tuple[int, ...]:
+    """How many features of each stride `Output` has; none without a frozen network."""
+    if config.discriminator == "stylegan2":
+        return ()
+    return features.SIZES[projected.NETWORK].taps
+
+
+def head_weights(
+    config: ModelConfig, pixel_weight: float, layout_weight: float
+) -> tuple[float, ...]:
     """What each head's logits weigh in the loss of G.
 
     Args:
       config: of the model.
       pixel_weight: of the head on pixels beside heads on features, if there is one.
+      layout_weight: likewise of the head on layout.
     """
     if config.discriminator == "stylegan2":
         return (1.0,)
-    of_pixels = (pixel_weight,) if config.pixel_widths else ()
-    return (1.0,) * len(features.STRIDES) + of_pixels
+    weights = (1.0,) * len(features.STRIDES)
+    if config.pixel_widths:
+        weights += (pixel_weight,)
+    if config.layout_widths:
+        weights += (layout_weight,)
+    return weights
 
 
 def operations(config: ModelConfig) -> int:
@@ -140,11 +157,12 @@ def apply(
     if config.discriminator == "stylegan2":
         module = residual.ResidualDiscriminator(config, axis_name)
         logits, coords = module.apply({"params": params}, image)
-        return Output((logits[:, None],), coords)
+        return Output((logits[:, None],), coords, jnp.zeros((len(image), 0)))
     taps = projected.features_of(config, network, image)
     module = projected.ProjectedDiscriminator(config, axis_name)
     logits, coords = module.apply({"params": params, **state}, image, taps)
-    return Output(tuple(logits), coords)
+    seen = [jnp.mean(tap.astype(jnp.float32), axis=(1, 2)) for tap in taps]
+    return Output(tuple(logits), coords, jnp.concatenate(seen, axis=1))
 
 
 def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -46,7 +46,9 @@ class Generator(nn.Module):
         )
         self.mapping_network = texture_lib.MappingNetwork(config.mapping_layers)
         widths = config.texture_widths[: config.num_stages]
-        self.texture_synthesizer = texture_lib.TextureSynthesizer(widths, dtype)
+        self.texture_synthesizer = texture_lib.TextureSynthesizer(
+            widths, dtype, config.previews
+        )
 
     def mapping(self, z_global: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """Styles of global latents."""
@@ -69,6 +71,15 @@ class Generator(nn.Module):
     ) -> Float[Array, "b H W 3"]:
         """Colours, float32 of about -1 to 1, from structure, styles and noise."""
         return self.texture_synthesizer(structure, styles, noise)
+
+    def with_previews(
+        self,
+        structure: Float[Array, "b h w s"],
+        styles: Float[Array, "b n d"],
+        noise: Sequence[Float[Array, "b _ _ 1"]],
+    ) -> list[Float[Array, "b _ _ 3"]]:
+        """`texture`, last, and before it the previews of each stage, if it has any."""
+        return self.texture_synthesizer.with_previews(structure, styles, noise)
 
     def __call__(
         self,
@@ -160,6 +171,18 @@ def with_noise_scale(params: Mapping[str, Any], scale: float) -> Mapping[str, An
         for name, layer in params["texture_synthesizer"].items()
     }
     return {**params, "texture_synthesizer": layers}
+
+
+def stopped_early(config: ModelConfig, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A generator's parameters for its first stages alone, which show it smaller.
+
+    Args:
+      config: sizes with fewer stages.
+      params: of the whole generator.
+    """
+    texture = params["texture_synthesizer"]
+    texture = texture_lib.stopped_early(texture, config.num_stages)
+    return {**params, "texture_synthesizer": texture}
 
 
 def noise_shapes(num_cells: int, num_stages: int) -> list[int]:

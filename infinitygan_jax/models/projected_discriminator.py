@@ -1,9 +1,9 @@
-"""A discriminator that sees a frozen network's features, and one head on pixels.
+"""A discriminator that sees a frozen network's features, and pixels.
 
 After Projected GAN (Sauer et al., NeurIPS 2021): features of four strides are mixed
 over channels and scales by random convolutions that never learn, and a small head
 judges each scale. Features of stride 4 do not see fine texture, so one more head judges
-pixels.
+pixels. Another one may judge what is left of a patch when it is reduced, its layout.
 """
 
 import math
@@ -28,6 +28,7 @@ NUM_COORDS = 1  # outputs of the coordinate head: the vertical label
 MIXING, SPECTRAL = "mixing", "spectral"
 
 MIXED = (48, 80, 112, 160)  # channels of the mixed features, by stride
+REDUCTION = 4  # pixels a side that become one for the head on layout
 _LAST = 4  # positions a side at which a head ends
 _EPSILON = 1e-5  # of batch norm
 _BLUR_REACH = 2.5  # standard deviations to either side
@@ -69,7 +70,15 @@ class ProjectedDiscriminator(nn.Module):
             head = _PixelHead(
                 self.config.pixel_widths, self.axis_name, name="pixel_head"
             )
-            logits.append(head(image.astype(jnp.dtype(self.config.dtype))))
+            # Nothing is lost, and the widest map is a quarter of the size: a third of
+            # the time.
+            pixels = _space_to_depth(image.astype(jnp.dtype(self.config.dtype)))
+            logits.append(head(pixels))
+        if self.config.layout_widths:
+            head = _PixelHead(
+                self.config.layout_widths, self.axis_name, name="layout_head"
+            )
+            logits.append(head(_reduced(image).astype(jnp.dtype(self.config.dtype))))
         # Where a patch lies in its photograph is told by what is in it.
         coords = EqualDense(NUM_COORDS, name="coords")(
             jnp.concatenate(hidden[-2:], axis=-1)
@@ -113,21 +122,26 @@ class _Head(nn.Module):
 
 
 class _PixelHead(nn.Module):
-    """A plain small discriminator of pixels, two by two of them to a position."""
+    """A plain small discriminator, without a network in front of it."""
 
     widths: tuple[int, ...]
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b p p 3"]) -> Float[Array, "b _"]:
+    def __call__(self, x: Float[Array, "b n n c"]) -> Float[Array, "b _"]:
         first, *others = self.widths
-        # Nothing is lost, and the widest map is a quarter of the size: a third of the
-        # time.
-        x = _space_to_depth(x)
         x = _NormedConv(first, 3, 1, self.axis_name, name="conv")(x)
         for number, width in enumerate(others):
             x = _NormedConv(width, 4, 2, self.axis_name, name=f"down_{number}")(x)
         return _logits(x)
+
+
+def _reduced(x: Float[Array, "b n n c"]) -> Float[Array, "b m m c"]:
+    """Averages of `REDUCTION` by as many pixels; the last ones may be left out."""
+    size = x.shape[1] // REDUCTION
+    x = x[:, : size * REDUCTION, : size * REDUCTION]
+    x = x.reshape(x.shape[0], size, REDUCTION, size, REDUCTION, x.shape[-1])
+    return jnp.mean(x, axis=(2, 4))
 
 
 def _space_to_depth(x: Float[Array, "b n n c"]) -> Float[Array, "b m m d"]:
@@ -310,13 +324,15 @@ def operations(config: ModelConfig) -> int:
             products += 16 * wide * width * size * size
             wide = width
         products += _logit_products(width, size)
-    if config.pixel_widths:
-        wide, size = 2 * 2 * 3, -(-config.patch_size // 2)
-        for number, each in enumerate(config.pixel_widths):
+    for widths, wide, size in (
+        (config.pixel_widths, 2 * 2 * 3, -(-config.patch_size // 2)),
+        (config.layout_widths, 3, config.patch_size // REDUCTION),
+    ):
+        for number, each in enumerate(widths):
             size = size // 2 if number else size
             products += (16 if number else 9) * wide * each * size * size
             wide = each
-        products += _logit_products(wide, size)
+        products += _logit_products(wide, size) if widths else 0
     return 2 * (products + 2 * width * NUM_COORDS)
 
 

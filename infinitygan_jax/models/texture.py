@@ -4,7 +4,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -53,12 +55,14 @@ class TextureSynthesizer(nn.Module):
     Attributes:
       widths: output channels by stage; their number is k.
       dtype: computing type.
+      previews: whether there are colours of each stage but the last that show what the
+        whole picture will be.
     """
 
     widths: tuple[int, ...]
     dtype: jnp.dtype = jnp.float32
+    previews: bool = False
 
-    @nn.compact
     def __call__(
         self,
         structure: Float[Array, "b h w s"],
@@ -77,6 +81,29 @@ class TextureSynthesizer(nn.Module):
         Returns:
           float32 colours, about -1 to 1.
         """
+        return self._paint(structure, styles, noise, previewed=False)[-1]
+
+    def with_previews(
+        self,
+        structure: Float[Array, "b h w s"],
+        styles: Float[Array, "b n d"],
+        noise: Sequence[Float[Array, "b _ _ 1"]],
+    ) -> list[Float[Array, "b _ _ 3"]]:
+        """A window, last, and before it the previews of each stage, if there are any.
+
+        No gradient flows through previews but to their own parameters.
+        """
+        return self._paint(structure, styles, noise, previewed=True)
+
+    @nn.compact
+    def _paint(
+        self,
+        structure: Float[Array, "b h w s"],
+        styles: Styles,
+        noise: Sequence[Float[Array, "b _ _ 1"]],
+        previewed: bool,
+    ) -> list[Float[Array, "b _ _ 3"]]:
+        previews = []
         x, rgb = structure.astype(self.dtype), None
         num_stages = len(self.widths)
         spans = geometry.axis_spans(0, structure.shape[1], num_stages)
@@ -97,7 +124,13 @@ class TextureSynthesizer(nn.Module):
                 rgb = center_crop(convolution.upsample_rgb(rgb), *x.shape[1:3])
                 new = new + rgb
             rgb = new
-        return rgb
+            last = stage + 1 == num_stages
+            if self.previews and not last and (previewed or self.is_initializing()):
+                # The last slot of a generator that ends here.
+                vector = styles[:, 2 * stage + 2]
+                preview = ToRGB(name=f"preview_{stage}")
+                previews.append(preview(*jax.lax.stop_gradient((x, vector))))
+        return [*previews, rgb]
 
 
 def modulations(
@@ -113,6 +146,26 @@ def modulations(
         name: modulate(params[name], styles[..., slot, :], not name.startswith("rgb"))
         for name, slot in _slots(styles.shape[-2] // 2).items()
     }
+
+
+def stopped_early(params: Mapping[str, Any], num_stages: int) -> Mapping[str, Any]:
+    """Parameters for fewer stages, whose picture is the preview of the last of them.
+
+    Args:
+      params: of a `TextureSynthesizer` of more stages; without previews, colours are
+        what those stages add to the picture.
+      num_stages: those that are left.
+    """
+    kept = {name: params[name] for name in _slots(num_stages)}
+    last = num_stages - 1
+    if f"preview_{last}" not in params:
+        return kept
+    # A preview is of its stage's features alone: former stages add nothing.
+    nothing = {
+        f"rgb_{stage}": jax.tree.map(np.zeros_like, kept[f"rgb_{stage}"])
+        for stage in range(last)
+    }
+    return {**kept, **nothing, f"rgb_{last}": params[f"preview_{last}"]}
 
 
 def _slots(num_stages: int) -> dict[str, int]:

@@ -19,7 +19,7 @@ from jaxtyping import Float, UInt8
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry, machine
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
-from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.models.generator import init_generator, stopped_early
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Edit, Region, Resample
@@ -165,10 +165,13 @@ class World:
 
     @functools.cached_property
     def _painter(self) -> Painter:
+        params = self._generator_params
+        if self.painted_config != self.config:
+            params = stopped_early(self.painted_config, params)
         return Painter(
             self.painted_config,
             self.config.cell_size,
-            self._generator_params,
+            params,
             self.seed,
             self._frame,
             self.scene,
@@ -653,9 +656,9 @@ def check_fits(edit: Edit | Placement, period: tuple[int | None, int | None]) ->
 
 
 def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:
-    """The generator without its last stages; its parameters are among the whole's."""
-    stages = config.num_stages - level
-    return dataclasses.replace(config, patch_size=geometry.patch_size_of(stages))
+    """The sizes of a generator without its last stages."""
+    size = geometry.patch_size_of(config.num_stages - level)
+    return dataclasses.replace(config, patch_size=size, previews=False)
 
 
 def _whole_period(period: Any) -> tuple[int | None, int | None]:

@@ -10,9 +10,10 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from infinitygan_jax.config import Config, TrainConfig
-from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.discriminator import feature_widths, init_discriminator
 from infinitygan_jax.models.generator import init_generator
 
+NUM_SEEN = 1024  # features kept of photographs, and of generated patches
 _BETA2 = 0.99
 _EMA_SAMPLES = 32  # the reference's decay is 0.5 ** (32 / 10000)
 
@@ -28,6 +29,9 @@ class TrainState:
       ema_params: moving average of g_params, the generator that is kept.
       g_opt_state, d_opt_state: Adam's moments.
       path_mean: running mean of path lengths, float32 scalar.
+      seen: what D last saw, for the kernel distance: "real" and "fake" [n, d] features,
+        the newest last, zeros before there were so many; nothing where G's loss has no
+        such distance.
     """
 
     # Not annotated as arrays: JAX puts shapes and other things in their places.
@@ -39,6 +43,14 @@ class TrainState:
     g_opt_state: optax.OptState
     d_opt_state: optax.OptState
     path_mean: Any
+    seen: Mapping[str, Any]
+
+
+def _nothing_seen(config: Config) -> dict[str, Any]:
+    if not config.train.distance_weight:
+        return {}
+    width = sum(feature_widths(config.model))
+    return {name: jnp.zeros((NUM_SEEN, width)) for name in ("real", "fake")}
 
 
 def optimizers(
@@ -89,4 +101,5 @@ def init_state(config: Config) -> TrainState:
         g_opt_state=g_optimizer.init(g_params),
         d_opt_state=d_optimizer.init(d_params),
         path_mean=jnp.zeros(()),
+        seen=_nothing_seen(config),
     )

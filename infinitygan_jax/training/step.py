@@ -220,7 +220,7 @@ def _update(
     network: FeatureNetwork | None,
 ) -> tuple[TrainState, Metrics, Batch]:
     """Applies one phase's gradients with its optimizer."""
-    grads, metrics, painted = phase(config, state, batch, network)
+    grads, metrics, made = phase(config, state, batch, network)
     g_optimizer, d_optimizer = optimizers(config.train)
     share = rate_share(config.train, state.step)
     if name.startswith("d"):
@@ -237,7 +237,18 @@ def _update(
         state = state.replace(g_params=params, g_opt_state=opt_state)
     if name == "g_path":
         state = state.replace(path_mean=metrics["path_length_mean"])
-    return state, metrics, painted
+    if "seen_real" in made:
+        seen = {
+            kind: _newest(state.seen[kind], made[f"seen_{kind}"]) for kind in state.seen
+        }
+        state = state.replace(seen=seen)
+    return state, metrics, made
+
+
+def _newest(kept: Float[Array, "n d"], new: Float[Array, "b d"]) -> Array:
+    """Features with those of all devices' samples after them, and as many gone."""
+    new = jax.lax.all_gather(new, AXIS, tiled=True)
+    return jnp.concatenate([kept, new])[-len(kept) :]
 
 
 def _finish(config: Config, state: TrainState) -> TrainState:
@@ -260,7 +271,7 @@ def _d_gradients(
     else:
         key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
         samples = draws.draw_samples(config, key, index, _paired(config))
-        fake, _ = _generate(config, state.g_params, samples)
+        (*_, fake), _ = _generate(config, state.g_params, samples)
         fake_label = samples.label
     augment = partial(_augment, config, state.step, index)
     fake, fake_label = augment(draws.AUGMENT_FAKE, fake, fake_label)
@@ -281,9 +292,13 @@ def _d_gradients(
                 on_real.coords, real_label
             ) + losses.vertical_coordinate(on_fake.coords, fake_label)
             total += config.train.coords_weight * metrics["d_coords"]
-        return total, metrics
+        return total, (metrics, on_real.features, on_fake.features)
 
-    return *_mean(jax.grad(loss, has_aux=True)(state.d_params)), {}
+    grads, (metrics, *seen) = jax.grad(loss, has_aux=True)(state.d_params)
+    made = {}
+    if config.train.distance_weight:
+        made = dict(zip(("seen_real", "seen_fake"), seen, strict=True))
+    return *_mean((grads, metrics)), made
 
 
 def _d_r1_gradients(
@@ -315,12 +330,15 @@ def _g_gradients(
     samples = draws.draw_samples(config, key, index, _paired(config))
 
     def loss(params):
-        image, structure = _generate(config, params, samples)
+        pictures, structure = _generate(config, params, samples)
+        image = pictures[-1]
         fake, label = _augment(
             config, state.step, index, draws.AUGMENT_G, image, samples.label
         )
         output = _discriminate(config, state.d_params, state, network, fake)
-        weights = discriminator.head_weights(config.model, config.train.pixel_weight)
+        weights = discriminator.head_weights(
+            config.model, config.train.pixel_weight, config.train.layout_weight
+        )
         metrics = {
             "g_adv": losses.adversarial_g(
                 config.train.objective, output.logits, weights
@@ -335,6 +353,18 @@ def _g_gradients(
                 config.train.diversity_form, structure, samples.z_local, AXIS
             )
             total += config.train.diversity_weight * metrics["g_diversity"]
+        if config.train.distance_weight:
+            metrics["g_distance"] = losses.witness(
+                output.features,
+                *(state.seen["real"], state.seen["fake"]),
+                discriminator.feature_widths(config.model),
+            )
+            # Before enough was seen, there is nothing to be near to.
+            full = jnp.any(state.seen["fake"][0])
+            total += config.train.distance_weight * metrics["g_distance"] * full
+        if config.model.previews:  # which move no other parameters
+            metrics["g_previews"] = losses.previews(pictures)
+            total += metrics["g_previews"]
         return total, (metrics, image)
 
     grads, (metrics, image) = jax.grad(loss, has_aux=True)(state.g_params)
@@ -355,7 +385,10 @@ def _g_path_gradients(
 
     def loss(params):
         structure, styles = _structure_and_styles(config, params, samples)
-        paint = partial(_paint, config, params, structure, samples.noise)
+
+        def paint(styles):
+            return _paint(config, params, structure, samples.noise, styles)[-1]
+
         lengths = losses.path_lengths(paint, styles, projection)
         mean_length = jax.lax.pmean(jnp.mean(lengths), AXIS)
         mean = state.path_mean + train.path_decay * (mean_length - state.path_mean)
@@ -405,16 +438,16 @@ def _paint(
     structure: Float[Array, "b h w s"],
     noise: list[Array],
     styles: Float[Array, "b n d"],
-) -> Float[Array, "b p p 3"]:
+) -> list[Float[Array, "b _ _ 3"]]:
     generator = make_generator(config.model)
     return generator.apply(
-        {"params": params}, structure, styles, noise, method="texture"
+        {"params": params}, structure, styles, noise, method="with_previews"
     )
 
 
 def _generate(
     config: Config, params: Mapping[str, Any], samples: draws.Samples
-) -> tuple[Float[Array, "b p p 3"], Float[Array, "b h w s"]]:
+) -> tuple[list[Float[Array, "b _ _ 3"]], Float[Array, "b h w s"]]:
     structure, styles = _structure_and_styles(config, params, samples)
     return _paint(config, params, structure, samples.noise, styles), structure
 

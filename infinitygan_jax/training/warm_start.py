@@ -22,7 +22,7 @@ _SIZES = frozenset(
     f"model.{name}"
     for name in (
         *("patch_size", "z_global_size", "z_local_size", "structure_width"),
-        *("texture_widths", "mapping_layers", "coords"),
+        *("texture_widths", "mapping_layers", "previews", "coords"),
     )
 )
 

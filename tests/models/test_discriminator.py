@@ -18,6 +18,13 @@ MODELS = {
     "projected": dataclasses.replace(
         MODEL, discriminator="projected", head_width=6, pixel_widths=(4, 5, 7)
     ),
+    "projected, with a head on layout": dataclasses.replace(
+        MODEL,
+        discriminator="projected",
+        head_width=6,
+        pixel_widths=(4,),
+        layout_widths=(5, 3),
+    ),
     "projected, patches as they are": dataclasses.replace(
         MODEL, discriminator="projected", feature_size=0, pixel_widths=()
     ),
@@ -40,20 +47,34 @@ def patches(number):
     return jax.ShapeDtypeStruct((number, 53, 53, 3), jnp.float32)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_head_on_pixels_is_weighed(name):
-    config = MODELS[name]
+def output_of(config):
     network = discriminator.network_of(config)
-    logits, _ = jax.eval_shape(
+    return jax.eval_shape(
         lambda *args: discriminator.apply(config, *args[:2], network, args[2]),
         *parts(config),
         patches(2),
     )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_features_are_as_wide_as_told(name):
+    config = MODELS[name]
+    widths = discriminator.feature_widths(config)
+    assert output_of(config).features.shape == (2, sum(widths))
+    assert bool(widths) == (config.discriminator == "projected")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_heads_on_pixels_and_layout_are_weighed(name):
+    config = MODELS[name]
+    logits = output_of(config).logits
     expected = [1.0] * len(logits)
     if config.discriminator == "projected" and config.pixel_widths:
-        expected[-1] = 7.0  # the last one judges pixels
-        assert logits[-1].shape == (2, 3 * 3)
-    assert discriminator.head_weights(config, 7.0) == tuple(expected)
+        expected[4] = 7.0  # heads on features come first
+    if config.layout_widths:
+        expected[5] = 8.0
+        assert logits[5].shape == (2, 3 * 3)  # of 13 pixels a side, then 6
+    assert discriminator.head_weights(config, 7.0, 8.0) == tuple(expected)
 
 
 @pytest.mark.parametrize("name", MODELS)

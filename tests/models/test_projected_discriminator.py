@@ -79,6 +79,25 @@ def test_without_pixel_widths_there_is_no_pixel_head():
     assert "pixel_head" not in params
 
 
+def test_the_head_on_layout_sees_colours_and_no_texture():
+    model = dataclasses.replace(MODEL, layout_widths=(5, 3))
+    params, state = discriminator.init_discriminator(model, jax.random.key(1))
+    network = discriminator.network_of(model)
+    apply = devices.jit_in_a_hurry(
+        lambda image: discriminator.apply(model, params, state, network, image).logits
+    )
+    image = images(4)
+    # Columns in turn lighter and darker; 17 pixels are four times four and one more.
+    texture = jnp.resize(jnp.array([0.5, -0.5]), (17,))[None, None, :, None]
+    plain, woven = apply(image), apply(image + texture)
+    np.testing.assert_allclose(plain[-1], woven[-1], rtol=1e-3, atol=1e-4)
+    assert all(
+        np.abs(x - y).max() > 1e-3 for x, y in zip(plain[:5], woven[:5], strict=True)
+    )
+    upside_down = apply(image[:, ::-1])
+    assert np.abs(plain[-1] - upside_down[-1]).max() > 1e-2
+
+
 def test_every_head_and_every_frozen_mixture_matters():
     network, (params, state) = discriminator.network_of(MODEL), parts()
     plain = judge()(network, params, state, images(2))
@@ -244,7 +263,8 @@ def test_the_network_sees_patches_as_blurred_as_is_set(deviation):
         ({"feature_size": 0}, r"model.feature_size \(0\) must be 32 or more"),
         ({"feature_blur": 2.2}, r"model.feature_blur \(2.2\) must be at most an eigh"),
         ({"feature_blur": -1.0}, r"model.feature_blur \(-1.0\) must be at least 0"),
-        ({"pixel_widths": (4,) * 5}, r"model.pixel_widths .* 5 entries"),
+        ({"pixel_widths": (4,) * 5}, r"model.pixel_widths .* 5 entries.* room for 4"),
+        ({"layout_widths": (4,) * 4}, r"model.layout_widths .* 4 .* room for 3"),
     ],
 )
 def test_impossible_sizes_are_refused(settings, words):

@@ -638,6 +638,25 @@ def test_a_quick_level_is_the_generator_without_its_last_stages():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_quick_level_shows_the_preview_of_its_stage():
+    model = dataclasses.replace(tiny.MODEL, previews=True)
+    params = dict(tiny.params())
+    texture = params["texture_synthesizer"]
+    # What stage 0 adds to the picture, as if it were a preview.
+    other = {**texture, "rgb_0": jax.tree.map(np.zeros_like, texture["rgb_0"])}
+    other["preview_0"] = texture["rgb_0"]
+    params["texture_synthesizer"] = other
+    options = {"seed": 3, "tile_size": 32, "level": 1, "devices": jax.devices()[:1]}
+    found = World(model, params, quick=True, **options)[-30:40, -20:50]
+    np.testing.assert_array_equal(found, _zoomed(1, quick=True)[-30:40, -20:50])
+    # And nothing of it is seen at other levels.
+    exact = World(model, params, **options)[-30:40, -20:50]
+    plain = {**params, "texture_synthesizer": {**other}}
+    del plain["texture_synthesizer"]["preview_0"]
+    expected = World(tiny.MODEL, plain, **options)[-30:40, -20:50]
+    np.testing.assert_array_equal(exact, expected)
+
+
 def test_a_quick_level_of_the_bundled_model_resembles_the_average():
     options = {"level": 1, "tile_size": 128, "devices": jax.devices()[:1]}
     exact, quick = (

@@ -34,6 +34,7 @@ def make_state(step: int) -> TrainState:
         g_opt_state=optax.adam(1e-3).init(params),
         d_opt_state=optax.adam(1e-3).init(params),
         path_mean=jnp.float32(0.25 * step),
+        seen={"real": jnp.full((4, 3), float(step))},
     )
 
 

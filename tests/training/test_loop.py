@@ -59,6 +59,7 @@ def fresh_state(*unused) -> TrainState:
         g_opt_state=(),
         d_opt_state=(),
         path_mean=jnp.zeros(()),
+        seen={},
     )
 
 

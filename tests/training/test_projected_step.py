@@ -21,27 +21,29 @@ batch_of = test_step.batch_of
 
 
 def config_of(**train):
-    config = test_step.config_of(
-        **{
-            "objective": "hinge",
-            "shared_samples": True,
-            "r1_weight": 0.0,
-            "path_weight": 0.0,
-            "augment": ("color", "translation", "cutout"),
-            **train,
-        }
-    )
+    config = test_step.config_of()
+    settings = {
+        "objective": "hinge",
+        "shared_samples": True,
+        "r1_weight": 0.0,
+        "path_weight": 0.0,
+        "augment": ("color", "translation", "cutout"),
+        **train,
+    }
     model = dataclasses.replace(
         config.model,
         discriminator="projected",
         feature_size=32,
         head_width=6,
         pixel_widths=(4, 6),
+        layout_widths=(4,),
     )
-    return dataclasses.replace(config, model=model)
+    return dataclasses.replace(
+        config, model=model, train=dataclasses.replace(config.train, **settings)
+    )
 
 
-CONFIG = config_of()
+CONFIG = config_of(distance_weight=2.0)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,7 +81,12 @@ def steps(shallow_network):
 
 @pytest.fixture(scope="module")
 def initial(shallow_network):
-    return init_state(CONFIG)
+    """What follows when enough was seen for the kernel distance."""
+    state = init_state(CONFIG)
+    rng = np.random.default_rng(1)
+    seen = jax.tree.map(lambda x: x + rng.normal(size=x.shape), state.seen)
+    seen = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), seen)
+    return state.replace(seen=seen)
 
 
 @pytest.mark.parametrize("phase", ("d", "g"))
@@ -103,6 +110,25 @@ def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
             assert error < 1e-5 * norm + 1e-6 * largest, path
         for name, value in results[count][1].items():
             np.testing.assert_allclose(value, metrics[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_kernel_distance_counts_when_enough_was_seen(steps, initial):
+    one = steps[1]
+    batch = one.shard_batch(batch_of(CONFIG))
+    alike = dict.fromkeys(initial.seen, initial.seen["real"])  # no distance
+
+    def gradient(seen, missing=0):
+        seen = {name: x.at[:missing].set(0) for name, x in seen.items()}
+        state = one.replicate(initial.replace(seen=seen))
+        found, metrics = one.gradients["g"](state, batch)
+        return found["texture_synthesizer"]["up_0"]["kernel"], metrics["g_distance"]
+
+    early, early_alike = (gradient(x, missing=1)[0] for x in (initial.seen, alike))
+    np.testing.assert_array_equal(early, early_alike)
+    (late, distance), (late_alike, none) = (gradient(x) for x in (initial.seen, alike))
+    assert np.abs(late - late_alike).max() > 1e-3 * np.abs(late).max()
+    assert distance != 0
+    assert none == 0
 
 
 def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_network):
@@ -146,7 +172,9 @@ def test_r1_sees_through_the_frozen_network(shallow_network):
 
 def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
     """Samples that are shared are G's, as they were before its update."""
-    config = config_of(augment=(), pixel_weight=3.0)
+    config = config_of(
+        augment=(), pixel_weight=3.0, layout_weight=5.0, distance_weight=2.0
+    )
     one = make_steps(config, devices.make_mesh(jax.devices()[:2]))
     one.compile(initial)
     assert one.phases(0) == ("g", "d")
@@ -162,7 +190,7 @@ def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
         shallow_network,
         jnp.asarray(np.asarray(painted["fake"])),
     )
-    loss = losses.adversarial_g("hinge", found.logits, (1, 1, 1, 1, 3))
+    loss = losses.adversarial_g("hinge", found.logits, (1, 1, 1, 1, 3, 5))
     np.testing.assert_allclose(loss, metrics["g_adv"], rtol=1e-4)
     place = losses.vertical_coordinate(found.coords, painted["fake_label"])
     np.testing.assert_allclose(place, metrics["g_coords"], rtol=1e-4)
@@ -170,7 +198,18 @@ def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
     np.testing.assert_allclose(
         metrics["d_fake"], jnp.mean(losses.score(found.logits)), rtol=1e-4
     )
-    assert not painted
+    # And what was seen of it, from all devices in order, follows what was seen before.
+    assert painted.keys() == {"seen_real", "seen_fake"}
+    seen, size = state.seen["fake"], config.train.batch_size
+    np.testing.assert_array_equal(seen[:-size], initial.seen["fake"][size:])
+    np.testing.assert_allclose(seen[-size:], found.features, rtol=1e-4, atol=1e-5)
+    images = jnp.asarray(batch_of(config)["image"])
+    on_real = discriminator.apply(
+        config.model, initial.d_params, initial.d_state, shallow_network, images
+    )
+    np.testing.assert_allclose(
+        state.seen["real"][-size:], on_real.features, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_bfloat16_computes_and_float32_is_kept(shallow_network):
@@ -204,7 +243,7 @@ def test_rates_of_both_networks_are_set_apart(shallow_network, initial):
     one = make_steps(config, devices.make_mesh(jax.devices()[:1]))
     # Adam's first update with beta1 = 0 is the rate times the gradient's sign; after
     # 24 steps with one constant, a fifth of it.
-    state = copied(initial).replace(step=jnp.int32(24))
+    state = copied(initial).replace(step=jnp.int32(24), seen={})
     after, _ = one.iterate(one.replicate(state), one.shard_batch(batch_of(config)), 24)
     for name, path, rate in (
         ("g_params", ("texture_synthesizer", "up_0", "kernel"), 0.01),

@@ -237,6 +237,35 @@ def test_options_train_too():
     assert np.isfinite(float(metrics["g_diversity"]))
 
 
+def test_previews_learn_and_leave_all_else_as_it_is():
+    model = dataclasses.replace(
+        CONFIG.model,
+        patch_size=29,
+        texture_widths=(6, 4),
+        previews=True,
+        discriminator_widths=(8, 6, 4, 4),
+    )
+    config = dataclasses.replace(config_of(batch_size=4), model=model)
+    state = init_state(config)
+
+    def gradients(previews):
+        its_model = dataclasses.replace(model, previews=previews)
+        its_config = dataclasses.replace(config, model=its_model)
+        one = make_steps(its_config, make_mesh(jax.devices()[:1]))
+        batch = one.shard_batch(batch_of(config))
+        found, metrics = one.gradients["g"](one.replicate(state), batch)
+        assert ("g_previews" in metrics) == previews
+        return dict(jax.tree.leaves_with_path(found))
+
+    without = gradients(False)
+    for path, leaf in gradients(True).items():
+        if any(part.key.startswith("preview") for part in path):
+            assert np.abs(leaf).max() > 0, path
+            assert np.abs(without[path]).max() == 0
+        else:
+            np.testing.assert_allclose(leaf, without[path], rtol=1e-4, atol=1e-6)
+
+
 def test_bfloat16_computes_and_float32_is_kept():
     config = config_of(dtype="bfloat16", batch_size=4)
     one = make_steps(config, make_mesh(jax.devices()[:1]))
