@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infinitygan_jax import geometry
+from infinitygan_jax.models.layers import averaged
 
 _DIVERSITY_EPSILON = 1e-5
 _DEVIATION_EPSILON = 1e-3
@@ -169,20 +170,11 @@ def previews(pictures: Sequence[Float[Array, "b _ _ 3"]]) -> Float[Array, ""]:
         # Pixel i of a stage shows the whole one's i * square to (i + 1) * square - 1.
         first = -(-spans.pixels.start // square)
         stop = spans.pixels.stop // square
-        seen = slice(first * square - spans.pixels.start, stop * square)
-        seen = slice(seen.start, seen.start + (stop - first) * square)
-        own = spans.noise[2 * stage + 1].start
-        here = slice(first - own, stop - own)
-        reduced = _reduced(whole[:, seen, seen], square)
-        error = picture[:, here, here] - reduced
+        seen = slice(*(n * square - spans.pixels.start for n in (first, stop)))
+        here = slice(*(n - spans.noise[2 * stage + 1].start for n in (first, stop)))
+        error = picture[:, here, here] - averaged(whole[:, seen, seen], square)
         total += jnp.mean(jnp.square(error)) / 2
     return total
-
-
-def _reduced(image: Float[Array, "b n n c"], square: int) -> Float[Array, "b m m c"]:
-    batch, height, width, channels = image.shape
-    shape = (batch, height // square, square, width // square, square, channels)
-    return jnp.mean(image.reshape(shape), axis=(2, 4))
 
 
 def witness(

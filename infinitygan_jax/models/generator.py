@@ -70,7 +70,7 @@ class Generator(nn.Module):
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> Float[Array, "b H W 3"]:
         """Colours, float32 of about -1 to 1, from structure, styles and noise."""
-        return self.texture_synthesizer(structure, styles, noise)
+        return self.texture_synthesizer(structure, styles, noise)[-1]
 
     def with_previews(
         self,
@@ -79,7 +79,7 @@ class Generator(nn.Module):
         noise: Sequence[Float[Array, "b _ _ 1"]],
     ) -> list[Float[Array, "b _ _ 3"]]:
         """`texture`, last, and before it the previews of each stage, if it has any."""
-        return self.texture_synthesizer.with_previews(structure, styles, noise)
+        return self.texture_synthesizer(structure, styles, noise, previewed=True)
 
     def __call__(
         self,
@@ -174,7 +174,7 @@ def with_noise_scale(params: Mapping[str, Any], scale: float) -> Mapping[str, An
 
 
 def stopped_early(config: ModelConfig, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A generator's parameters for its first stages alone, which show it smaller.
+    """A generator's parameters for its first stages alone, which paint it smaller.
 
     Args:
       config: sizes with fewer stages.

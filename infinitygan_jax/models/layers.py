@@ -39,6 +39,13 @@ def center_crop(
     return x[:, top : top + height, left : left + width]
 
 
+def averaged(x: Float[Array, "b h w c"], square: int) -> Float[Array, "b H W c"]:
+    """Means of squares of positions; ``square`` of them a side divide the size."""
+    batch, height, width, channels = x.shape
+    shape = (batch, height // square, square, width // square, square, channels)
+    return jnp.mean(x.reshape(shape), axis=(2, 4))
+
+
 class EqualDense(nn.Module):
     """``y = x W (lr_mul / sqrt(fan_in)) + b lr_mul``; W starts as N(0, 1) / lr_mul.
 

@@ -19,7 +19,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models import features as feature_networks
 from infinitygan_jax.models.features import FeatureNetwork
-from infinitygan_jax.models.layers import EqualDense, like, product
+from infinitygan_jax.models.layers import EqualDense, averaged, like, product
 
 NETWORK = "lite0"
 NUM_COORDS = 1  # outputs of the coordinate head: the vertical label
@@ -67,7 +67,7 @@ class ProjectedDiscriminator(nn.Module):
             logits.append(of_head)
             hidden.append(jnp.mean(last.astype(jnp.float32), axis=(1, 2)))
         if self.config.pixel_widths:
-            head = _PixelHead(
+            head = _PlainHead(
                 self.config.pixel_widths, self.axis_name, name="pixel_head"
             )
             # Nothing is lost, and the widest map is a quarter of the size: a third of
@@ -75,7 +75,7 @@ class ProjectedDiscriminator(nn.Module):
             pixels = _space_to_depth(image.astype(jnp.dtype(self.config.dtype)))
             logits.append(head(pixels))
         if self.config.layout_widths:
-            head = _PixelHead(
+            head = _PlainHead(
                 self.config.layout_widths, self.axis_name, name="layout_head"
             )
             logits.append(head(_reduced(image).astype(jnp.dtype(self.config.dtype))))
@@ -121,7 +121,7 @@ class _Head(nn.Module):
         return x, _logits(x)
 
 
-class _PixelHead(nn.Module):
+class _PlainHead(nn.Module):
     """A plain small discriminator, without a network in front of it."""
 
     widths: tuple[int, ...]
@@ -138,10 +138,8 @@ class _PixelHead(nn.Module):
 
 def _reduced(x: Float[Array, "b n n c"]) -> Float[Array, "b m m c"]:
     """Averages of `REDUCTION` by as many pixels; the last ones may be left out."""
-    size = x.shape[1] // REDUCTION
-    x = x[:, : size * REDUCTION, : size * REDUCTION]
-    x = x.reshape(x.shape[0], size, REDUCTION, size, REDUCTION, x.shape[-1])
-    return jnp.mean(x, axis=(2, 4))
+    size = x.shape[1] // REDUCTION * REDUCTION
+    return averaged(x[:, :size, :size], REDUCTION)
 
 
 def _space_to_depth(x: Float[Array, "b n n c"]) -> Float[Array, "b m m d"]:

@@ -63,12 +63,14 @@ class TextureSynthesizer(nn.Module):
     dtype: jnp.dtype = jnp.float32
     previews: bool = False
 
+    @nn.compact
     def __call__(
         self,
         structure: Float[Array, "b h w s"],
         styles: Styles,
         noise: Sequence[Float[Array, "b _ _ 1"]],
-    ) -> Float[Array, "b H W 3"]:
+        previewed: bool = False,
+    ) -> list[Float[Array, "b _ _ 3"]]:
         """Paints a window.
 
         Args:
@@ -77,32 +79,13 @@ class TextureSynthesizer(nn.Module):
             the size of convolution i's input; or the `modulations` of vectors, all over
             or at the structure's cells and one more row and column after them.
           noise: 2k standard normal maps, map i of the size of convolution i's output.
+          previewed: paint the previews, too, if there are any; from vectors only.
 
         Returns:
-          float32 colours, about -1 to 1.
+          float32 colours, about -1 to 1: the window's, last, and before them those of
+          the previews, by stage, through which no gradient flows but to their own
+          parameters.
         """
-        return self._paint(structure, styles, noise, previewed=False)[-1]
-
-    def with_previews(
-        self,
-        structure: Float[Array, "b h w s"],
-        styles: Float[Array, "b n d"],
-        noise: Sequence[Float[Array, "b _ _ 1"]],
-    ) -> list[Float[Array, "b _ _ 3"]]:
-        """A window, last, and before it the previews of each stage, if there are any.
-
-        No gradient flows through previews but to their own parameters.
-        """
-        return self._paint(structure, styles, noise, previewed=True)
-
-    @nn.compact
-    def _paint(
-        self,
-        structure: Float[Array, "b h w s"],
-        styles: Styles,
-        noise: Sequence[Float[Array, "b _ _ 1"]],
-        previewed: bool,
-    ) -> list[Float[Array, "b _ _ 3"]]:
         previews = []
         x, rgb = structure.astype(self.dtype), None
         num_stages = len(self.widths)

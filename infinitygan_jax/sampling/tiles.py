@@ -34,6 +34,7 @@ from infinitygan_jax.models.generator import (
     make_generator,
     to_uint8,
 )
+from infinitygan_jax.models.layers import averaged
 from infinitygan_jax.sampling import plan as planning
 
 MAX_STREAMS = 1024  # that one tile can be drawn from
@@ -426,9 +427,7 @@ def to_pixels(
       level: squares of 2**level pixels a side are averaged to one.
     """
     if level:  # the colours that would be shown are averaged
-        pixels, square = colours.shape[1] >> level, 2**level
-        colours = jnp.clip(colours, -1, 1)
-        colours = colours.reshape(-1, pixels, square, pixels, square, 3).mean((2, 4))
+        colours = averaged(jnp.clip(colours, -1, 1), 2**level)
     return to_uint8(colours)
 
 

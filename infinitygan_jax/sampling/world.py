@@ -165,13 +165,10 @@ class World:
 
     @functools.cached_property
     def _painter(self) -> Painter:
-        params = self._generator_params
-        if self.painted_config != self.config:
-            params = stopped_early(self.painted_config, params)
         return Painter(
             self.painted_config,
             self.config.cell_size,
-            params,
+            stopped_early(self.painted_config, self._generator_params),
             self.seed,
             self._frame,
             self.scene,

@@ -271,7 +271,8 @@ def _d_gradients(
     else:
         key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
         samples = draws.draw_samples(config, key, index, _paired(config))
-        (*_, fake), _ = _generate(config, state.g_params, samples)
+        structure, styles = _structure_and_styles(config, state.g_params, samples)
+        fake = _paint(config, state.g_params, structure, samples.noise, styles)
         fake_label = samples.label
     augment = partial(_augment, config, state.step, index)
     fake, fake_label = augment(draws.AUGMENT_FAKE, fake, fake_label)
@@ -330,7 +331,10 @@ def _g_gradients(
     samples = draws.draw_samples(config, key, index, _paired(config))
 
     def loss(params):
-        pictures, structure = _generate(config, params, samples)
+        structure, styles = _structure_and_styles(config, params, samples)
+        pictures = make_generator(config.model).apply(
+            {"params": params}, structure, styles, samples.noise, method="with_previews"
+        )
         image = pictures[-1]
         fake, label = _augment(
             config, state.step, index, draws.AUGMENT_G, image, samples.label
@@ -385,10 +389,7 @@ def _g_path_gradients(
 
     def loss(params):
         structure, styles = _structure_and_styles(config, params, samples)
-
-        def paint(styles):
-            return _paint(config, params, structure, samples.noise, styles)[-1]
-
+        paint = partial(_paint, config, params, structure, samples.noise)
         lengths = losses.path_lengths(paint, styles, projection)
         mean_length = jax.lax.pmean(jnp.mean(lengths), AXIS)
         mean = state.path_mean + train.path_decay * (mean_length - state.path_mean)
@@ -438,18 +439,11 @@ def _paint(
     structure: Float[Array, "b h w s"],
     noise: list[Array],
     styles: Float[Array, "b n d"],
-) -> list[Float[Array, "b _ _ 3"]]:
+) -> Float[Array, "b p p 3"]:
     generator = make_generator(config.model)
     return generator.apply(
-        {"params": params}, structure, styles, noise, method="with_previews"
+        {"params": params}, structure, styles, noise, method="texture"
     )
-
-
-def _generate(
-    config: Config, params: Mapping[str, Any], samples: draws.Samples
-) -> tuple[list[Float[Array, "b _ _ 3"]], Float[Array, "b h w s"]]:
-    structure, styles = _structure_and_styles(config, params, samples)
-    return _paint(config, params, structure, samples.noise, styles), structure
 
 
 def _discriminate(
