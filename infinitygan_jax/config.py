@@ -65,10 +65,10 @@ class ModelConfig:
       stddev_group: of "stylegan2": consecutive samples that share a minibatch standard
         deviation; 0 for the whole batch.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
-      truncation: in painting, not in training, local latents are this times as far
-        from 0 as they were drawn, from 0 to 1: below 1, forms are plainer and clearer.
-      noise_scale: in painting, not in training, noise is this times as strong, from 0
-        to 1: below 1, there is less grain.
+      truncation: local latents are multiplied by this, 0 to 1, in painting, not in
+        training: below 1, forms are plainer and clearer.
+      noise_scale: noise is multiplied by this, 0 to 1, in painting, not in training:
+        below 1, there is less grain.
     """
 
     patch_size: int = 101
@@ -203,11 +203,11 @@ class TrainConfig:
       constant_steps: after so many steps both fall, with the square root of this over
         the steps done; 0 for never.
       pixel_weight: what the head on pixels of a projected discriminator weighs in G's
-        loss, where each other head weighs 1.
+        loss, where each head on features weighs 1.
       layout_weight: likewise of the head on layout, if there is one.
-      distance_weight: what the kernel distance between the frozen network's features of
-        generated patches and of photographs weighs in G's loss; only with a projected
-        discriminator. 0 for none.
+      distance_weight: what the kernel distance between generated patches and
+        photographs weighs in G's loss: between means of what the frozen network sees,
+        and between colours of parts; only with a projected discriminator. 0 for none.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
       path_weight, path_every, path_decay: path length penalty, its period in steps, and
         the rate of its running mean.

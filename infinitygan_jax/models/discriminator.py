@@ -18,6 +18,11 @@ from infinitygan_jax.models import projected_discriminator as projected
 from infinitygan_jax.models import residual_discriminator as residual
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.initial import init_variables
+from infinitygan_jax.models.layers import averaged
+
+# A patch has so many parts a side whose colours are among the features: the means of
+# what the network sees do not tell sky above ground from ground above sky.
+_PARTS = 4
 
 # Power iterations before the first step, so that spectral norm is near from the start.
 _FIRST_ITERATIONS = 15
@@ -29,8 +34,9 @@ class Output(NamedTuple):
     Attributes:
       logits: of each of its heads, at one position or several; real is positive.
       coords: outputs of the coordinate head; the first predicts the vertical label.
-      features: what its frozen network sees in each patch, averaged over it, of
-        `feature_widths`; none without such a network.
+      features: what its frozen network sees in each patch, averaged over it, and then
+        the colours of the patch's parts, of `feature_widths`; none without such a
+        network.
     """
 
     logits: tuple[Float[Array, "b _"], ...]
@@ -64,10 +70,10 @@ def samples_together(config: ModelConfig) -> int:
 
 
 def feature_widths(config: ModelConfig) -> tuple[int, ...]:
-    """How many features of each stride `Output` has; none without a frozen network."""
+    """How many features of each kind `Output` has; none without a frozen network."""
     if config.discriminator == "stylegan2":
         return ()
-    return features.SIZES[projected.NETWORK].taps
+    return (*features.SIZES[projected.NETWORK].taps, 3 * _PARTS**2)
 
 
 def head_weights(
@@ -149,7 +155,7 @@ def apply(
         of a batch are over all of it.
 
     Returns:
-      Logits and coordinates, float32.
+      What it makes of them, float32.
 
     Raises:
       ValueError: patches are too small for the network.
@@ -162,7 +168,15 @@ def apply(
     module = projected.ProjectedDiscriminator(config, axis_name)
     logits, coords = module.apply({"params": params, **state}, image, taps)
     seen = [jnp.mean(tap.astype(jnp.float32), axis=(1, 2)) for tap in taps]
+    seen.append(_colours_of_parts(image))
     return Output(tuple(logits), coords, jnp.concatenate(seen, axis=1))
+
+
+def _colours_of_parts(image: Float[Array, "b p p 3"]) -> Float[Array, "b d"]:
+    """Mean colours of squares of the patch; its last pixels may be left out."""
+    side = image.shape[1] // _PARTS
+    size = side * _PARTS
+    return averaged(image[:, :size, :size], side).reshape(len(image), -1)
 
 
 def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:

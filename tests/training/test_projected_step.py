@@ -138,6 +138,24 @@ def test_the_kernel_distance_counts_when_enough_was_seen(steps, initial):
     assert none == 0
 
 
+def test_features_tell_what_lies_above_what(shallow_network, initial):
+    """The network's part of them is averaged over the patch, and does not."""
+    patch = CONFIG.model.patch_size
+    upper = np.arange(patch) < patch // 2
+    image = np.where(upper[:, None, None], (0.5, 0.25, -0.25), (-1.0, 0.0, 1.0))
+    found = discriminator.apply(
+        CONFIG.model,
+        initial.d_params,
+        initial.d_state,
+        shallow_network,
+        jnp.asarray(np.broadcast_to(image, (2, patch, patch, 3)), jnp.float32),
+    )
+    *_, num_colours = discriminator.feature_widths(CONFIG.model)
+    colours = found.features[0, -num_colours:].reshape(4, 4, 3)
+    np.testing.assert_allclose(colours[0, 1], (0.5, 0.25, -0.25), atol=1e-6)
+    np.testing.assert_allclose(colours[3, 2], (-1, 0, 1), atol=1e-6)
+
+
 def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_network):
     one = steps[1]
     network = jax.device_get(shallow_network)

@@ -88,10 +88,13 @@ PROJECTED = (
     "--config.model.feature_size=32",
     "--config.model.head_width=8",
     "--config.model.pixel_widths=(8,8)",
+    "--config.model.layout_widths=(8,)",
+    "--config.model.previews=true",
     "--config.train.objective=hinge",
     "--config.train.shared_samples=true",
     "--config.train.augment=color,translation,cutout",
     "--config.train.constant_steps=4",
+    "--config.train.distance_weight=1.0",
     "--config.train.r1_weight=0.0",
     "--config.train.path_weight=0.0",
 )
