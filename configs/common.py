@@ -49,6 +49,7 @@ def run_local(config: Config) -> Config:
         feature_size=settings.LEAST_FEATURE_SIZE,
         head_width=8,
         pixel_widths=(8, 8),
+        layout_widths=(8,) if config.model.layout_widths else (),
         stddev_group=4,
     )
     data = dataclasses.replace(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.generator import make_generator
+from infinitygan_jax.models.layers import averaged
 
 SMALLEST_MAP = 8  # pixels a side at which the pyramid of a noise map ends
 # Directions in which styles hardly vary are counted as if they varied by this share of
@@ -110,8 +111,8 @@ def autocorrelation(noise: Float[Array, "b h w"]) -> Float[Array, " b"]:
         if min(noise.shape[1:]) <= SMALLEST_MAP:
             return total
         height, width = noise.shape[1] // 2, noise.shape[2] // 2
-        noise = noise[:, : 2 * height, : 2 * width]
-        noise = noise.reshape(-1, height, 2, width, 2).mean(axis=(2, 4)) * 2
+        noise = noise[:, : 2 * height, : 2 * width, None]
+        noise = averaged(noise, 2)[..., 0] * 2
 
 
 def renormalized(

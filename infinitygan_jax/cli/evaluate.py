@@ -124,8 +124,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _check_numbers(args, size)
     view = _view(args)
     devices.prepare()
+    network = features.load(judge.NETWORK)  # before photographs are decoded for long
     sides = _sides(args, view, painting)
-    network = features.load(judge.NETWORK)
 
     start = time.perf_counter()
     total = sum(side.num for side in sides.values())

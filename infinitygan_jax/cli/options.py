@@ -35,14 +35,14 @@ def add_painting(
         "--truncation",
         type=float,
         metavar="PSI",
-        help="local latents this times as far from 0 as drawn, 0 to 1: with less, "
+        help="multiply local latents by this, 0 to 1: with less, "
         f"plainer and clearer forms (default: {default})",
     )
     parser.add_argument(
         "--noise_scale",
         type=float,
         metavar="K",
-        help="noise this times as strong as in training, 0 to 1: with less, less grain "
+        help="multiply noise by this, 0 to 1: with less, less grain "
         f"(default: {default})",
     )
 

@@ -34,7 +34,7 @@ def convert(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray
       network's last layer (the classifier) is left out.
 
     Raises:
-      ValueError: an array is missing or of another shape.
+      ValueError: an array is missing or of another shape, or there are more blocks.
     """
     shapes, folded = features.param_shapes(name), {}
     fold = functools.partial(_fold, arrays, shapes, folded)
@@ -62,6 +62,12 @@ def convert(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray
         is_residual = number > 0 and shift.shape == means.shape
         means = shift + means if is_residual else shift
         number += 1
+    deeper = f"_blocks.{number}."
+    if any(key.startswith(deeper) for key in arrays):
+        raise ValueError(
+            f"the state dict must end with block {number - 1}, and it has "
+            f"{deeper.rstrip('.')}; give the state dict of the network that is named"
+        )
     if "head_kernel" in shapes:
         fold("_conv_head", "_bn1", "head", means)
     return folded

@@ -35,7 +35,8 @@ class Converted:
     Attributes:
       config: sizes, inferred from the shapes.
       generator: parameters of ``Generator(config)``; None if the mapping had none.
-      discriminator: parameters of ``Discriminator(config)``; None if it had none.
+      discriminator: parameters of ``ResidualDiscriminator(config)``;
+        None if it had none.
     """
 
     config: ModelConfig

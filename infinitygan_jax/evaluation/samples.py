@@ -60,8 +60,8 @@ def samples(
       seed: 0 to 2**32 - 1.
       whole: paint images of ``data.full_size`` pixels a side, their middle on the
         horizon, and not patches at places that are drawn as in training.
-      truncation: how far local latents are from 0, of their distance as drawn.
-      noise_scale: how strong noise is, of its strength in training.
+      truncation: local latents are multiplied by this; 1 is as in training.
+      noise_scale: noise is multiplied by this, likewise.
 
     Yields:
       float32 (b, side, side, 3) in [-1, 1], rounded as in a picture of 8 bits.

@@ -161,7 +161,7 @@ def to_uint8(image: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
 
 
 def with_noise_scale(params: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
-    """The generator's parameters, with noise so many times as strong."""
+    """The generator's parameters, with noise multiplied by a number."""
     if scale == 1:
         return params
     layers = {

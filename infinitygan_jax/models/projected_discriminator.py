@@ -220,7 +220,7 @@ class SpectralConv(nn.Module):
         right = self.variable(SPECTRAL, "right", _first_right, self.features).value
         left, _ = _power_iteration(jax.lax.stop_gradient(kernel), right)
         matrix = kernel.reshape(-1, self.features)
-        value = left @ product(matrix, right[:, None])[:, 0]
+        value = jnp.sum(left * product(matrix, right[:, None])[:, 0])
         kernel = (kernel / value).astype(x.dtype)
         return convolution.conv_valid(x, kernel, stride=self.stride)
 

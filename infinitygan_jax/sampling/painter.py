@@ -38,10 +38,10 @@ class Scene:
         before; 1 is as in training.
       edits: in order; a later one is over an earlier one.
       mix: fields between those of two seeds, in place of the seed's own.
-      truncation: local latents are this times as far from 0 as they were drawn, from 0
-        to 1; those of placements stay. None: as the model's settings say.
-      noise_scale: noise, that of placements too, is this times as strong as in
-        training, from 0 to 1. None: as the model's settings say.
+      truncation: local latents are multiplied by this, 0 to 1; those of placements are
+        not. None: as the model's settings say.
+      noise_scale: noise, that of placements too, is multiplied by this, 0 to 1. None:
+        as the model's settings say.
     """
 
     styles: StyleField | None = None
@@ -248,7 +248,7 @@ class Painter:
         return drawn
 
     def _truncated(self, drawn: tiles.Fields) -> tiles.Fields:
-        """Fields with latents as far from 0 as the scene has them."""
+        """Fields with latents truncated as the scene has them."""
         if self._truncation == 1:
             return drawn
         return drawn._replace(z_local=_times(drawn.z_local, self._truncation))

@@ -155,12 +155,12 @@ class World:
 
     @property
     def truncation(self) -> float:
-        """How far local latents are from 0, of their distance as drawn."""
+        """What local latents are multiplied by, 0 to 1."""
         return self.scene.of_painting("truncation", self.config)
 
     @property
     def noise_scale(self) -> float:
-        """How strong noise is, of its strength in training."""
+        """What noise is multiplied by, 0 to 1."""
         return self.scene.of_painting("noise_scale", self.config)
 
     @functools.cached_property

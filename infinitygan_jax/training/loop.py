@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, machine
 from infinitygan_jax.config import Config
@@ -361,7 +362,10 @@ def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) 
     settings["data"].pop("source")  # may lie elsewhere on each machine
     settings["train"].pop("initial")  # likewise
     if initial is not None:
-        data += f", and begins with a model of digest {initial.bundle.digest[:16]}"
+        discriminates = initial.d_params, initial.d_state
+        weights = [initial.bundle.digest, bundle_lib.digest_of(discriminates)]
+        first = " and ".join(each[:16] for each in weights)
+        data += f", and begins with weights of digests {first}"
     digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
     if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):

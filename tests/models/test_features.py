@@ -209,6 +209,16 @@ def test_conversion_takes_every_array():
             conversion.convert({k: v for k, v in arrays.items() if k != name}, "lite0")
 
 
+def test_a_deeper_networks_arrays_are_refused():
+    arrays = invented("lite0")
+    more = {
+        name.replace("_blocks.15.", "_blocks.16."): array
+        for name, array in arrays.items()
+    }
+    with pytest.raises(ValueError, match=r"end with block 15, and it has _blocks\.16"):
+        conversion.convert(arrays | more, "lite0")
+
+
 def test_another_networks_arrays_are_refused():
     with pytest.raises(ValueError, match=r"of shape .*, and it makes"):
         conversion.convert(invented("lite2"), "lite0")
