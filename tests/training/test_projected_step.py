@@ -80,6 +80,16 @@ def steps(shallow_network):
 
 
 @pytest.fixture(scope="module")
+def judged(shallow_network):
+    """What a discriminator makes of patches, compiled once."""
+    return devices.jit_in_a_hurry(
+        lambda state, image: discriminator.apply(
+            CONFIG.model, state.d_params, state.d_state, shallow_network, image
+        )
+    )
+
+
+@pytest.fixture(scope="module")
 def initial(shallow_network):
     """What follows when enough was seen for the kernel distance."""
     state = init_state(CONFIG)
@@ -138,18 +148,13 @@ def test_the_kernel_distance_counts_when_enough_was_seen(steps, initial):
     assert none == 0
 
 
-def test_features_tell_what_lies_above_what(shallow_network, initial):
+def test_features_tell_what_lies_above_what(judged, initial):
     """The network's part of them is averaged over the patch, and does not."""
     patch = CONFIG.model.patch_size
     upper = np.arange(patch) < patch // 2
     image = np.where(upper[:, None, None], (0.5, 0.25, -0.25), (-1.0, 0.0, 1.0))
-    found = discriminator.apply(
-        CONFIG.model,
-        initial.d_params,
-        initial.d_state,
-        shallow_network,
-        jnp.asarray(np.broadcast_to(image, (2, patch, patch, 3)), jnp.float32),
-    )
+    images = jnp.asarray(np.broadcast_to(image, (2, patch, patch, 3)), jnp.float32)
+    found = judged(initial, images)
     *_, num_colours = discriminator.feature_widths(CONFIG.model)
     colours = found.features[0, -num_colours:].reshape(4, 4, 3)
     np.testing.assert_allclose(colours[0, 1], (0.5, 0.25, -0.25), atol=1e-6)
@@ -195,7 +200,7 @@ def test_r1_sees_through_the_frozen_network(shallow_network):
     assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients))
 
 
-def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
+def test_d_can_judge_what_g_was_trained_with(judged, initial):
     """Samples that are shared are G's, as they were before its update."""
     config = config_of(
         augment=(), pixel_weight=3.0, layout_weight=5.0, distance_weight=2.0
@@ -208,13 +213,7 @@ def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
         one.replicate(copied(initial)), batch, one._network
     )
     # What G was trained with is what it lost by: judged again, the loss is the same.
-    found = discriminator.apply(
-        config.model,
-        initial.d_params,
-        initial.d_state,
-        shallow_network,
-        jnp.asarray(np.asarray(painted["fake"])),
-    )
+    found = judged(initial, jnp.asarray(np.asarray(painted["fake"])))
     loss = losses.adversarial_g("hinge", found.logits, (1, 1, 1, 1, 3, 5))
     np.testing.assert_allclose(loss, metrics["g_adv"], rtol=1e-4)
     place = losses.vertical_coordinate(found.coords, painted["fake_label"])
@@ -228,10 +227,7 @@ def test_d_can_judge_what_g_was_trained_with(shallow_network, initial):
     seen, size = state.seen["fake"], config.train.batch_size
     np.testing.assert_array_equal(seen[:-size], initial.seen["fake"][size:])
     np.testing.assert_allclose(seen[-size:], found.features, rtol=1e-4, atol=1e-5)
-    images = jnp.asarray(batch_of(config)["image"])
-    on_real = discriminator.apply(
-        config.model, initial.d_params, initial.d_state, shallow_network, images
-    )
+    on_real = judged(initial, jnp.asarray(batch_of(config)["image"]))
     np.testing.assert_allclose(
         state.seen["real"][-size:], on_real.features, rtol=1e-4, atol=1e-5
     )
