@@ -362,10 +362,10 @@ def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) 
     settings["data"].pop("source")  # may lie elsewhere on each machine
     settings["train"].pop("initial")  # likewise
     if initial is not None:
-        discriminates = initial.d_params, initial.d_state
-        weights = [initial.bundle.digest, bundle_lib.digest_of(discriminates)]
-        first = " and ".join(each[:16] for each in weights)
-        data += f", and begins with weights of digests {first}"
+        data += f", and begins with a model of digest {initial.bundle.digest[:16]}"
+        if initial.d_params is not None:  # which a bundle's digest may be without
+            digest = bundle_lib.digest_of((initial.d_params, initial.d_state))
+            data += f" and a discriminator of digest {digest[:16]}"
     digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
     if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):

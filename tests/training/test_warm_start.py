@@ -252,3 +252,7 @@ def test_processes_must_begin_with_the_same_weights(initial, model, monkeypatch)
         loop._check_same(
             config, "12 images", dataclasses.replace(initial, bundle=other)
         )
+    # Nor may a discriminator differ, which the bundle's digest may be without.
+    trained = dataclasses.replace(initial, d_params={"kernel": np.ones(3)})
+    with pytest.raises(ValueError, match=r" and a discriminator of digest "):
+        loop._check_same(config, "12 images", trained)
