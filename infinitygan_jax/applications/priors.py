@@ -110,9 +110,7 @@ def autocorrelation(noise: Float[Array, "b h w"]) -> Float[Array, " b"]:
         total = total + down * down + across * across
         if min(noise.shape[1:]) <= SMALLEST_MAP:
             return total
-        height, width = noise.shape[1] // 2, noise.shape[2] // 2
-        noise = noise[:, : 2 * height, : 2 * width, None]
-        noise = averaged(noise, 2)[..., 0] * 2
+        noise = averaged(noise[..., None], 2)[..., 0] * 2
 
 
 def renormalized(

@@ -35,8 +35,8 @@ class Output(NamedTuple):
       logits: of each of its heads, at one position or several; real is positive.
       coords: outputs of the coordinate head; the first predicts the vertical label.
       features: what its frozen network sees in each patch, averaged over it, and then
-        the colours of the patch's parts, of `feature_widths`; none without such a
-        network.
+        the mean colours of the patch's parts, of `feature_widths`; none without such
+        a network.
     """
 
     logits: tuple[Float[Array, "b _"], ...]
@@ -168,15 +168,9 @@ def apply(
     module = projected.ProjectedDiscriminator(config, axis_name)
     logits, coords = module.apply({"params": params, **state}, image, taps)
     seen = [jnp.mean(tap.astype(jnp.float32), axis=(1, 2)) for tap in taps]
-    seen.append(_colours_of_parts(image))
+    parts = averaged(image, image.shape[1] // _PARTS)[:, :_PARTS, :_PARTS]
+    seen.append(parts.reshape(len(image), -1))
     return Output(tuple(logits), coords, jnp.concatenate(seen, axis=1))
-
-
-def _colours_of_parts(image: Float[Array, "b p p 3"]) -> Float[Array, "b d"]:
-    """Mean colours of squares of the patch; its last pixels may be left out."""
-    side = image.shape[1] // _PARTS
-    size = side * _PARTS
-    return averaged(image[:, :size, :size], side).reshape(len(image), -1)
 
 
 def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:

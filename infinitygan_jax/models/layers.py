@@ -40,9 +40,11 @@ def center_crop(
 
 
 def averaged(x: Float[Array, "b h w c"], square: int) -> Float[Array, "b H W c"]:
-    """Means of squares of positions; ``square`` of them a side divide the size."""
+    """Means of squares of ``square`` positions a side; what fills none is left out."""
     batch, height, width, channels = x.shape
-    shape = (batch, height // square, square, width // square, square, channels)
+    rows, columns = height // square, width // square
+    x = x[:, : rows * square, : columns * square]
+    shape = (batch, rows, square, columns, square, channels)
     return jnp.mean(x.reshape(shape), axis=(2, 4))
 
 

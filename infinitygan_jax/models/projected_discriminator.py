@@ -78,7 +78,8 @@ class ProjectedDiscriminator(nn.Module):
             head = _PlainHead(
                 self.config.layout_widths, self.axis_name, name="layout_head"
             )
-            logits.append(head(_reduced(image).astype(jnp.dtype(self.config.dtype))))
+            reduced = averaged(image, REDUCTION)
+            logits.append(head(reduced.astype(jnp.dtype(self.config.dtype))))
         # Where a patch lies in its photograph is told by what is in it.
         coords = EqualDense(NUM_COORDS, name="coords")(
             jnp.concatenate(hidden[-2:], axis=-1)
@@ -134,12 +135,6 @@ class _PlainHead(nn.Module):
         for number, width in enumerate(others):
             x = _NormedConv(width, 4, 2, self.axis_name, name=f"down_{number}")(x)
         return _logits(x)
-
-
-def _reduced(x: Float[Array, "b n n c"]) -> Float[Array, "b m m c"]:
-    """Averages of `REDUCTION` by as many pixels; the last ones may be left out."""
-    size = x.shape[1] // REDUCTION * REDUCTION
-    return averaged(x[:, :size, :size], REDUCTION)
 
 
 def _space_to_depth(x: Float[Array, "b n n c"]) -> Float[Array, "b m m d"]:
