@@ -13,7 +13,9 @@ from infinitygan_jax.config import Config, TrainConfig
 from infinitygan_jax.models.discriminator import feature_widths, init_discriminator
 from infinitygan_jax.models.generator import init_generator
 
-NUM_SEEN = 1024  # features kept of photographs, and of generated patches
+# Features kept for the kernel distance. Those of generated patches are few: G would be
+# corrected for what it was long ago, and swing.
+NUM_SEEN = {"real": 1024, "fake": 256}
 _BETA2 = 0.99
 _EMA_SAMPLES = 32  # the reference's decay is 0.5 ** (32 / 10000)
 
@@ -50,7 +52,7 @@ def _nothing_seen(config: Config) -> dict[str, Any]:
     if not config.train.distance_weight:
         return {}
     width = sum(feature_widths(config.model))
-    return {name: jnp.zeros((NUM_SEEN, width)) for name in ("real", "fake")}
+    return {name: jnp.zeros((number, width)) for name, number in NUM_SEEN.items()}
 
 
 def optimizers(

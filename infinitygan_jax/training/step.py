@@ -364,7 +364,7 @@ def _g_gradients(
                 discriminator.feature_widths(config.model),
             )
             # Before enough was seen, there is nothing to be near to.
-            full = jnp.any(state.seen["fake"][0])
+            full = jnp.any(state.seen["real"][0]) & jnp.any(state.seen["fake"][0])
             total += config.train.distance_weight * metrics["g_distance"] * full
         if config.model.previews:  # which move no other parameters
             metrics["g_previews"] = losses.previews(pictures)
