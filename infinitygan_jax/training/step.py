@@ -358,14 +358,14 @@ def _g_gradients(
             )
             total += config.train.diversity_weight * metrics["g_diversity"]
         if config.train.distance_weight:
-            metrics["g_distance"] = losses.witness(
+            # Before enough was seen, there is nothing to be near to.
+            full = jnp.any(state.seen["real"][0]) & jnp.any(state.seen["fake"][0])
+            metrics["g_distance"] = full * losses.witness(
                 output.features,
                 *(state.seen["real"], state.seen["fake"]),
                 discriminator.feature_widths(config.model),
             )
-            # Before enough was seen, there is nothing to be near to.
-            full = jnp.any(state.seen["real"][0]) & jnp.any(state.seen["fake"][0])
-            total += config.train.distance_weight * metrics["g_distance"] * full
+            total += config.train.distance_weight * metrics["g_distance"]
         if config.model.previews:  # which move no other parameters
             metrics["g_previews"] = losses.previews(pictures)
             total += metrics["g_previews"]

@@ -149,8 +149,11 @@ def test_the_kernel_distance_counts_when_enough_was_seen(steps, initial):
         return found["texture_synthesizer"]["up_0"]["kernel"], metrics["g_distance"]
 
     for missing in initial.seen:
-        early, early_alike = (gradient(x, [missing])[0] for x in (initial.seen, alike))
+        (early, distance), (early_alike, _) = (
+            gradient(x, [missing]) for x in (initial.seen, alike)
+        )
         np.testing.assert_array_equal(early, early_alike)
+        assert distance == 0
     (late, distance), (late_alike, none) = (gradient(x) for x in (initial.seen, alike))
     assert np.abs(late - late_alike).max() > 1e-3 * np.abs(late).max()
     assert abs(none) < 1e-5 * abs(distance)
