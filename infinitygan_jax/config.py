@@ -205,9 +205,11 @@ class TrainConfig:
       pixel_weight: what the head on pixels of a projected discriminator weighs in G's
         loss, where each head on features weighs 1.
       layout_weight: likewise of the head on layout, if there is one.
-      distance_weight: what the kernel distance between generated patches and
+      distance_weight: what the energy distance between generated patches and
         photographs weighs in G's loss: between means of what the frozen network sees,
         and between colours of parts; only with a projected discriminator. 0 for none.
+      distance_rampup: the distance's weight grows evenly from 0 over so many steps; 0
+        for all of it at once.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
       path_weight, path_every, path_decay: path length penalty, its period in steps, and
         the rate of its running mean.
@@ -247,6 +249,7 @@ class TrainConfig:
     pixel_weight: float = 1.0
     layout_weight: float = 1.0
     distance_weight: float = 0.0
+    distance_rampup: int = 0
     r1_weight: float = 10.0
     r1_every: int = 16
     path_weight: float = 2.0
@@ -271,6 +274,7 @@ class TrainConfig:
         zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
         zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
         zero += ("d_learning_rate", "constant_steps", "distance_weight")
+        zero += ("distance_rampup",)
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise ValueError(

@@ -11,6 +11,7 @@ from infinitygan_jax.models.layers import averaged
 
 _DIVERSITY_EPSILON = 1e-5
 _DEVIATION_EPSILON = 1e-3
+_LEAST_SQUARE = 1e-6
 _COSINE_LIMIT = 1.0 - 1e-6  # arccos has an infinite slope at +-1
 
 
@@ -183,14 +184,18 @@ def witness(
     fake: Float[Array, "m d"],
     widths: Sequence[int],
 ) -> Float[Array, ""]:
-    """Where generated features lie in the witness function of the kernel distance.
+    """Where generated features lie in the witness function of the energy distance.
 
-    The squared kernel distance (maximum mean discrepancy) of two sets is what this
-    function is in the mean over the one, less its mean over the other; so its gradient
-    by generated features is what brings the sets together.
+    The energy distance (Szekely and Rizzo, 2013) of two sets, twice the mean distance
+    between them less those within each, is what this function is in the mean over the
+    generated set, less its mean over the other; so its gradient by generated features
+    is what brings the sets together. It is the kernel distance for the kernel
+    -|x - y|, which tells any two distributions apart, has no width to choose, and
+    whose gradient is bounded: features far from all photographs', as a generator makes
+    at first, do not drown the others.
 
-    The kernel is that of `evaluation.distances`, (x . y / d + 1)^3, a mean over the
-    groups of features, each feature with mean 0 and deviation 1 over photographs.
+    Distances are of features with mean 0 and deviation 1 over photographs, over the
+    root of their number; a mean over the groups of features.
 
     Args:
       features: of generated patches, which the gradient is taken of.
@@ -211,12 +216,18 @@ def witness(
             )
 
         x = scaled(features)
-        for sign, others in ((1, fake), (-1, real)):
-            products = jnp.einsum(
-                "bd,nd->bn", x, scaled(others), precision=jax.lax.Precision.HIGHEST
-            )
-            total += sign * jnp.mean((products / width + 1) ** 3)
+        for sign, others in ((1, real), (-1, fake)):
+            total += sign * jnp.mean(_distances(x, scaled(others)))
     return total / len(widths)
+
+
+def _distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """Roots of the mean squared differences of all pairs."""
+    products = jnp.einsum("nd,md->nm", x, y, precision=jax.lax.Precision.HIGHEST)
+    squares = jnp.sum(jnp.square(x), axis=1)[:, None]
+    squares += jnp.sum(jnp.square(y), axis=1)[None] - 2 * products
+    # The slope of the root is infinite at 0, where rounding may even be below it.
+    return jnp.sqrt(jnp.maximum(squares / x.shape[1], _LEAST_SQUARE))
 
 
 def _pairs(x: Float[Array, "b *shape"]) -> tuple[Array, Array]:

@@ -101,6 +101,7 @@ def test_impossible_values_are_errors(cls, values, message):
         {"r1_weight": 0.0},
         {"path_weight": 0.0},
         {"distance_weight": 0.0},
+        {"distance_rampup": 0},
         {"style_mixing": 0.0},
         {"sheet_every": 0},
         {"num_steps": 0},

@@ -13,7 +13,7 @@ from infinitygan_jax.config import Config, TrainConfig
 from infinitygan_jax.models.discriminator import feature_widths, init_discriminator
 from infinitygan_jax.models.generator import init_generator
 
-# Features kept for the kernel distance. Those of generated patches are few: G would be
+# Features kept for the energy distance. Those of generated patches are few: G would be
 # corrected for what it was long ago, and swing.
 NUM_SEEN = {"real": 1024, "fake": 256}
 _BETA2 = 0.99
@@ -31,7 +31,7 @@ class TrainState:
       ema_params: moving average of g_params, the generator that is kept.
       g_opt_state, d_opt_state: Adam's moments.
       path_mean: running mean of path lengths, float32 scalar.
-      seen: what D last saw, for the kernel distance: "real" and "fake" [n, d] features,
+      seen: what D last saw, for the energy distance: "real" and "fake" [n, d] features,
         the newest last, zeros before there were so many; nothing where G's loss has no
         such distance.
     """
@@ -77,6 +77,16 @@ def rate_share(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""] | 
         return 1.0
     passed = (step.astype(jnp.float32) + 1) / config.constant_steps
     return jax.lax.rsqrt(jnp.maximum(passed, 1.0))
+
+
+def distance_weight(
+    config: TrainConfig, step: Int[Array, ""]
+) -> Float[Array, ""] | float:
+    """What the energy distance weighs in the step after so many steps."""
+    if not config.distance_rampup:
+        return config.distance_weight
+    passed = (step.astype(jnp.float32) + 1) / config.distance_rampup
+    return config.distance_weight * jnp.minimum(passed, 1.0)
 
 
 def ema_decay(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""]:

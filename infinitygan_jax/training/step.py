@@ -27,6 +27,7 @@ from infinitygan_jax.models.generator import make_generator, slot_styles
 from infinitygan_jax.training import augmentation, draws
 from infinitygan_jax.training.state import (
     TrainState,
+    distance_weight,
     ema_decay,
     optimizers,
     rate_share,
@@ -365,7 +366,8 @@ def _g_gradients(
                 *(state.seen["real"], state.seen["fake"]),
                 discriminator.feature_widths(config.model),
             )
-            total += config.train.distance_weight * metrics["g_distance"]
+            weight = distance_weight(config.train, state.step)
+            total += weight * metrics["g_distance"]
         if config.model.previews:  # which move no other parameters
             metrics["g_previews"] = losses.previews(pictures)
             total += metrics["g_previews"]

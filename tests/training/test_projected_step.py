@@ -11,7 +11,7 @@ from infinitygan_jax import devices, losses
 from infinitygan_jax.bundle import nested
 from infinitygan_jax.models import depthwise, discriminator, features
 from infinitygan_jax.models.projected_discriminator import MIXING, SPECTRAL
-from infinitygan_jax.training.state import init_state, rate_share
+from infinitygan_jax.training.state import distance_weight, init_state, rate_share
 from infinitygan_jax.training.step import check_devices, make_steps
 from tests.training import test_step
 
@@ -43,7 +43,8 @@ def config_of(**train):
     )
 
 
-CONFIG = config_of(distance_weight=2.0)
+# The weight of the first step is a quarter of it.
+CONFIG = config_of(distance_weight=8.0, distance_rampup=4)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -91,7 +92,7 @@ def judged(shallow_network):
 
 @pytest.fixture(scope="module")
 def initial(shallow_network):
-    """What follows when enough was seen for the kernel distance."""
+    """What follows when enough was seen for the energy distance."""
     state = init_state(CONFIG)
     rng = np.random.default_rng(1)
     seen = jax.tree.map(lambda x: x + rng.normal(size=x.shape), state.seen)
@@ -139,7 +140,7 @@ def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
             np.testing.assert_allclose(value, metrics[name], rtol=1e-5, atol=1e-6)
 
 
-def test_the_kernel_distance_counts_when_enough_was_seen(steps, initial):
+def test_the_energy_distance_counts_when_enough_was_seen(steps, initial):
     one = steps[1]
     batch = one.shard_batch(batch_of(CONFIG))
     others = jax.tree.map(jnp.negative, initial.seen)
@@ -275,6 +276,15 @@ def test_rates_fall_with_the_root_of_the_steps():
     shares = [float(rate_share(train, step)) for step in steps]
     np.testing.assert_allclose(shares, [1, 1, 1, 0.5, 0.1], rtol=1e-6)
     assert rate_share(CONFIG.train, steps[-1]) == 1
+
+
+def test_the_distances_weight_grows_evenly():
+    train = dataclasses.replace(CONFIG.train, distance_weight=8.0, distance_rampup=100)
+    steps = jnp.array([0, 49, 99, 9_999])
+    weights = [float(distance_weight(train, step)) for step in steps]
+    np.testing.assert_allclose(weights, [0.08, 4, 8, 8], rtol=1e-6)
+    train = dataclasses.replace(train, distance_rampup=0)
+    assert distance_weight(train, steps[0]) == 8
 
 
 def test_rates_of_both_networks_are_set_apart(shallow_network, initial):
