@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from infinitygan_jax import geometry
@@ -204,20 +205,14 @@ def witness(
       widths: of the groups of features, whose sum is d.
     """
     mean, deviation = jnp.mean(real, axis=0), jnp.std(real, axis=0)
+    ends = np.cumsum(widths)[:-1]
+    groups = (
+        jnp.split((x - mean[None]) / (deviation[None] + _DEVIATION_EPSILON), ends, 1)
+        for x in (features, real, fake)
+    )
     total = jnp.zeros(())
-    start = 0
-    for width in widths:
-        group = slice(start, start + width)
-        start += width
-
-        def scaled(x, group=group):
-            return (x[:, group] - mean[None, group]) / (
-                deviation[None, group] + _DEVIATION_EPSILON
-            )
-
-        x = scaled(features)
-        for sign, others in ((1, real), (-1, fake)):
-            total += sign * jnp.mean(_distances(x, scaled(others)))
+    for x, of_real, of_fake in zip(*groups, strict=True):
+        total += jnp.mean(_distances(x, of_real)) - jnp.mean(_distances(x, of_fake))
     return total / len(widths)
 
 

@@ -79,13 +79,9 @@ def rate_share(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""] | 
     return jax.lax.rsqrt(jnp.maximum(passed, 1.0))
 
 
-def distance_weight(
-    config: TrainConfig, step: Int[Array, ""]
-) -> Float[Array, ""] | float:
+def distance_weight(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""]:
     """What the energy distance weighs in the step after so many steps."""
-    if not config.distance_rampup:
-        return config.distance_weight
-    passed = (step.astype(jnp.float32) + 1) / config.distance_rampup
+    passed = (step.astype(jnp.float32) + 1) / max(config.distance_rampup, 1)
     return config.distance_weight * jnp.minimum(passed, 1.0)
 
 

@@ -360,14 +360,13 @@ def _g_gradients(
             total += config.train.diversity_weight * metrics["g_diversity"]
         if config.train.distance_weight:
             # Before enough was seen, there is nothing to be near to.
-            full = jnp.any(state.seen["real"][0]) & jnp.any(state.seen["fake"][0])
+            seen = state.seen["real"], state.seen["fake"]
+            full = jnp.any(seen[0][0]) & jnp.any(seen[1][0])
+            widths = discriminator.feature_widths(config.model)
             metrics["g_distance"] = full * losses.witness(
-                output.features,
-                *(state.seen["real"], state.seen["fake"]),
-                discriminator.feature_widths(config.model),
+                output.features, *seen, widths
             )
-            weight = distance_weight(config.train, state.step)
-            total += weight * metrics["g_distance"]
+            total += distance_weight(config.train, state.step) * metrics["g_distance"]
         if config.model.previews:  # which move no other parameters
             metrics["g_previews"] = losses.previews(pictures)
             total += metrics["g_previews"]
