@@ -9,7 +9,9 @@ nothing that is computed twice is added.
 
 import argparse
 import dataclasses
+import functools
 import importlib
+import math
 import time
 from collections.abc import Callable
 
@@ -40,11 +42,11 @@ def phase_operations(config: config_lib.Config) -> dict[str, float]:
     g = generator_operations(config.model)
     d = discriminator.operations(config.model)
     f = discriminator.network_operations(config.model)
-    # A picture painted, unless G's is taken; two judged, forward and backward.
-    painted = 0 if config.train.shared_samples else g
+    # A picture painted and seen, unless G's is taken; two judged, forward and backward.
+    made = 0 if config.train.shared_samples else g + f
     return {
-        "d": painted + 2 * (3 * d + f),
-        "d_r1": 6 * d + 3 * f,  # forward, to the image, and back through both
+        "d": made + f + 2 * 3 * d,
+        "d_r1": 6 * d + f,  # forward, to what D sees, and back through both
         "g": 3 * g + 2 * (d + f),  # kernels of D and of its network need no gradient
         "g_path": 6 * g / config.train.path_batch_shrink,
     }
@@ -74,13 +76,32 @@ def phase_seconds(
     return machine.best_seconds(function, state, batch, repeats=repeats, clock=clock)
 
 
+def step_seconds(
+    steps: Steps,
+    state: TrainState,
+    batch: dict,
+    repeats: int,
+    clock: Callable[[], float],
+) -> float:
+    """Best seconds of a whole training step, updates and all."""
+    state = jax.tree.map(jnp.copy, state)  # the steps take over what they are given
+    best = math.inf
+    for number in range(repeats + 1):
+        start = clock()
+        state, _ = steps.iterate(state, batch, number)
+        jax.block_until_ready(state)
+        if number:  # the first one compiles
+            best = min(best, clock() - start)
+    return best
+
+
 def feature_seconds(
     config: config_lib.Config, image: np.ndarray, repeats: int, clock: Callable
 ) -> float:
     """Seconds of a frozen network's part of a training step, or 0.
 
-    It sees a batch of real patches and two of generated ones, one of these backward to
-    the pixels too.
+    It sees a batch of real patches and one of generated ones, this one backward to the
+    pixels too; and another of generated ones, if D does not judge G's.
     """
     network = jax.device_put(discriminator.network_of(config.model))
     if network is None:
@@ -99,7 +120,7 @@ def feature_seconds(
             (jax.grad(total), (image, network)),
         )
     ]
-    return 2 * seconds[0] + seconds[1]
+    return (1 if config.train.shared_samples else 2) * seconds[0] + seconds[1]
 
 
 def config_of(name: str, batch_size: int, dtype: str) -> config_lib.Config:
@@ -138,10 +159,12 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     size = config.model.patch_size
     image = rng.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
     label = rng.uniform(-1, 1, batch_size).astype(np.float32)
-    batch = {"image": image, "label": label}
+    batch = drawn = {"image": image, "label": label}
     if config.train.shared_samples:  # any patches take as long to judge
-        batch |= {"fake": image, "fake_label": label}
-    batch = steps.shard_batch(batch)
+        see = jax.jit(functools.partial(discriminator.taps_of, config.model))
+        taps = see(discriminator.network_of(config.model), image)
+        batch = drawn | {"fake": image, "fake_label": label, "fake_taps": taps}
+    drawn, batch = steps.shard_batch(drawn), steps.shard_batch(batch)
     # By CPU time too, which says more where other programs run.
     clocks = {"wall": time.perf_counter}
     if jax.default_backend() == "cpu":
@@ -170,6 +193,13 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
             f"{batch_size / total_seconds:.2f} images/s without the updates",
             flush=True,
         )
+        if len({steps.phases(number) for number in range(16)}) == 1:
+            seconds = step_seconds(steps, state, drawn, repeats, clock)
+            print(
+                f"  {clock_name:4} in one  {seconds:8.3f} s, "
+                f"{batch_size / seconds:.2f} images/s with the updates",
+                flush=True,
+            )
         seen = feature_seconds(config, image, repeats, clock)
         if seen:
             print(

@@ -196,7 +196,8 @@ class TrainConfig:
       objective: "non_saturating", the paper's, or "hinge" or "least_squares", which
         suit a projected discriminator.
       shared_samples: D judges the patches that G was just trained with, painted before
-        its update, so that none are painted for D alone: a fifth of the work less.
+        its update and changed by ``augment`` once for both, so that none are painted
+        for D alone nor seen by its network twice: a fifth of the work less, or more.
         (The reference draws others.)
       learning_rate: of G's Adam, before the lazy-regularization correction.
       d_learning_rate: of D's; 0 for the same.
@@ -211,6 +212,8 @@ class TrainConfig:
       distance_rampup: the distance's weight grows evenly from 0 over so many steps; 0
         for all of it at once.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.
+        With a projected discriminator the gradient is by the features that its heads
+        see, and does not go through its network to the pixels.
       path_weight, path_every, path_decay: path length penalty, its period in steps, and
         the rate of its running mean.
       path_batch_shrink: the path step uses batch_size / this.

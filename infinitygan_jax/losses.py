@@ -1,6 +1,7 @@
 """The objective (spec section 6): pure functions of predictions, latents and images."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ _COSINE_LIMIT = 1.0 - 1e-6  # arccos has an infinite slope at +-1
 
 
 Logits = Sequence[Float[Array, "b _"]]  # of each head of a discriminator
+_Tree = TypeVar("_Tree")
 
 
 def adversarial_d(form: str, real: Logits, fake: Logits) -> Float[Array, ""]:
@@ -85,12 +87,23 @@ def vertical_coordinate(
 
 
 def r1(
-    discriminate: Callable[[Float[Array, "b h w 3"]], Float[Array, " b"]],
-    real: Float[Array, "b h w 3"],
+    discriminate: Callable[[_Tree], Float[Array, " b"]], real: _Tree
 ) -> Float[Array, ""]:
-    """Mean over samples of the squared norm of the gradient of sum D(real) by real."""
-    gradient = jax.grad(lambda image: jnp.sum(discriminate(image)))(real)
-    return jnp.mean(jnp.sum(gradient * gradient, axis=(1, 2, 3)))
+    """Mean over samples of the squared norm of the gradient of sum D(real) by real.
+
+    Args:
+      discriminate: what D sees of patches to their scores.
+      real: what it sees of photographs, arrays of samples: pixels, or more.
+    """
+    gradient = jax.grad(lambda seen: jnp.sum(discriminate(seen)))(real)
+    return sum(
+        jnp.mean(
+            jnp.sum(
+                jnp.square(each.astype(jnp.float32)), axis=tuple(range(1, each.ndim))
+            )
+        )
+        for each in jax.tree.leaves(gradient)
+    )
 
 
 def path_lengths(

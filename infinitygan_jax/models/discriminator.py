@@ -37,11 +37,13 @@ class Output(NamedTuple):
       features: what its frozen network sees in each patch, averaged over it, and then
         the mean colours of the patch's parts, of `feature_widths`; none without such
         a network.
+      taps: `taps_of` the patches.
     """
 
     logits: tuple[Float[Array, "b _"], ...]
     coords: Float[Array, "b _"]
     features: Float[Array, "b d"]
+    taps: tuple[Float[Array, "b _ _ _"], ...]
 
 
 def network_of(config: ModelConfig) -> FeatureNetwork | None:
@@ -135,6 +137,29 @@ def init_discriminator(
     return params, state
 
 
+def taps_of(
+    config: ModelConfig,
+    network: FeatureNetwork | None,
+    image: Float[Array, "b p p 3"],
+) -> tuple[Float[Array, "b _ _ _"], ...]:
+    """What a model's frozen network sees in patches; nothing where there is none.
+
+    Args:
+      config: of the model.
+      network: `network_of` it.
+      image: float32 patches in [-1, 1].
+
+    Returns:
+      Its taps, of the computing type.
+
+    Raises:
+      ValueError: patches are too small for the network.
+    """
+    if network is None:
+        return ()
+    return tuple(projected.features_of(config, network, image))
+
+
 def apply(
     config: ModelConfig,
     params: Mapping[str, Any],
@@ -142,6 +167,7 @@ def apply(
     network: FeatureNetwork | None,
     image: Float[Array, "b p p 3"],
     axis_name: str | None = None,
+    taps: tuple[Float[Array, "b _ _ _"], ...] | None = None,
 ) -> Output:
     """Discriminates real patches from generated ones.
 
@@ -153,6 +179,7 @@ def apply(
       image: float32 patches in [-1, 1].
       axis_name: mapped device axis that the batch is split over, if it is: statistics
         of a batch are over all of it.
+      taps: `taps_of` these patches, if they are known.
 
     Returns:
       What it makes of them, float32.
@@ -163,14 +190,15 @@ def apply(
     if config.discriminator == "stylegan2":
         module = residual.ResidualDiscriminator(config, axis_name)
         logits, coords = module.apply({"params": params}, image)
-        return Output((logits[:, None],), coords, jnp.zeros((len(image), 0)))
-    taps = projected.features_of(config, network, image)
+        return Output((logits[:, None],), coords, jnp.zeros((len(image), 0)), ())
+    if taps is None:
+        taps = taps_of(config, network, image)
     module = projected.ProjectedDiscriminator(config, axis_name)
     logits, coords = module.apply({"params": params, **state}, image, taps)
     seen = [jnp.mean(tap.astype(jnp.float32), axis=(1, 2)) for tap in taps]
     parts = averaged(image, image.shape[1] // _PARTS)[:, :_PARTS, :_PARTS]
     seen.append(parts.reshape(len(image), -1))
-    return Output(tuple(logits), coords, jnp.concatenate(seen, axis=1))
+    return Output(tuple(logits), coords, jnp.concatenate(seen, axis=1), taps)
 
 
 def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:

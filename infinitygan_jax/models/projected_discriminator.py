@@ -216,7 +216,9 @@ class SpectralConv(nn.Module):
         left, _ = _power_iteration(jax.lax.stop_gradient(kernel), right)
         matrix = kernel.reshape(-1, self.features)
         value = jnp.sum(left * product(matrix, right[:, None])[:, 0])
-        kernel = (kernel / value).astype(x.dtype)
+        # Of a quotient XLA makes a product where it takes no derivative, and does not
+        # see that D's pass over G's patches is the one that G was trained through.
+        kernel = (kernel * (1 / value)).astype(x.dtype)
         return convolution.conv_valid(x, kernel, stride=self.stride)
 
 

@@ -18,7 +18,8 @@ from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import Config
 from infinitygan_jax.models.generator import noise_shapes
 
-# Purposes: one per phase of a step, so that no phase sees another's samples.
+# Purposes: one per phase of a step, so that no phase sees another's samples (unless
+# D is to judge G's: then D_FAKE and AUGMENT_FAKE are not drawn).
 D_FAKE, G_FAKE, PATH, AUGMENT_REAL, AUGMENT_FAKE, AUGMENT_G, AUGMENT_R1 = range(7)
 _STREAMS = (
     *("shared", "own", "coords", "projection"),

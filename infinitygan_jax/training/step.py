@@ -6,7 +6,7 @@ gradients and metrics are means over the devices.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -76,7 +76,8 @@ class Steps:
       mesh: the devices.
       gradients: "d", "d_r1", "g", "g_path" -> function of (state, batch) that returns
         (gradients, metrics); what the steps apply, for tests and tools. With
-        ``train.shared_samples`` "d" takes "fake" and "fake_label" in the batch, too.
+        ``train.shared_samples`` "d" takes what "g" made of its patches in the batch,
+        too: "fake", "fake_label" and "fake_taps".
     """
 
     def __init__(self, config: Config, mesh: jax.sharding.Mesh):
@@ -85,21 +86,13 @@ class Steps:
         self._config = config
         self._network = devices.replicate(discriminator.network_of(config.model), mesh)
         jit = devices.jit_in_a_hurry if config.train.in_a_hurry else jax.jit
-        phases = {
-            "d": _d_gradients,
-            "d_r1": _d_r1_gradients,
-            "g": _g_gradients,
-            "g_path": _g_path_gradients,
-        }
         self.gradients = {
-            name: self._with_network(jit(self._map(partial(phase, config))))
-            for name, phase in phases.items()
+            name: self._with_network(jit(self._map(partial(_gradients, config, name))))
+            for name in _PHASES
         }
         self._steps = {
-            name: jit(
-                self._map(partial(_update, config, name, phase)), donate_argnums=0
-            )
-            for name, phase in phases.items()
+            name: jit(self._map(partial(_take, config, phases)), donate_argnums=0)
+            for name, phases in _STEPS.items()
         }
         self._finish = jit(partial(_finish, config), donate_argnums=0)
         self._compiling: dict[str, Future] = {}
@@ -128,10 +121,8 @@ class Steps:
             "image": described((size, patch, patch, 3), np.float32, P(AXIS)),
             "label": described((size,), np.float32, P(AXIS)),
         }
-        painted = {"fake": batch["image"], "fake_label": batch["label"]}
         for name in self.phases(0):  # when all that are ever taken are due
-            given = batch | painted if name == "d" and train.shared_samples else batch
-            lowered = self._steps[name].lower(state, given, self._network)
+            lowered = self._steps[name].lower(state, batch, self._network)
             self._compiling[name] = self._compilers.submit(lowered.compile)
 
     def close(self) -> None:
@@ -150,14 +141,14 @@ class Steps:
         return self._steps[name]
 
     def _with_network(self, function: Callable) -> Callable:
-        return lambda state, batch: function(state, batch, self._network)[:2]
+        return lambda state, batch: function(state, batch, self._network)
 
     def _map(self, function: Callable) -> Callable:
         return jax.shard_map(
             function,
             mesh=self.mesh,
             in_specs=(P(), P(AXIS), P()),
-            out_specs=(P(), P(), P(AXIS)),
+            out_specs=(P(), P()),
             # pmap's manner: every device holds a copy, and the mean is explicit.
             check_vma=False,
         )
@@ -171,7 +162,7 @@ class Steps:
         return devices.split(dict(local), self.mesh)
 
     def phases(self, step: int) -> tuple[str, ...]:
-        """The optimizer steps of training step ``step``, in order."""
+        """What training step ``step`` consists of, in order: keys of ``_STEPS``."""
         train = self._config.train
         regularized = {
             "d_r1": train.r1_weight and step % train.r1_every == 0,
@@ -179,7 +170,7 @@ class Steps:
         }
         order = ("d", "d_r1", "g", "g_path")
         if train.shared_samples:
-            order = ("g", "g_path", "d", "d_r1")
+            order = ("g_and_d", "d_r1", "g_path")
         return tuple(name for name in order if regularized.get(name, True))
 
     def iterate(
@@ -187,7 +178,7 @@ class Steps:
     ) -> tuple[TrainState, Metrics]:
         """One training step: every phase that is due, then the moving average.
 
-        D's come first, or G's with ``train.shared_samples``.
+        D's come first; with ``train.shared_samples`` G and D take one together.
 
         Args:
           state: donated; use the returned one.
@@ -199,11 +190,9 @@ class Steps:
           The next state, and the scalars of the phases that ran, not yet fetched.
         """
         metrics: Metrics = {}
-        painted: Batch = {}
         for name in self.phases(step):
-            given = {**batch, **painted} if name == "d" else batch
-            state, new, more = self._step(name)(state, given, self._network)
-            metrics, painted = metrics | new, {**painted, **more}
+            state, new = self._step(name)(state, batch, self._network)
+            metrics |= new
         return self._finish(state), metrics
 
 
@@ -212,16 +201,45 @@ def make_steps(config: Config, mesh: jax.sharding.Mesh | None = None) -> Steps:
     return Steps(config, devices.make_mesh() if mesh is None else mesh)
 
 
+def _take(
+    config: Config,
+    phases: Sequence[str],
+    state: TrainState,
+    batch: Batch,
+    network: FeatureNetwork | None,
+) -> tuple[TrainState, Metrics]:
+    """Phases one after another; what one makes is added to the batch of the next.
+
+    In one function, so that the compiler sees what two of them have in common: D's
+    forward pass over G's patches is there once.
+    """
+    metrics: Metrics = {}
+    for name in phases:
+        state, new, made = _update(config, name, state, batch, network)
+        metrics, batch = metrics | new, {**batch, **made}
+    return state, metrics
+
+
+def _gradients(
+    config: Config,
+    name: str,
+    state: TrainState,
+    batch: Batch,
+    network: FeatureNetwork | None,
+) -> tuple[Gradients, Metrics]:
+    """What a phase applies, and its metrics."""
+    return _PHASES[name](config, state, batch, network)[:2]
+
+
 def _update(
     config: Config,
     name: str,
-    phase: Callable,
     state: TrainState,
     batch: Batch,
     network: FeatureNetwork | None,
 ) -> tuple[TrainState, Metrics, Batch]:
     """Applies one phase's gradients with its optimizer."""
-    grads, metrics, made = phase(config, state, batch, network)
+    grads, metrics, made = _PHASES[name](config, state, batch, network)
     g_optimizer, d_optimizer = optimizers(config.train)
     share = rate_share(config.train, state.step)
     if name.startswith("d"):
@@ -267,21 +285,22 @@ def _d_gradients(
     config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
 ) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
+    augment = partial(_augment, config, state.step, index)
     if config.train.shared_samples:
         fake, fake_label = batch["fake"], batch["fake_label"]
+        fake_taps = batch["fake_taps"]
     else:
         key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
         samples = draws.draw_samples(config, key, index, _paired(config))
         structure, styles = _structure_and_styles(config, state.g_params, samples)
         fake = _paint(config, state.g_params, structure, samples.noise, styles)
-        fake_label = samples.label
-    augment = partial(_augment, config, state.step, index)
-    fake, fake_label = augment(draws.AUGMENT_FAKE, fake, fake_label)
+        fake, fake_label = augment(draws.AUGMENT_FAKE, fake, samples.label)
+        fake_taps = None
     real, real_label = augment(draws.AUGMENT_REAL, batch["image"], batch["label"])
 
     def loss(params):
         on_real = _discriminate(config, params, state, network, real)
-        on_fake = _discriminate(config, params, state, network, fake)
+        on_fake = _discriminate(config, params, state, network, fake, fake_taps)
         objective = config.train.objective
         metrics = {
             "d_adv": losses.adversarial_d(objective, on_real.logits, on_fake.logits),
@@ -310,15 +329,18 @@ def _d_r1_gradients(
     real, _ = _augment(
         config, state.step, index, draws.AUGMENT_R1, batch["image"], batch["label"]
     )
+    taps = discriminator.taps_of(config.model, network, real)
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
     def loss(params):
-        def score(image):
-            return losses.score(
-                _discriminate(config, params, state, network, image).logits
-            )
+        def score(image, taps):
+            output = _discriminate(config, params, state, network, image, taps)
+            return losses.score(output.logits)
 
-        penalty = losses.r1(score, real)
+        if taps:
+            penalty = losses.r1(partial(score, real), taps)
+        else:
+            penalty = losses.r1(lambda image: score(image, taps), real)
         return weight * penalty, {"r1": penalty}
 
     return *_mean(jax.grad(loss, has_aux=True)(state.d_params)), {}
@@ -370,12 +392,11 @@ def _g_gradients(
         if config.model.previews:  # which move no other parameters
             metrics["g_previews"] = losses.previews(pictures)
             total += metrics["g_previews"]
-        return total, (metrics, image)
+        judged = {"fake": fake, "fake_label": label, "fake_taps": output.taps}
+        return total, (metrics, judged)
 
-    grads, (metrics, image) = jax.grad(loss, has_aux=True)(state.g_params)
-    painted = {}
-    if config.train.shared_samples:
-        painted = {"fake": image, "fake_label": samples.label}
+    grads, (metrics, judged) = jax.grad(loss, has_aux=True)(state.g_params)
+    painted = judged if config.train.shared_samples else {}
     return *_mean((grads, metrics)), painted
 
 
@@ -405,6 +426,17 @@ def _g_path_gradients(
         return train.path_weight * train.path_every * penalty, metrics
 
     return *_mean(jax.grad(loss, has_aux=True)(state.g_params)), {}
+
+
+_PHASES = {
+    "d": _d_gradients,
+    "d_r1": _d_r1_gradients,
+    "g": _g_gradients,
+    "g_path": _g_path_gradients,
+}
+
+# What is compiled as one function, by name: its phases.
+_STEPS = {**{name: (name,) for name in _PHASES}, "g_and_d": ("g", "d")}
 
 
 def _index(num_local: int) -> Int[Array, " b"]:
@@ -453,9 +485,10 @@ def _discriminate(
     state: TrainState,
     network: FeatureNetwork | None,
     image: Float[Array, "b p p 3"],
+    taps: tuple[Float[Array, "b _ _ _"], ...] | None = None,
 ) -> discriminator.Output:
     return discriminator.apply(
-        config.model, params, state.d_state, network, image, axis_name=AXIS
+        config.model, params, state.d_state, network, image, AXIS, taps
     )
 
 

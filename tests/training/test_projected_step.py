@@ -1,16 +1,20 @@
 """Steps with a projected discriminator: its state, its batches, its objective."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from infinitygan_jax import devices, losses
 from infinitygan_jax.bundle import nested
 from infinitygan_jax.models import depthwise, discriminator, features
 from infinitygan_jax.models.projected_discriminator import MIXING, SPECTRAL
+from infinitygan_jax.training import augmentation, draws
+from infinitygan_jax.training import step as step_lib
 from infinitygan_jax.training.state import distance_weight, init_state, rate_share
 from infinitygan_jax.training.step import check_devices, make_steps
 from tests.training import test_step
@@ -124,11 +128,17 @@ def check_gradients(found, reference):
 
 
 @pytest.mark.parametrize("phase", ("d", "g"))
-def test_gradients_do_not_depend_on_the_devices(steps, initial, phase):
+def test_gradients_do_not_depend_on_the_devices(steps, initial, shallow_network, phase):
     """Batch norm over a part of the batch fails this."""
     batch = batch_of(CONFIG)
     if phase == "d":  # what G would have painted
-        batch |= {"fake": batch["image"][::-1] / 2, "fake_label": -batch["label"]}
+        fake = batch["image"][::-1] / 2
+        see = devices.jit_in_a_hurry(partial(discriminator.taps_of, CONFIG.model))
+        batch |= {
+            "fake": fake,
+            "fake_label": -batch["label"],
+            "fake_taps": see(shallow_network, fake),
+        }
     results = {
         count: one.gradients[phase](one.replicate(initial), one.shard_batch(batch))
         for count, one in steps.items()
@@ -181,7 +191,7 @@ def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_netwo
     one = steps[1]
     network = jax.device_get(shallow_network)
     state = one.replicate(copied(initial))
-    assert one.phases(0) == ("g", "d")
+    assert one.phases(0) == ("g_and_d",)
     after, metrics = one.iterate(state, one.shard_batch(batch_of(CONFIG)), 0)
     assert all(np.isfinite(float(value)) for value in metrics.values())
     assert {"d_adv", "d_coords", "g_adv", "g_coords"} <= metrics.keys()
@@ -205,51 +215,71 @@ def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_netwo
     jax.tree.map(np.testing.assert_array_equal, network, jax.device_get(one._network))
 
 
-def test_r1_sees_through_the_frozen_network_on_any_devices(shallow_network, initial):
-    config = config_of(r1_weight=1.0, objective="non_saturating", batch_size=4)
+def test_r1_is_of_the_features_that_heads_see(shallow_network, initial):
+    """On any devices; heads on pixels and on layout have no part in it."""
+    config = config_of(r1_weight=1.0, batch_size=4)
     results = []
     for count in (1, 2):
         steps = make_steps(config, devices.make_mesh(jax.devices()[:count]))
-        assert steps.phases(0) == ("g", "d", "d_r1")
+        assert steps.phases(0) == ("g_and_d", "d_r1")
         state, batch = steps.replicate(initial), steps.shard_batch(batch_of(config))
         results.append(steps.gradients["d_r1"](state, batch))
     (gradients, metrics), (split, of_split) = jax.device_get(results)
     assert metrics["r1"] > 0
     np.testing.assert_allclose(of_split["r1"], metrics["r1"], rtol=1e-5)
     check_gradients(split, gradients)
+    for name in ("head_0", "head_3", "pixel_head", "layout_head"):
+        moves = any(leaf.any() for leaf in jax.tree.leaves(gradients[name]))
+        assert moves == (name in ("head_0", "head_3")), name
 
 
-def test_d_can_judge_what_g_was_trained_with(judged, initial):
-    """Samples that are shared are G's, as they were before its update."""
-    config = config_of(
-        augment=(), pixel_weight=3.0, layout_weight=5.0, distance_weight=2.0
-    )
+def test_d_judges_what_g_was_trained_with(judged, initial, shallow_network):
+    """The same patches, painted before G's update and augmented once; D as it was."""
+    config = config_of(pixel_weight=3.0, layout_weight=5.0, distance_weight=2.0)
     one = make_steps(config, devices.make_mesh(jax.devices()[:2]))
     one.compile(initial)
-    assert one.phases(0) == ("g", "d")
-    batch = one.shard_batch(batch_of(config))
-    state, metrics, painted = one._step("g")(
-        one.replicate(copied(initial)), batch, one._network
-    )
+    batch, state = one.shard_batch(batch_of(config)), one.replicate(copied(initial))
+    specs = P(), P(), P(devices.AXIS)
+    phase = partial(step_lib._PHASES["g"], config)
+    _, of_g, made = devices.jit_in_a_hurry(
+        jax.shard_map(
+            lambda state, network, batch: phase(state, batch, network),
+            mesh=one.mesh,
+            in_specs=specs,
+            out_specs=specs,
+            check_vma=False,
+        )
+    )(state, shallow_network, batch)
+    fake, fake_label, taps = jax.tree.map(np.asarray, tuple(made.values()))
     # What G was trained with is what it lost by: judged again, the loss is the same.
-    found = judged(initial, jnp.asarray(np.asarray(painted["fake"])))
-    loss = losses.adversarial_g("hinge", found.logits, (1, 1, 1, 1, 3, 5))
-    np.testing.assert_allclose(loss, metrics["g_adv"], rtol=1e-4)
-    place = losses.vertical_coordinate(found.coords, painted["fake_label"])
-    np.testing.assert_allclose(place, metrics["g_coords"], rtol=1e-4)
-    state, metrics, painted = one._step("d")(state, batch | painted, one._network)
-    np.testing.assert_allclose(
-        metrics["d_fake"], jnp.mean(losses.score(found.logits)), rtol=1e-4
+    on_fake = judged(initial, jnp.asarray(fake))
+    loss = losses.adversarial_g("hinge", on_fake.logits, (1, 1, 1, 1, 3, 5))
+    np.testing.assert_allclose(loss, of_g["g_adv"], rtol=1e-4)
+    for tap, expected in zip(taps, on_fake.taps, strict=True):
+        np.testing.assert_allclose(tap, expected, rtol=1e-3, atol=1e-4)
+    size = config.train.batch_size
+    given = jax.tree.map(jnp.asarray, batch_of(config))
+    key = draws.step_key(config.train.seed, draws.AUGMENT_REAL, initial.step)
+    real, real_label = augmentation.augment(
+        config, key, jnp.arange(size), given["image"], given["label"], generated=False
     )
-    # And what was seen of it, from all devices in order, follows what was seen before.
-    assert painted.keys() == {"seen_real", "seen_fake"}
-    seen, size = state.seen["fake"], config.train.batch_size
-    np.testing.assert_array_equal(seen[:-size], initial.seen["fake"][size:])
-    np.testing.assert_allclose(seen[-size:], found.features, rtol=1e-4, atol=1e-5)
-    on_real = judged(initial, jnp.asarray(batch_of(config)["image"]))
-    np.testing.assert_allclose(
-        state.seen["real"][-size:], on_real.features, rtol=1e-4, atol=1e-5
-    )
+    on_real = judged(initial, real)
+    after, metrics = one.iterate(state, batch, 0)
+    np.testing.assert_allclose(metrics["g_adv"], of_g["g_adv"], rtol=1e-4)
+    for name, found in (("d_real", on_real), ("d_fake", on_fake)):
+        mean = jnp.mean(losses.score(found.logits))
+        np.testing.assert_allclose(metrics[name], mean, rtol=1e-4, atol=1e-5)
+    places = [
+        losses.vertical_coordinate(found.coords, jnp.asarray(label))
+        for found, label in ((on_real, real_label), (on_fake, fake_label))
+    ]
+    np.testing.assert_allclose(metrics["g_coords"], places[1], rtol=1e-4)
+    np.testing.assert_allclose(metrics["d_coords"], sum(places), rtol=1e-4)
+    # And what was seen, from all devices in order, follows what was seen before.
+    for kind, found in (("real", on_real), ("fake", on_fake)):
+        seen, before = after.seen[kind], initial.seen[kind]
+        np.testing.assert_array_equal(seen[:-size], before[size:])
+        np.testing.assert_allclose(seen[-size:], found.features, rtol=1e-4, atol=1e-5)
 
 
 def test_bfloat16_computes_and_float32_is_kept(shallow_network):

@@ -131,9 +131,7 @@ def test_each_phase_moves_only_its_network(steps, initial):
     for phase in PHASES:
         before = copied(initial)
         batch = one.shard_batch(batch_of(CONFIG))
-        after, metrics, _ = one._steps[phase](
-            one.replicate(copied(before)), batch, None
-        )
+        after, metrics = one._steps[phase](one.replicate(copied(before)), batch, None)
         moved = {
             name: any(
                 (np.asarray(a) != b).any()
@@ -161,7 +159,7 @@ def test_the_first_update_of_adam_is_the_corrected_rate(steps, initial):
     # With beta1 = 0 Adam's first update is the rate times the gradient's sign.
     one = steps[1]
     before = copied(initial)
-    after, *_ = one._steps["d"](
+    after, _ = one._steps["d"](
         one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG)), None
     )
     change = np.asarray(after.d_params["final_conv"]["kernel"])
