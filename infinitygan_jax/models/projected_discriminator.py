@@ -216,8 +216,8 @@ class SpectralConv(nn.Module):
         left, _ = _power_iteration(jax.lax.stop_gradient(kernel), right)
         matrix = kernel.reshape(-1, self.features)
         value = jnp.sum(left * product(matrix, right[:, None])[:, 0])
-        # Of a quotient XLA makes a product where it takes no derivative, and does not
-        # see that D's pass over G's patches is the one that G was trained through.
+        # Not kernel / value, of which XLA makes a product where no derivative is taken:
+        # then it does not merge G's and D's passes over the same patches.
         kernel = (kernel * (1 / value)).astype(x.dtype)
         return convolution.conv_valid(x, kernel, stride=self.stride)
 

@@ -268,7 +268,7 @@ def test_d_judges_what_g_was_trained_with(judged, initial, shallow_network):
     np.testing.assert_allclose(metrics["g_adv"], of_g["g_adv"], rtol=1e-4)
     for name, found in (("d_real", on_real), ("d_fake", on_fake)):
         mean = jnp.mean(losses.score(found.logits))
-        np.testing.assert_allclose(metrics[name], mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(metrics[name], mean, rtol=1e-4)
     places = [
         losses.vertical_coordinate(found.coords, jnp.asarray(label))
         for found, label in ((on_real, real_label), (on_fake, fake_label))
