@@ -9,6 +9,16 @@ from collections.abc import Sequence
 
 MAX_NAME = 230  # bytes: systems allow 255, and a part file's name is longer
 
+# What the folder of a training run holds.
+RUN_SETTINGS = "config.json"
+RUN_CHECKPOINTS = "checkpoints"
+
+
+def is_run(folder: str | os.PathLike) -> bool:
+    """Whether a folder is that of a training run that has begun."""
+    folder = pathlib.Path(folder)
+    return (folder / RUN_SETTINGS).is_file() and (folder / RUN_CHECKPOINTS).is_dir()
+
 
 def check_target(path: str | os.PathLike, suffix: str) -> None:
     """Checks, before any work, that a file of this name can be written.

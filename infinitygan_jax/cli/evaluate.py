@@ -256,7 +256,9 @@ def _bundle(name: str) -> "Bundle | None":
     from infinitygan_jax.sampling import world
 
     path = pathlib.Path(name)
-    is_workdir = any((path / part).exists() for part in ("config.json", "checkpoints"))
+    is_workdir = any(
+        (path / part).exists() for part in (files.RUN_SETTINGS, files.RUN_CHECKPOINTS)
+    )
     is_model = name in bundle_lib.bundled_names() or path.suffix == bundle_lib.SUFFIX
     if not (is_model or is_workdir):
         if not path.exists() and not re.search(r"^\w+:|\[.*\]$", name):

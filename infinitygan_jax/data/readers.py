@@ -6,16 +6,20 @@ Each is a list that decodes on access. Nothing of TensorFlow is used.
 import abc
 import dataclasses
 import io
+import logging
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from infinitygan_jax import files
 from infinitygan_jax.data import decoding, generated
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -179,11 +183,12 @@ def open_generated(count: str) -> GeneratedSource:
 def open_folder(root: str) -> FolderSource:
     """Folder or FOLDER[a:b] -> the source, its files found but not opened.
 
-    A folder whose own name ends in brackets is that folder.
+    A folder whose own name ends in brackets is that folder. Folders of training runs
+    below it, whose sheets are no photographs, are left out; one warning says so.
 
     Raises:
-      ValueError: it is missing, no folder, unreadable, or holds no images; the brackets
-        hold no slice, or an empty one.
+      ValueError: it is missing, no folder, unreadable, that of a run, or holds no
+        images; the brackets hold no slice, or an empty one.
     """
     match = _SLICED.fullmatch(root)
     if match is None or os.path.exists(root):
@@ -220,29 +225,44 @@ def _whole_folder(root: str) -> FolderSource:
             f"the data source must be a folder, but {root} is a file; name the folder "
             "that it lies in"
         )
+    if files.is_run(path):
+        raise ValueError(
+            f"the data folder must hold photographs, but {root} is the folder of a "
+            "training run, whose pictures are sheets; name another"
+        )
+    runs: list[str] = []
     try:
-        names = sorted(_image_names(root))
+        names = sorted(_image_names(root, on_run=runs.append))
     except OSError as error:
         raise ValueError(
             f"the data folder must be readable, but {error.filename} is not "
             f"({error.strerror}); check its permissions"
         ) from error
     if not names:
+        but = " but those of training runs" if runs else ""
         raise ValueError(
-            f"the data folder must hold images, but there is none below {root}; the "
-            f"endings looked for are {', '.join(SUFFIXES)}"
+            f"the data folder must hold images, but there is none below {root}{but}; "
+            f"the endings looked for are {', '.join(SUFFIXES)}"
+        )
+    if runs:
+        logger.warning(
+            "leaving out %d %s of training runs below %s; the first is %s",
+            *(len(runs), "folder" if len(runs) == 1 else "folders", root, runs[0]),
         )
     return FolderSource(root, tuple(names))
 
 
-def _image_names(root: str) -> Iterator[str]:
-    """Relative paths, with forward slashes, of the image files below a folder."""
+def _image_names(root: str, on_run: Callable[[str], Any]) -> Iterator[str]:
+    """Relative paths, with forward slashes, of the image files below a folder.
+
+    Folders of training runs are told of, by their relative paths, and not looked into.
+    """
 
     def stop(error: OSError) -> None:
         raise error
 
     seen = set()  # Links may lead back to a folder above.
-    for folder, folders, files in os.walk(root, onerror=stop, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=stop, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
@@ -251,7 +271,11 @@ def _image_names(root: str) -> Iterator[str]:
         # Sorted: of two links to one folder, the same is followed on every machine.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         relative = pathlib.Path(os.path.relpath(folder, root))
-        for name in files:
+        if files.is_run(folder):
+            on_run(relative.as_posix())
+            folders.clear()
+            continue
+        for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 yield (relative / name).as_posix()
 

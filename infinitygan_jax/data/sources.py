@@ -111,7 +111,8 @@ def open_source(source: str) -> ImageSource:
     Args:
       source: one of
         a folder: all .jpg, .jpeg, .png, .webp, .bmp, .tif and .tiff files below it,
-          sorted by relative path; links are followed, names with a leading dot are not;
+          sorted by relative path; links are followed, names with a leading dot are
+          not, and folders of training runs are left out;
         "FOLDER[A:B]": a slice of these, by Python's rules: FOLDER[:-100] for training
           and FOLDER[-100:] for judging share no image;
         "tfds:NAME[/CONFIG][:VERSION][:SPLIT]" or "tfds:/BUILDER/FOLDER[:SPLIT]": a

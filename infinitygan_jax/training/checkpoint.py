@@ -48,12 +48,12 @@ FREE_SETTINGS = frozenset(
 
 def config_path(workdir: str | os.PathLike) -> pathlib.Path:
     """Where a workdir keeps its settings."""
-    return pathlib.Path(workdir) / "config.json"
+    return pathlib.Path(workdir) / files.RUN_SETTINGS
 
 
 def checkpoints_path(workdir: str | os.PathLike) -> pathlib.Path:
     """Where a workdir keeps its checkpoints."""
-    return pathlib.Path(workdir) / "checkpoints"
+    return pathlib.Path(workdir) / files.RUN_CHECKPOINTS
 
 
 def has_checkpoint(workdir: str | os.PathLike) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infinitygan_jax.data import sources
+from infinitygan_jax.data import readers, sources
 from infinitygan_jax.data.pipeline import make_batches
 from infinitygan_jax.data.sources import check_source, open_source
 
@@ -54,6 +54,32 @@ def test_folder_is_read_recursively_in_the_order_of_paths(tmp_path):
     assert [source.name(i) for i in range(len(source))] == names
     for index, number in enumerate((2, 0, 1, 3, 4)):
         np.testing.assert_array_equal(source[index], picture(number))
+
+
+def test_folders_of_runs_are_left_out_and_one_line_says_so(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(readers.logger, "warning", lambda t, *a: said.append(t % a))
+    save(tmp_path / "1.png", 1)
+    before = sources.fingerprint(open_source(str(tmp_path)))
+    assert not said
+    for run in ("runs/a", "runs/b"):
+        save(tmp_path / run / "sheets" / "step_00000001" / "samples.png", 9)
+        (tmp_path / run / "config.json").write_text("{}")
+        (tmp_path / run / "checkpoints").mkdir()
+    # One of the two alone is nobody's run.
+    save(tmp_path / "settings" / "2.png", 2)
+    (tmp_path / "settings" / "config.json").write_text("{}")
+    source = open_source(str(tmp_path))
+    assert list(source.names) == ["1.png", "settings/2.png"]
+    assert said == [
+        f"leaving out 2 folders of training runs below {tmp_path}; the first is runs/a"
+    ]
+    shutil.rmtree(tmp_path / "settings")
+    assert sources.fingerprint(open_source(str(tmp_path))) == before
+    with pytest.raises(ValueError, match="is the folder of a training run"):
+        open_source(str(tmp_path / "runs" / "a"))
+    with pytest.raises(ValueError, match="but those of training runs"):
+        open_source(str(tmp_path / "runs"))
 
 
 def test_a_fingerprint_changes_with_the_images_and_not_with_the_place(tmp_path):
