@@ -42,8 +42,8 @@ test-slow: install
 MODEL ?= landscape_lite
 WEIGHTS := infinitygan_jax/weights/$(MODEL).safetensors
 bundle: install
-	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) $(INFO)
-	$(BIN)/python -m infinitygan_jax.cli.card $(WEIGHTS) docs/model_card.md --seed $(SEED)
+	$(BIN)/python -m infinitygan_jax.cli.export $(WORKDIR) $(WEIGHTS) --overwrite $(INFO)
+	$(BIN)/python -m infinitygan_jax.cli.card $(WEIGHTS) docs/model_card.md --seed $(SEED) --overwrite
 	$(MAKE) digests
 
 # Writes the digest of docs/model_card.md into the example world files.

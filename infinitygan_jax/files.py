@@ -39,6 +39,22 @@ def check_target(path: str | os.PathLike, suffix: str) -> None:
     check_folder(path.absolute().parent)
 
 
+def check_free(path: str | os.PathLike, overwrite: bool) -> None:
+    """Checks, before any work, that no file is in the way of one that is written.
+
+    Args:
+      path: of the file.
+      overwrite: whether another may be replaced.
+
+    Raises:
+      ValueError: there is one, and it may not.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise ValueError(
+            f"file ({path}) exists; choose another name, or add --overwrite"
+        )
+
+
 def check_name(path: pathlib.Path) -> None:
     """Checks that a file or folder can have a name, also while it is written.
 

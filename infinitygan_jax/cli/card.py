@@ -4,7 +4,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from infinitygan_jax.cli import errors
+from infinitygan_jax import files
+from infinitygan_jax.cli import errors, options
 
 _CARD = """# {name}
 
@@ -51,12 +52,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("checkpoint", metavar="FILE", help="a .safetensors file")
     parser.add_argument("card", metavar="CARD.md", help="page to write")
     parser.add_argument("--seed", type=int, default=0, help="of the wide window")
+    options.add_overwrite(parser)
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     card = pathlib.Path(args.card)
-    if not card.absolute().parent.is_dir():
-        raise ValueError(
-            f"folder ({card.absolute().parent}) does not exist; create it first"
-        )
+    files.check_target(card, ".md")
+    files.check_free(card, args.overwrite)
 
     import jax
     from PIL import Image
@@ -70,16 +70,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     devices.prepare()
     bundle = bundle_lib.load(args.checkpoint)
     name, model = bundle.config.name, bundle.config.model
-    sheets = SheetPainter(bundle.config)(bundle.generator)
     images = card.parent / "images"
+    paths = {
+        label: images / f"{name}-{label}.jpg" for label in ("samples", "wide", "window")
+    }
+    for path in paths.values():
+        files.check_free(path, args.overwrite)
+    sheets = SheetPainter(bundle.config)(bundle.generator)
     images.mkdir(exist_ok=True)
     for label, sheet in (("samples", sheets["samples"]), ("wide", sheets["wide_4x"])):
         # Twice as large without smoothing: a patch is small on a page.
         picture = Image.fromarray(sheet.repeat(2, axis=0).repeat(2, axis=1))
-        picture.save(images / f"{name}-{label}.jpg", quality=90)
+        picture.save(paths[label], quality=90)
     world = World(model, bundle.generator, seed=args.seed)
     window = Image.fromarray(world[-192:192, 0:1536])
-    window.save(images / f"{name}-window.jpg", quality=90)
+    window.save(paths["window"], quality=90)
     info = dict(bundle.info)
     texts = {key: info.pop(key, "") for key in ("use", "limits")}
     texts["use"] = texts["use"] or "Not stated: ask whoever trained it."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from infinitygan_jax.cli import errors
+from infinitygan_jax.cli import errors, options
 from infinitygan_jax.conversion import torch_files
 
 _GENERATORS = {"ema": "g_ema", "raw": "g"}
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         default="ema",
         help="the moving average (default) or the generator as trained",
     )
+    options.add_overwrite(parser)
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
 
     from infinitygan_jax import bundle as bundle_lib
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.config import Config, DataConfig, TrainConfig
 
     files.check_target(args.out, bundle_lib.SUFFIX)
+    files.check_free(args.out, args.overwrite)
     name = _GENERATORS[args.generator]
     arrays = _read(pathlib.Path(args.checkpoint), {"g": name, "d": "d"})
     converted = conversion.from_state_dict(arrays)

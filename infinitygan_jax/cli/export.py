@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from infinitygan_jax import config as config_lib
-from infinitygan_jax.cli import errors
+from infinitygan_jax.cli import errors, options
 
 _KEPT = ("data", "use", "limits")
 
@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="a text to keep in the file, e.g. --info 'data=5,297 photographs'; may be "
-        f"given several times. Of a file that is replaced, {', '.join(_KEPT)} stay",
+        f"given several times. Of a file that --overwrite replaces, {', '.join(_KEPT)} "
+        "stay",
     )
     for name, metavar in zip(config_lib.PAINTING, ("PSI", "K"), strict=True):
         parser.add_argument(
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             help=f"what the file shall say of model.{name}; found by looking at what "
             f"run_sample.py --{name} paints (default: what the workdir says)",
         )
+    options.add_overwrite(parser)
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     said = {name: getattr(args, name) for name in config_lib.PAINTING}
     said = {name: value for name, value in said.items() if value is not None}
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.training import checkpoint
 
     files.check_target(args.file, bundle_lib.SUFFIX)
+    files.check_free(args.file, args.overwrite)
     bundle = checkpoint.load_for_sampling(args.workdir)
     check_params(bundle.config.model, bundle.generator)
     former = {k: v for k, v in _kept(args.file).items() if k not in info}

@@ -110,9 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.mp4|FILE.gif|FOLDER/",
         help="a video, a short GIF, or a folder that gets a PNG file for each frame",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a film that is there"
-    )
+    options.add_overwrite(parser)
     parser.add_argument(
         "--tile",
         type=int,

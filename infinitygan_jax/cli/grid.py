@@ -72,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"where to write; endings {', '.join(_endings())}",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a file that is there"
-    )
+    options.add_overwrite(parser)
     parser.add_argument(
         "--tile",
         type=int,

@@ -136,9 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also write NAME.png: the picture, and beside it what the latents paint",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace files that are there"
-    )
+    options.add_overwrite(parser)
     return parser
 
 
@@ -261,10 +259,7 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
     for path in written:
         if path.is_dir():
             raise ValueError(f"file ({path}) is a folder; choose another name")
-        if path.exists() and not args.overwrite:
-            raise ValueError(
-                f"file ({path}) exists; choose another name, or add --overwrite"
-            )
+        files.check_free(path, args.overwrite)
     read = [*args.images, *([] if args.mask is None else [args.mask]), *args.lpips]
     files.check_kept(read, written)
     return outs

@@ -47,6 +47,13 @@ def add_painting(
     )
 
 
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--overwrite``, which every command that writes a file has."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there"
+    )
+
+
 def painting_of(args: argparse.Namespace) -> dict[str, float]:
     """Those settings of painting that were given.
 

@@ -71,9 +71,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile", type=int, metavar="PIXELS", help="as in run_sample.py"
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace files that are there"
-    )
+    options.add_overwrite(parser)
 
 
 @errors.exit_on_error

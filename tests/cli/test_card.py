@@ -5,6 +5,7 @@ from PIL import Image
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import card
+from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 
@@ -27,6 +28,20 @@ def test_a_card_shows_the_model(tmp_path, capsys):
             assert min(picture.size) > 100
             assert len(set(picture.convert("L").tobytes())) > 50
     assert bundle.digest in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("there", ["card.md", "images/tiny-wide.jpg"])
+def test_what_is_there_is_replaced_only_where_asked(
+    tmp_path, monkeypatch, capsys, there
+):
+    monkeypatch.chdir(tmp_path)
+    bundle_lib.save("a.safetensors", bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    (tmp_path / "images").mkdir()
+    (tmp_path / there).write_text("mine")
+    command = ["a.safetensors", "card.md"]
+    refused(capsys, card.main, command, there, "--overwrite")
+    card.main([*command, "--overwrite"])
+    assert (tmp_path / there).read_bytes() != b"mine"
 
 
 def test_a_missing_model_or_folder_is_one_line(tmp_path, capsys):

@@ -5,6 +5,7 @@ import pytest
 
 from infinitygan_jax import World, bundle
 from infinitygan_jax.cli import convert
+from tests.cli.refusals import refused
 from tests.conversion.public import state_dict
 
 
@@ -45,6 +46,18 @@ def test_a_plane_is_converted_too(tmp_path, monkeypatch):
     config = bundle.load(out).config
     assert (config.model.coords, config.train.coords_weight) == ("plane", 0.0)
     assert World.load(out, tile_size=32)[-8:8, 0:16].shape == (16, 16, 3)
+
+
+def test_a_file_that_is_there_is_replaced_only_where_asked(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(convert, "_read", lambda *unused: state_dict())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.safetensors").write_text("mine")
+    command = ["a.pth.tar", "model.safetensors"]
+    refused(capsys, convert.main, command, "model.safetensors", "--overwrite")
+    convert.main([*command, "--overwrite"])
+    assert bundle.load("model.safetensors").generator
 
 
 class Evil:

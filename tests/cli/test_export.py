@@ -71,7 +71,10 @@ def test_a_missing_workdir_is_one_line(tmp_path, monkeypatch, capsys):
 
 def test_what_a_replaced_file_says_of_data_and_use_stays_and_is_named(workdir, capsys):
     export.main([workdir, "a.safetensors", "--info", "data=five", "--info", "m=2c"])
-    export.main([workdir, "a.safetensors", "--info", "use=any"])
+    capsys.readouterr()
+    other = ["--info", "use=any"]
+    refused(capsys, export.main, [workdir, "a.safetensors", *other], "--overwrite")
+    export.main([workdir, "a.safetensors", *other, "--overwrite"])
     info = bundle_lib.load("a.safetensors").info
     info.pop("command")
     assert info == {"step": "12", "data": "five", "use": "any"}
