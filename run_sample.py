@@ -1,6 +1,14 @@
 """Paints any rectangle of an infinite picture into a file; see ``--help``."""
 
-from infinitygan_jax.cli.sample import main
+from infinitygan_jax.cli import errors
+
+
+def main() -> None:
+    """Runs the command, which is imported where an interrupt is one line."""
+    from infinitygan_jax.cli import sample
+
+    sample.main()
+
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -1,6 +1,14 @@
 """Trains a model; see ``infinitygan_jax/cli/train.py``."""
 
-from infinitygan_jax.cli.train import main
+from infinitygan_jax.cli import errors
+
+
+def main() -> None:
+    """Runs the command, which is imported where an interrupt is one line."""
+    from infinitygan_jax.cli import train
+
+    train.main()
+
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -26,7 +26,8 @@ def _commands(page):
         else:
             assert (ROOT / words[0]).is_file(), line
             entry = (ROOT / words[0]).read_text("utf-8")
-            yield re.search(r"from (\S+) import main", entry)[1], words[1:]
+            package, name = re.search(r"    from (\S+) import (\w+)\n", entry).groups()
+            yield f"{package}.{name}", words[1:]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -85,4 +85,4 @@ def _read(path: pathlib.Path, parts: Mapping[str, str]) -> dict[str, np.ndarray]
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -9,12 +9,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from infinitygan_jax.messages import one_line
 
 # A loss that is not finite ends training as a mistake in the settings would.
 EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
+INTERRUPTED = 128 + signal.SIGINT  # exit status
 _MOST_DIGITS = 20  # of a whole number: those of 2**64
 
 
@@ -33,7 +34,7 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
             return main(*args, **kwargs)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(INTERRUPTED) from None
         except EXPECTED_ERRORS as error:
             if os.environ.get("INFINITYGAN_TRACEBACK"):
                 raise
@@ -41,6 +42,51 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
             raise SystemExit(2) from None
 
     return command
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Runs a command as this process' program; a signal to stop ends it at once.
+
+    Otherwise Python's end waits for all threads, and one that compiles goes on for up
+    to a minute, or crashes. What has to be cleaned up is so before ``main`` ends.
+
+    Args:
+      main: under ``exit_on_error``, or a function that imports and calls one.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    status = INTERRUPTED
+    try:
+        main()
+    except KeyboardInterrupt:  # while the command was imported
+        print("interrupted", file=sys.stderr)
+    except SystemExit as end:
+        if end.code not in (INTERRUPTED, 128 + signal.SIGTERM):
+            raise
+        status = end.code
+    else:
+        return
+    _end(status)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """Raises what Python's own handler does, where that is not lost."""
+    if _is_lost_in(frame):
+        print("interrupted", file=sys.stderr)
+        _end(INTERRUPTED)
+    raise KeyboardInterrupt
+
+
+def _is_lost_in(frame: Any) -> bool:
+    """Whether an exception would be shown there with a traceback, and ignored."""
+    return frame is not None and frame.f_code.co_name == "_xla_gc_callback"
+
+
+def _end(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed
+            stream.flush()
+    os._exit(status)
 
 
 @contextlib.contextmanager
@@ -61,8 +107,7 @@ def stoppable() -> Iterator[Callable[[], None]]:
 
     def handle(number: int, frame: Any) -> None:
         asked.append(number)
-        # There it would be lost, and shown with a traceback.
-        if frame is None or frame.f_code.co_name != "_xla_gc_callback":
+        if not _is_lost_in(frame):
             stop_if_asked()
 
     former = {}

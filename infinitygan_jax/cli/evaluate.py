@@ -391,4 +391,4 @@ def _table(comparison: "Comparison", channels: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -102,4 +102,4 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -274,4 +274,4 @@ def _command(args: argparse.Namespace, world: "World") -> str:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

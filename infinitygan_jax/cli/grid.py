@@ -176,4 +176,4 @@ def _texts(
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -317,4 +317,4 @@ def _describe(result: "Inversion", seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -148,4 +148,4 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

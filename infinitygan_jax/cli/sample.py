@@ -372,4 +372,4 @@ def _default_out(args: argparse.Namespace, window: Window) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _start_distributed(values)
     outcome = loop.train(config, values.workdir)
     if outcome.signal is not None:
+        if jax.distributed.is_initialized():  # or the others miss this process
+            jax.distributed.shutdown()
         raise SystemExit(SIGNAL_STATUS + outcome.signal)
 
 
@@ -122,4 +124,4 @@ def _initialize(**kwargs) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -2,6 +2,8 @@
 
 import contextlib
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -39,6 +41,72 @@ def test_mistakes_are_one_line_with_status_2(error, line, capsys):
     assert out == ""
     assert err.startswith(line)
     assert err.count("\n") == 1 and err.endswith("\n")
+
+
+_PROGRAM = """
+import os, signal, sys, threading, time
+from infinitygan_jax.cli import errors
+
+def main():
+    threading.Thread(target=time.sleep, args=(60,)).start()  # as one that compiles
+    {imported}
+    print("begun", flush=True)
+    with errors.stoppable():
+        time.sleep(60)
+
+errors.run({command})
+"""
+
+
+@pytest.mark.parametrize("where", ["in the command", "while it is imported"])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_a_program_at_once_whatever_its_threads_do(number, status, where):
+    imported = where == "while it is imported"
+    if imported and number == signal.SIGTERM:
+        pytest.skip("Python has no handler for it")
+    text = _PROGRAM.format(
+        imported="print('begun', flush=True); time.sleep(60)" if imported else "",
+        command="main" if imported else "errors.exit_on_error(main)",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", text],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell lets programs in the background ignore it, and tests may be one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)  # its threads go on for 60 s
+    finally:
+        process.kill()
+    assert process.returncode == status
+    assert said == ("interrupted\n" if number == signal.SIGINT else "")
+
+
+def test_an_interrupt_in_a_callback_of_jax_ends_a_program():
+    text = (
+        "import signal\nfrom infinitygan_jax.cli import errors\n"
+        "def _xla_gc_callback():\n"
+        "    try:\n        signal.raise_signal(signal.SIGINT)\n"
+        "    except BaseException:\n        print('lost')\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "errors.run(_xla_gc_callback)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_program_that_ends_by_itself_is_ended_by_python():
+    errors.run(lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        errors.run(lambda: sys.exit(2))
 
 
 def test_an_interrupt_exits_with_130(capsys):
