@@ -67,7 +67,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     Writes ``config.json``, ``checkpoints/``, ``sheets/step_XXXXXXXX/*.png`` and
     ``tensorboard/`` there. On SIGTERM (and SIGINT, with one process) it finishes the
     step, saves and returns; the same call goes on from there, on a CPU bit for
-    bit.
+    bit. Where all steps are done already, it says so and ends.
 
     Args:
       config: all settings.
@@ -87,6 +87,16 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
         _together(lambda: _claim(workdir, stack))
         checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config, data))
         _together(checkpoints.check_data)
+        done = checkpoints.latest_step
+        if done is not None and done >= config.train.num_steps:
+            logger.info(
+                "finished already: step %d of %d is saved; to go on, give a larger "
+                "--config.train.num_steps",
+                *(done, config.train.num_steps),
+            )
+            # Those of painting may be new.
+            _together(lambda: _write_settings(workdir, config))
+            return Outcome(checkpoints.restore(_initializer(config)), done)
         steps = stack.enter_context(contextlib.closing(make_steps(config)))
         steps.compile(jax.eval_shape(_initializer(config)))
         state, start = _first_state(config, checkpoints, inputs.initial)

@@ -23,10 +23,10 @@ class CountingSteps(Steps):
     """Adds the batch's mean to a parameter; ``hook(step)`` may change the loss."""
 
     def __init__(self, hook):
-        self.hook, self.batches = hook, []
+        self.hook, self.batches, self.compiled = hook, [], False
 
     def compile(self, state):
-        pass
+        self.compiled = True
 
     def close(self):
         pass
@@ -121,10 +121,17 @@ def test_going_on_takes_the_batches_that_follow(run):
     assert len(set(means)) == 9  # No batch twice.
 
 
-def test_finished_run_does_nothing_again(run):
-    run(num_steps=3)
-    steps, outcome = run(num_steps=3)
-    assert (len(steps.batches), outcome.step) == (0, 3)
+@pytest.mark.parametrize("num_steps", [3, 2])
+def test_a_finished_run_says_so_and_does_nothing_again(run, caplog, num_steps):
+    _, first = run(num_steps=3)
+    caplog.set_level(logging.INFO)
+    steps, outcome = run(num_steps=num_steps)
+    assert (len(steps.batches), outcome.step, steps.compiled) == (0, 3, False)
+    np.testing.assert_array_equal(
+        outcome.state.g_params["w"], first.state.g_params["w"]
+    )
+    assert f"finished already: step 3 of {num_steps} is saved" in caplog.text
+    assert "going on" not in caplog.text
 
 
 def test_no_steps_save_the_first_state(run, tmp_path):
