@@ -5,7 +5,6 @@ rule, the value and the remedy.
 """
 
 import dataclasses
-import difflib
 import math
 import typing
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import ml_collections
 
 from infinitygan_jax import geometry
+from infinitygan_jax.messages import nearest
 
 DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is named
 
@@ -412,8 +412,8 @@ def _build(cls: type, mapping: Any, prefix: str) -> Any:
 
 def unknown_name(name: str, valid: list[str]) -> str:
     """One line for an unknown setting: the nearest valid name, or all of them."""
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    remedy = f"the nearest is {near[0]}" if near else "valid are " + ", ".join(valid)
+    near = nearest(name, valid)
+    remedy = f"the nearest is {near}" if near else "valid are " + ", ".join(valid)
     return f"unknown setting {name}; {remedy}"
 
 

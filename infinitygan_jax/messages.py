@@ -1,9 +1,21 @@
-"""How messages quote other messages."""
+"""What messages quote: other messages, and names that may have been meant."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 # Digits or a word that nobody reads to the end; paths are shorter.
 _ENDLESS = re.compile(r"(\d{20})\d{30,}"), re.compile(r"(\S{100})\S{900,}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant; None where none is near.
+
+    Dashes before names are not compared, as all options have them in common.
+    """
+    bare = {each.lstrip("-"): each for each in names}
+    near = difflib.get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.6)
+    return bare[near[0]] if near else None
 
 
 def one_line(error: BaseException) -> str:

@@ -4,7 +4,6 @@ The values are read by ``ml_collections.config_flags``; around it, every kind of
 becomes a ``ValueError`` of one line.
 """
 
-import difflib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from ml_collections import config_flags
 
 from infinitygan_jax import config as settings
 from infinitygan_jax.cli import errors
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import nearest, one_line
 
 PREFIX = "config."
 _MOST_NAMED = 10  # files in a message
@@ -110,6 +109,11 @@ def _split(
                 raise ValueError(f"{option} needs a value; write {option}=VALUE")
             value = waiting.pop(0)
         if flag == "config":
+            if path is not None:
+                raise ValueError(
+                    f"--config is given twice ({path}, {value}); give one, and change "
+                    f"single settings with --{PREFIX}NAME=VALUE"
+                )
             path = value
         elif types[name] == tuple[str, ...]:
             overrides.append((name, _quoted(value)))
@@ -136,9 +140,9 @@ def _check_file(path: str) -> None:
     folder = file if file.is_dir() else file.parent
     found = {*folder.glob("*.py"), *pathlib.Path("configs").glob("*.py")}
     others = {other.stem: str(other) for other in sorted(found) if _defines(other)}
-    near = difflib.get_close_matches(file.stem, others, n=1, cutoff=0.5)
+    near = nearest(file.stem, others)
     if near:
-        remedy = f"the nearest is {others[near[0]]}"
+        remedy = f"the nearest is {others[near]}"
     elif others:
         remedy = "there are " + ", ".join(list(others.values())[:_MOST_NAMED])
     else:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import difflib
 import functools
 import os
 import re
@@ -11,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import nearest, one_line
 
 # A loss that is not finite ends training as a mistake in the settings would.
 EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
@@ -156,11 +155,15 @@ class ArgumentParser(argparse.ArgumentParser):
                 raise ValueError(
                     f"a value{of} is empty, as of a variable that is not set; give one"
                 )
+        options = [o for o in self._option_string_actions if o.startswith("--")]
+        # Before argparse misses the one that was meant.
+        for word in words[: words.index("--") if "--" in words else None]:
+            name = word.partition("=")[0]
+            if re.match(r"--\w", name) and name not in options:
+                raise ValueError(unknown_option(name, options))
         values, unknown = self.parse_known_args(words, namespace)
         if unknown:
-            name = unknown[0].partition("=")[0]
-            options = [o for o in self._option_string_actions if o.startswith("--")]
-            raise ValueError(unknown_option(name, options))
+            raise ValueError(unknown_option(unknown[0].partition("=")[0], options))
         return values
 
 
@@ -186,6 +189,6 @@ def unknown_option(name: str, options: Sequence[str]) -> str:
     """One line for an option or argument that a command does not know."""
     if not name.startswith("-"):
         return f"unexpected argument {name!r}; --help lists the options"
-    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    remedy = f"the nearest is {near[0]}" if near else "--help lists the options"
+    near = nearest(name, options)
+    remedy = f"the nearest is {near}" if near else "--help lists the options"
     return f"unknown option {name}; {remedy}"

@@ -238,13 +238,13 @@ def _view(args: argparse.Namespace) -> "View | None":
 
     if args.view is None:
         return None
-    match = re.fullmatch(r"\s*(\d{1,5})\s*/\s*(\d{1,5})\s*", args.view)
-    if not match:
+    numbers = options.whole_numbers(args.view, "N/N", 5)
+    if not numbers:
         raise ValueError(
             f"--view ({args.view}) must be PATCH/FULL in pixels of up to 5 digits; "
             "write e.g. 101/197"
         )
-    return View(*map(int, match.groups()))
+    return View(*numbers)
 
 
 def _bundle(name: str) -> "Bundle | None":

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import difflib
 import functools
 import io
 import pathlib
@@ -19,6 +18,7 @@ from PIL import Image
 from infinitygan_jax import files
 from infinitygan_jax.applications.settings import CONTINUED, PUBLISHED, Settings
 from infinitygan_jax.cli import errors, inverting, options, pictures, progress
+from infinitygan_jax.messages import nearest
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.applications.inverted import Inversion
@@ -227,8 +227,8 @@ def settings_of(
                 f"--set ({pair}) must be NAME=VALUE; write e.g. pixel_weight=50"
             )
         if name not in types:
-            near = difflib.get_close_matches(name, types, n=1, cutoff=0.5)
-            remedy = f"the nearest is {near[0]}" if near else ", ".join(types)
+            near = nearest(name, types)
+            remedy = f"the nearest is {near}" if near else ", ".join(types)
             raise ValueError(f"--set {name}: unknown setting; {remedy}")
         try:
             values[name] = types[name](text)

@@ -77,17 +77,34 @@ def checkpoint_name(checkpoint: str) -> str:
     return os.path.basename(os.path.realpath(checkpoint))
 
 
+def whole_numbers(
+    text: str, form: str, most_digits: int = 18
+) -> tuple[int, ...] | None:
+    """The whole numbers of a text; None where it is not of its form.
+
+    Args:
+      text: what was typed; spaces, signs and ``1_000`` are allowed, as in one number.
+      form: N for each number, and what is between them, such as "N,N" or "NxN".
+      most_digits: of each number.
+    """
+    number = rf"([-+]?\d(?:_?\d){{0,{most_digits - 1}}})"
+    parts = {"N": number, "x": "[xX]"}
+    pattern = r"\s*".join(parts.get(each, re.escape(each)) for each in form)
+    found = re.fullmatch(rf"\s*{pattern}\s*", text)
+    return tuple(map(int, found.groups())) if found else None
+
+
 def position_of(option: str, text: str) -> tuple[int, int]:
     """World row and column of an option ``Y,X``.
 
     Raises:
       ValueError: not of this form.
     """
-    numbers = re.fullmatch(r"\s*([-+]?\d{1,20})\s*,\s*([-+]?\d{1,20})\s*", text)
+    numbers = whole_numbers(text, "N,N", 20)
     if not numbers:
         raise ValueError(
             f"{option} ({text}) must be Y,X in whole pixels of up to 20 digits; write "
             f"e.g. {option}=-128,0"
         )
-    y, x = map(int, numbers.groups())
+    y, x = numbers
     return y, x

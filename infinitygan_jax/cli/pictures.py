@@ -1,7 +1,6 @@
 """Pictures that commands take: read, cut out, resized."""
 
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax import files
+from infinitygan_jax.cli import options
 from infinitygan_jax.data import decoding
 from infinitygan_jax.messages import one_line
 
@@ -71,16 +71,13 @@ def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
     """
     if text is None:
         return slice(0, height), slice(0, width)
-    match = re.fullmatch(
-        r"\s*([-+]?\d{1,9})\s*,\s*([-+]?\d{1,9})\s*,\s*(\d{1,9})\s*[xX]\s*(\d{1,9})\s*",
-        text,
-    )
-    if not match:
+    numbers = options.whole_numbers(text, "N,N,NxN", 9)
+    if not numbers:
         raise ValueError(
             f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels of up to 9 "
             "digits; write e.g. --region 0,64,256x128"
         )
-    top, left, wide, high = map(int, match.groups())
+    top, left, wide, high = numbers
     inside = 0 <= top < top + high <= height and 0 <= left < left + wide <= width
     if not inside:
         raise ValueError(

@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import re
 import shlex
 import sys
 import time
@@ -227,8 +226,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
     """
     if text is None:
         return None
-    numbers = re.fullmatch(r"\s*([-+]?\d{1,18})\s*/\s*([-+]?\d{1,18})\s*", text)
-    index, number = map(int, numbers.groups()) if numbers else (-1, 0)
+    index, number = options.whole_numbers(text, "N/N") or (-1, 0)
     if not 0 <= index < number:
         raise ValueError(
             f"--shard ({text}) must be I/N with I from 0 to N - 1; the first of four "
@@ -268,13 +266,13 @@ def window_of(
     Raises:
       ValueError: either is not of this form, or the window is impossible.
     """
-    numbers = re.fullmatch(r"\s*([-+]?\d{1,18})\s*[xX]\s*([-+]?\d{1,18})\s*", size)
+    numbers = options.whole_numbers(size, "NxN")
     if not numbers:
         raise ValueError(
             f"--size ({size}) must be WIDTHxHEIGHT in whole pixels; write e.g. "
             "--size 4096x4096"
         )
-    width, height = map(int, numbers.groups())
+    width, height = numbers
     if origin is None:
         planning.check_horizon(horizon)
         middle = horizon >> level if level >= 0 else 0  # which is refused later

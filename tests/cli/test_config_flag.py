@@ -115,6 +115,7 @@ def test_a_flag_file_is_read(tmp_path):
     [
         ([], ["no settings", "--config=configs/landscape.py"]),
         (["--config="], ["no settings", "--config=configs/landscape.py"]),
+        (["--config=a.py", "--config", "b.py"], ["given twice", "a.py", "b.py"]),
         (["--config"], ["--config needs a value"]),
         (
             ["--config=configs/landscpe.py"],

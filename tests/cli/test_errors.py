@@ -148,8 +148,14 @@ def test_arguments_and_result_pass_through():
     [
         (["--sise", "3"], r"unknown option --sise; the nearest is --size"),
         (["--sise=3"], r"unknown option --sise; the nearest is --size"),
+        (["--foo", "3"], r"unknown option --foo; --help lists the options"),
+        (["--siz", "3"], r"unknown option --siz; the nearest is --size"),
         (["--qqqqqq"], r"unknown option --qqqqqq; --help lists the options"),
-        (["stray"], r"unexpected argument 'stray'; --help lists the options"),
+        (
+            ["--size=1", "stray"],
+            r"unexpected argument 'stray'; --help lists the options",
+        ),
+        ([], r"required: --size; --help lists the options"),
         (["--size"], r"--size: expected one argument; --help lists the options"),
         (
             ["--size", "x"],
@@ -164,9 +170,11 @@ def test_arguments_and_result_pass_through():
 )
 def test_usage_errors_are_value_errors_of_one_line(argv, message):
     parser = errors.ArgumentParser(prog="paint")
-    parser.add_argument("--size", type=int)
+    # One is required: what is unknown is named before what is missing.
+    parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--out")
     with pytest.raises(ValueError, match=message) as error_info:
         parser.parse_args(argv)
     assert "\n" not in str(error_info.value)

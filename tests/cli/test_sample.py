@@ -20,6 +20,7 @@ from infinitygan_jax import machine
 from infinitygan_jax.cli import sample
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
 from tests.cli.refusals import refused
 from tests.sampling import pictures, tiny
@@ -42,6 +43,11 @@ def folder(tmp_path, monkeypatch):
 
 def _world(**options):
     return World(tiny.MODEL, tiny.params(), tile_size=32, **options)
+
+
+@pytest.mark.parametrize("size", ["1000x200", "1_000x0200", " +1000 X 200 "])
+def test_numbers_are_written_as_in_other_options(size):
+    assert sample.window_of(size, "-1_0,2") == Window(-10, 2, 200, 1000)
 
 
 def test_the_picture_is_the_worlds_window(folder, model, capsys):
