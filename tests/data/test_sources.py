@@ -6,12 +6,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
+from concurrent import futures
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from infinitygan_jax.data import readers, sources
+from infinitygan_jax.data import decoding, image_files, sources
 from infinitygan_jax.data.pipeline import make_batches
 from infinitygan_jax.data.sources import check_source, open_source
 
@@ -56,12 +58,159 @@ def test_folder_is_read_recursively_in_the_order_of_paths(tmp_path):
         np.testing.assert_array_equal(source[index], picture(number))
 
 
-def test_folders_of_runs_are_left_out_and_one_line_says_so(tmp_path, monkeypatch):
+def archived(folder, path, **options):
+    """A .zip archive of what is below a folder."""
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return str(path)
+
+
+@pytest.fixture
+def left_out(monkeypatch):
     said = []
-    monkeypatch.setattr(readers.logger, "warning", lambda t, *a: said.append(t % a))
+    monkeypatch.setattr(image_files.logger, "warning", lambda t, *a: said.append(t % a))
+    return said
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]
+)
+def test_an_archive_is_read_as_the_folder_in_it(tmp_path, compression):
+    for number, name in enumerate(("a.png", "b/2.bmp", "b/z/1.png", "c.tif")):
+        save(tmp_path / "in" / name, number)
+    save(tmp_path / "in" / ".hidden.png", 9)
+    save(tmp_path / "in" / "__MACOSX" / "b" / "._2.png", 9)
+    path = archived(tmp_path / "in", tmp_path / "a.ZIP", compression=compression)
+    shutil.rmtree(tmp_path / "in" / "__MACOSX")
+    folder = open_source(str(tmp_path / "in"))
+    archive = pickle.loads(pickle.dumps(open_source(path)))
+    assert archive.names == folder.names
+    # So a run may go on with either.
+    assert sources.fingerprint(archive) == sources.fingerprint(folder)
+    check_source(archive, 8)
+    with futures.ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(archive.read, list(range(4)) * 8))
+    for number, image in enumerate(images):
+        np.testing.assert_array_equal(image, picture(number % 4))
+    assert pickle.loads(pickle.dumps(archive)).names == archive.names  # once open, too
+    part = open_source(f"{path}[1:-1]")
+    assert (str(part), list(part.names)) == (f"{path}[1:-1]", ["b/2.bmp", "b/z/1.png"])
+
+
+def damaged(path, case):
+    """An archive of seven images, the fourth of which cannot be read; its data."""
+    data = bytearray(path.read_bytes())
+    if case == "bytes":
+        data[data.index(b"3.bmp") + 500] ^= 1
+    elif case == "password":  # that one bit of the entry's two headers asks for
+        data[data.index(b"PK\3\4", data.index(b"3.bmp") - 40) + 6] |= 1
+        data[data.index(b"PK\1\2", data.rindex(b"3.bmp") - 50) + 8] |= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"), [("bytes", "Bad CRC-32"), ("password", "encrypted")]
+)
+def test_what_is_damaged_in_an_archive_is_named_and_skipped(
+    tmp_path, warnings, case, reason
+):
+    for number in range(7):
+        save(tmp_path / "in" / f"{number}.bmp", number)
+    path = tmp_path / "a.zip"
+    archived(tmp_path / "in", path)
+    damaged(path, case)
+    report = check_source(open_source(str(path)), 8)
+    assert [image.name for image in report.skipped] == ["3.bmp"]
+    assert reason in report.skipped[0].reason
+    np.testing.assert_array_equal(report.source[3], picture(4))
+    assert warnings
+
+
+def test_an_archive_that_cannot_be_used_is_one_line(tmp_path):
+    save(tmp_path / "in" / "1.png", 1)
+    path = tmp_path / "a.zip"
+    archived(tmp_path / "in", path)
+    truncate(path, 60)
+    with pytest.raises(ValueError, match=r"readable \.zip file.*make it again"):
+        open_source(str(path))
+    (tmp_path / "in" / "1.png").rename(tmp_path / "in" / "1.txt")
+    archived(tmp_path / "in", path)
+    with pytest.raises(ValueError, match="must hold images, but there is none in"):
+        open_source(str(path))
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning):
+        archive.writestr("1.png", b"one")
+        archive.writestr("1.png", b"two")
+    with pytest.raises(ValueError, match=r"1\.png twice"):
+        open_source(str(path))
+
+
+def test_a_file_in_an_archive_is_not_unpacked_beyond_bounds(tmp_path, monkeypatch):
+    save(tmp_path / "in" / "1.png", 1)
+    save(tmp_path / "in" / "2.png", 2, height=8, width=8)
+    path = archived(tmp_path / "in", tmp_path / "a.zip")
+    monkeypatch.setattr(image_files, "_MOST_BYTES", 1000)
+    source = open_source(path)
+    with pytest.raises(decoding.ImageError, match=r"is too large \(\d+ bytes\)"):
+        source.read(0)
+    assert source.read(1).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_no_image_is_named_and_images_need_no_ending(
+    tmp_path, left_out, packed
+):
+    folder = tmp_path / "in"
+    save(folder / "1.png", 1)
+    (folder / "1.png").rename(folder / "1")
+    save(folder / "2.png", 2)
+    root = archived(folder, tmp_path / "a.zip") if packed else str(folder)
+    assert list(open_source(root).names) == ["1", "2.png"]
+    assert not left_out
+    (folder / "README").write_text("BM: no bitmap")
+    root = archived(folder, tmp_path / "a.zip") if packed else str(folder)
+    assert list(open_source(root).names) == ["1", "2.png"]
+    (folder / "film.mp4").write_text("")
+    root = archived(folder, tmp_path / "a.zip") if packed else str(folder)
+    open_source(root)
+    assert left_out == [
+        f"leaving out 1 file of {root} that is no image of a kind that is read; the "
+        "first is README",
+        f"leaving out 2 files of {root} that are no image of a kind that is read; the "
+        "first is README",
+    ]
+
+
+def test_what_could_block_is_not_opened(tmp_path, left_out):
+    save(tmp_path / "1.png", 1)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert list(open_source(str(tmp_path)).names) == ["1.png"]
+    assert "2 files" in left_out[0]
+
+
+def test_photographs_of_phones_are_read_where_they_can_be(
+    tmp_path, left_out, monkeypatch
+):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="an extra")
+    image = Image.fromarray(picture(1))
+    pillow_heif.from_pillow(image).save(tmp_path / "1.HEIC", quality=100)
+    found = check_source(open_source(str(tmp_path)), 8).source[0]
+    # Lossy, and of noise: like it, not the same.
+    assert np.corrcoef(found.ravel(), np.asarray(image).ravel())[0, 1] > 0.5
+    save(tmp_path / "2.png", 2)
+    bare = tuple(s for s in decoding.SUFFIXES if s not in decoding.HEIF_SUFFIXES)
+    monkeypatch.setattr(decoding, "SUFFIXES", bare)
+    assert list(open_source(str(tmp_path)).names) == ["2.png"]
+    assert left_out[0].endswith(
+        "1.HEIC; pip install pillow-heif to read those of .heic"
+    )
+
+
+def test_folders_of_runs_are_left_out_and_one_line_says_so(tmp_path, left_out):
     save(tmp_path / "1.png", 1)
     before = sources.fingerprint(open_source(str(tmp_path)))
-    assert not said
+    assert not left_out
     for run in ("runs/a", "runs/b"):
         save(tmp_path / run / "sheets" / "step_00000001" / "samples.png", 9)
         (tmp_path / run / "config.json").write_text("{}")
@@ -71,7 +220,8 @@ def test_folders_of_runs_are_left_out_and_one_line_says_so(tmp_path, monkeypatch
     (tmp_path / "settings" / "config.json").write_text("{}")
     source = open_source(str(tmp_path))
     assert list(source.names) == ["1.png", "settings/2.png"]
-    assert said == [
+    lines = [line for line in left_out if "training runs" in line]
+    assert lines == [
         f"leaving out 2 folders of training runs below {tmp_path}; the first is runs/a"
     ]
     shutil.rmtree(tmp_path / "settings")
@@ -288,7 +438,10 @@ def test_sources_can_be_pickled(tmp_path, prepared):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", r"must be a folder \(or FOLDER\[A:B\]\), tfds:NAME or generated:N"),
+        (
+            "",
+            r"must be a folder or \.zip \(or FOLDER\[A:B\]\), tfds:NAME or generated:N",
+        ),
         ("/no/such/folder[:3]", "must exist, but /no/such/folder does not"),
         (
             "/no/such/folder[3]",
@@ -312,7 +465,9 @@ def test_folders_without_images_are_named(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(ValueError, match=r"none below .*endings looked for are \.jpg"):
         open_source(str(tmp_path))
-    with pytest.raises(ValueError, match=r"notes\.txt is a file; name the folder"):
+    with pytest.raises(
+        ValueError, match=r"notes\.txt is another file; name the folder"
+    ):
         open_source(str(tmp_path / "notes.txt"))
 
 
