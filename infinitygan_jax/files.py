@@ -141,6 +141,10 @@ def write_whole(
         else:
             with contextlib.suppress(FileExistsError):
                 _link(part, path)
+    except OSError as error:
+        if error.filename is None:  # of what was written into an open file
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -7,8 +7,10 @@ import pathlib
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
@@ -245,17 +247,20 @@ class Video:
 
     def __enter__(self) -> "Video":
         self._part = _Part(self._path, folder=False)
+        self._process = None
         try:
             self._log = tempfile.TemporaryFile()
-            # In a group of its own: an interrupt at the keyboard is this program's.
-            self._process = subprocess.Popen(
-                [*self._command, str(self._part.path.absolute())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                start_new_session=True,
-            )
+            with _signals_wait():
+                # In a group of its own: an interrupt at the keyboard is this program's.
+                self._process = subprocess.Popen(
+                    [*self._command, str(self._part.path.absolute())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._log,
+                    start_new_session=True,
+                )
         except BaseException:  # an interrupt too
+            self._stop()
             self._part.close()
             raise
         return self
@@ -270,11 +275,14 @@ class Video:
             if kind is None:
                 self._finish()
         finally:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
+            self._stop()
             self._part.close()
             self._log.close()
+
+    def _stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
     def _finish(self) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -290,10 +298,29 @@ class Video:
         lines = self._log.read().decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
         reason = said[-1] if said else "it gave no reason"
-        return OSError(
-            f"ffmpeg could not write {self._path} ({reason}); see that the disk has "
-            "room, or write frames into a folder"
-        )
+        return OSError(f"ffmpeg says: {reason}")
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Lets signals to stop wait for the end of this context.
+
+    An exception in the middle of starting a process would leave that running, unknown,
+    and it would make the file again that is removed.
+    """
+    came: list[int] = []
+    former = {}
+    with contextlib.suppress(ValueError):  # not in the main thread, which has them
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):
+                former[number] = signal.signal(number, lambda n, frame: came.append(n))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 class _Part:

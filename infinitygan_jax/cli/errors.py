@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from infinitygan_jax.messages import nearest, one_line
 
@@ -37,10 +37,18 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
         except EXPECTED_ERRORS as error:
             if os.environ.get("INFINITYGAN_TRACEBACK"):
                 raise
-            print(f"error: {one_line(error)}", file=sys.stderr)
+            line = one_line(error)
+            if isinstance(error, OSError) and tells_of_a_full_disk(line):
+                line += "; free some space, and try again"
+            print(f"error: {line}", file=sys.stderr)
             raise SystemExit(2) from None
 
     return command
+
+
+def tells_of_a_full_disk(reason: str) -> bool:
+    """Whether what the system says is that no space is left, or none for this user."""
+    return any(words in reason.lower() for words in ("no space left", "quota"))
 
 
 def run(main: Callable[[], Any]) -> None:
@@ -49,14 +57,20 @@ def run(main: Callable[[], Any]) -> None:
     Otherwise Python's end waits for all threads, and one that compiles goes on for up
     to a minute, or crashes. What has to be cleaned up is so before ``main`` ends.
 
+    What it prints may get lost, into a pipe that was closed or where there is no
+    standard error: what it makes is made all the same.
+
     Args:
       main: under ``exit_on_error``, or a function that imports and calls one.
     """
+    _open_missing_streams()
+    sys.stdout, sys.stderr = _Forgiving(sys.stdout), _Forgiving(sys.stderr)
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     status = INTERRUPTED
     try:
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:  # while the command was imported
         print("interrupted", file=sys.stderr)
     except SystemExit as end:
@@ -66,6 +80,54 @@ def run(main: Callable[[], Any]) -> None:
     else:
         return
     _end(status)
+
+
+class _Forgiving:
+    """A stream of text that goes on when nobody reads its pipe any more."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._forgiven():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._forgiven():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # What is left in its buffer goes nowhere, now and at Python's end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+def _open_missing_streams() -> None:
+    """Opens nothing in place of standard streams that were closed (``2>&-``).
+
+    The next files that are opened would get their numbers, and what libraries print
+    would go into a picture.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _interrupt(number: int, frame: Any) -> None:

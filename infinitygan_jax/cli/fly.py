@@ -154,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _check_memory(world, flight, args.out)
     with (
         errors.stoppable() as stop_if_asked,
+        rendering.about(pathlib.Path(args.out)),
         films.open_film(
             args.out,
             *(window.height, window.width, args.fps),

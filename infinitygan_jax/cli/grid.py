@@ -120,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = _texts(args, world, bundle)
     with (
         errors.stoppable() as stop_if_asked,
+        rendering.about(out),
         writers.writer_of(out)(out, *sheet.size, texts, args.overwrite) as writer,
         progress.bar(number, "picture") as bar,
     ):

@@ -97,7 +97,7 @@ def about(out: pathlib.Path) -> Iterator[None]:
         reason = one_line(error)
         words = reason.lower()
         remedy = "choose another with --out, or see to it"
-        if "no space left" in words or "quota" in words:
+        if errors.tells_of_a_full_disk(reason):
             remedy = "free some space"
         elif "denied" in words or "not permitted" in words:
             remedy = "choose another with --out, or ask whom it belongs to"

@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import signal
 import stat
+import subprocess
 
 import numpy as np
 import PIL.Image
@@ -116,9 +118,30 @@ def test_an_encoder_that_fails_is_one_line(folder, monkeypatch):
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(films, "encoder", lambda: str(script))
     for number in (0, 400):  # at the end, and while frames are written
-        with pytest.raises(OSError, match=r"a\.mp4 \(No space left\); see that"):
+        with pytest.raises(OSError, match="ffmpeg says: No space left"):
             _write("a.mp4", _frames(number))
         assert os.listdir() == ["ffmpeg"]
+
+
+def test_an_interrupt_while_the_encoder_starts_leaves_neither(folder, monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)  # before anybody knows of it
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _write("a.mp4", _frames(1))
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert started[0].poll() is not None
+    assert not os.listdir()
 
 
 def test_a_missing_encoder_is_named(folder, monkeypatch):

@@ -1,6 +1,8 @@
 """Every command reports a mistake as one line with exit status 2."""
 
 import contextlib
+import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -29,7 +31,15 @@ def run(error):
         (ValueError(f"x ({'9' * 5000}) is"), f"error: x ({'9' * 20}...) is\n"),
         (ValueError("x" * 5000), f"error: {'x' * 100}...\n"),
         (FileNotFoundError(2, "No such file", "a.png"), "error: a.png: No such file"),
-        (OSError("no space"), "error: no space"),
+        (OSError("no reason"), "error: no reason"),
+        (
+            OSError(28, "No space left on device"),
+            "error: No space left on device; free some space, and try again\n",
+        ),
+        (
+            OSError(122, "Disk quota exceeded", "a.npz"),
+            "error: a.npz: Disk quota exceeded; free some space, and try again\n",
+        ),
         (OSError(18, "Cross-device", "a", None, "b"), "error: a -> b: Cross-device"),
         (FloatingPointError("d_loss is nan"), "error: d_loss is nan"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "error: 'utf-8' codec"),
@@ -101,6 +111,42 @@ def test_an_interrupt_in_a_callback_of_jax_ends_a_program():
         [sys.executable, "-c", text], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+_TALKATIVE = """
+import os, sys
+from infinitygan_jax.cli import errors
+
+def main():
+    made = open("made", "wb")
+    for number in range(2000):
+        print("a line that fills the pipe", number, flush=number % 7 == 0)
+        print("and one of another kind", number, file=sys.stderr)
+    os.write(2, b"by a library")
+    made.write(b"whole")
+    made.close()
+
+errors.run(errors.exit_on_error(main))
+"""
+
+
+@pytest.mark.parametrize(
+    "streams", ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-", "| true", "2>&1 | true"]
+)
+def test_what_is_made_is_made_whoever_listens(tmp_path, streams):
+    (tmp_path / "talk.py").write_text(_TALKATIVE)
+    shell = f'set -o pipefail; "{sys.executable}" talk.py {streams}'
+    done = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Error" not in done.stderr and "Exception" not in done.stderr
+    assert (tmp_path / "made").read_bytes() == b"whole"
 
 
 def test_a_program_that_ends_by_itself_is_ended_by_python():
