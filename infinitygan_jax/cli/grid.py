@@ -172,6 +172,7 @@ def _texts(
         "Software": rendering.software(),
         "Checkpoint": bundle.config.name,
         "Checkpoint digest": bundle.digest,
+        **rendering.painting_texts(world),
         "Command": shlex.join(words),
     }
 

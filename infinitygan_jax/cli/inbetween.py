@@ -81,6 +81,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
         "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),
+        "Command": options.command_of(
+            ("python", "-m", "infinitygan_jax.cli.inbetween"),
+            *(_parser(), args),
+            tile=world.tile_size,
+            save_inversions=None,
+        ),
     }
     rendering.paint_into(world, window, out, texts, args.overwrite)
     print(f"{out}: {time.perf_counter() - start:.1f} s")

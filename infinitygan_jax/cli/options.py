@@ -3,8 +3,12 @@
 import argparse
 import os
 import re
+import shlex
+from collections.abc import Sequence
 
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, check_painting
+
+_NAMES_OF_FILES = ("checkpoint", "image", "images")
 
 PAINTING_NUMBERS = tuple(f"--{name}" for name in PAINTING)
 
@@ -70,6 +74,41 @@ def painting_of(args: argparse.Namespace) -> dict[str, float]:
 def painting_words(args: argparse.Namespace) -> list[str]:
     """The same as words of a command."""
     return [f"--{name}={value}" for name, value in painting_of(args).items()]
+
+
+def command_of(
+    program: Sequence[str],
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    **said: object,
+) -> str:
+    """What does again what was asked for, without folders, which are nobody's business.
+
+    Args:
+      program: its first words.
+      parser: of the command.
+      args: what was parsed.
+      **said: values of options that were chosen for them; None leaves one out, as does
+        an option's default.
+    """
+    said = {"out": None, "overwrite": None, **said}
+    words = list(program)
+    for action in parser._actions:
+        value = said.get(action.dest, getattr(args, action.dest, None))
+        if value is None or value is False or value == action.default:
+            continue
+        values = value if isinstance(value, list) else [value]
+        texts = [str(each) for each in values]
+        if action.dest in _NAMES_OF_FILES:
+            texts = [checkpoint_name(text) for text in texts]
+        option = action.option_strings[-1:]
+        if value is True:
+            words += option
+        elif option and len(texts) == 1:
+            words.append(f"{option[0]}={texts[0]}")
+        else:
+            words += option + texts
+    return shlex.join(words)
 
 
 def checkpoint_name(checkpoint: str) -> str:

@@ -117,6 +117,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         texts = rendering.texts_of(world, window, bundle) | {
             "Picture": pathlib.Path(args.image).name,
             "Picture's place": f"{inversion.top},{inversion.left}",
+            "Command": options.command_of(
+                ("python", "-m", "infinitygan_jax.cli.outpaint"),
+                *(_parser(), args),
+                seed=seed,
+                tile=world.tile_size,
+                count=None,
+                save_inversions=None,
+            ),
         }
         rendering.paint_into(world, window, out, texts, args.overwrite)
         print(f"{out}: {time.perf_counter() - start:.1f} s")

@@ -209,11 +209,6 @@ def texts_of(
     world: "World", window: Window, bundle: "bundle_lib.Bundle"
 ) -> dict[str, str]:
     """What a picture says of itself, but for what a world file says beside."""
-    painting = {
-        name.replace("_", " ").capitalize(): f"{getattr(world.scene, name):g}"
-        for name in PAINTING
-        if getattr(world.scene, name) is not None  # the model's are in its digest
-    }
     axes = [axis for axis, each in zip("yx", world.period, strict=True) if each]
     quick = world.painted_config != world.config
     return {
@@ -228,7 +223,15 @@ def texts_of(
         "Vertical span": str(world.vertical_span or "none"),
         "Wrap": "".join(sorted(axes)) or "none",
         "Level": f"{world.level}, quick" if quick else str(world.level),
-        **painting,
+        **painting_texts(world),
+    }
+
+
+def painting_texts(world: "World") -> dict[str, str]:
+    """What a file says of the settings of painting."""
+    return {
+        name.replace("_", " ").capitalize(): f"{getattr(world, name):g}"
+        for name in PAINTING
     }
 
 

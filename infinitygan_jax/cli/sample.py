@@ -212,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> bool:
     """Whether two pictures are equal by what they say of themselves."""
     # What the command says, the rest says too.
-    return {**former, "Command": ""} == {**texts, "Command": ""}
+    return not job.differences({**former, "Command": ""}, {**texts, "Command": ""})
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -331,7 +331,6 @@ def _scene_texts(world: "World", document: "documents.Document") -> dict[str, st
         return {}
     return {
         "Octaves": str(world.scene.octaves),
-        "Truncation": f"{world.truncation:g}",
         "Edits": str(len(world.scene.edits)),
         "World digest": document.content_digest(),
     }

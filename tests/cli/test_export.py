@@ -7,8 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+from configs import common
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import export
+from infinitygan_jax.config import Config
 from infinitygan_jax.training import checkpoint
 from tests.cli.refusals import refused
 from tests.sampling import tiny
@@ -37,6 +39,16 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(rf"^a\.safetensors: [\d.]+ MB, digest {loaded.digest}$", out, re.M)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_command_of_a_small_variant_names_its_config(workdir, monkeypatch):
+    name = common.run_local(Config(name="landscape_lite")).name
+    config = dataclasses.replace(tiny.CONFIG, name=name)
+    bundle = bundle_lib.Bundle(config, tiny.params(), info={})
+    monkeypatch.setattr(checkpoint, "load_for_sampling", lambda _: bundle)
+    export.main([workdir, "a.safetensors"])
+    command = bundle_lib.load("a.safetensors").info["command"]
+    assert "--config=configs/landscape_lite.py:runlocal " in command
 
 
 def test_a_file_says_what_is_truncated(workdir):

@@ -1,6 +1,8 @@
 """The outpaint and inbetween commands: whole pictures, or one line and none."""
 
 import pathlib
+import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ def test_pictures_are_outpainted_and_passed_between(folder, model, capsys):
         assert image.text["Columns"] == "0, 224"
 
 
-def test_answers_are_painted_as_asked_for(folder, model):
+def test_answers_are_painted_as_asked_for(folder, model, monkeypatch):
     """Truncation and noise are of what is painted around pictures, too."""
     painting = {"truncation": 0.25, "noise_scale": 0.5}
     options = [
@@ -94,6 +96,16 @@ def test_answers_are_painted_as_asked_for(folder, model):
     np.testing.assert_array_equal(_pixels("p.png"), _read(world, window))
     plain = outpainting.outpainted(bundle, found, tile_size=64)
     assert (_read(world, window) != _read(plain, window)).any()
+    # What each says of itself makes it again, beside the files that it names.
+    shutil.copy(model, "kept")
+    shutil.copy("a.png", "kept")
+    monkeypatch.chdir("kept")
+    for command, name in ((outpaint, "a-outpainted.png"), (inbetween, "p.png")):
+        with Image.open(f"../{name}") as image:
+            words = shlex.split(image.text["Command"])
+        assert words[:3] == ["python", "-m", command.__name__]
+        command.main([*words[3:], "--out", "again.png", "--overwrite"])
+        np.testing.assert_array_equal(_pixels("again.png"), _pixels(f"../{name}"))
 
 
 def _read(world, window):

@@ -64,6 +64,8 @@ def test_the_picture_is_the_worlds_window(folder, model, capsys):
     assert texts["Origin"] == "-22,0"
     assert texts["Size"] == "70x45"
     assert texts["Tile"] == "32"
+    painting = tiny.MODEL.truncation, tiny.MODEL.noise_scale
+    assert (float(texts["Truncation"]), float(texts["Noise scale"])) == painting
     assert texts["Software"].startswith("infinitygan_jax")
     out, err = capsys.readouterr()
     assert re.fullmatch(r"a\.png: [\d.]+ s, [\d.]+ megapixels a second\n", out)

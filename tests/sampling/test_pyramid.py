@@ -727,3 +727,14 @@ def test_halving_is_the_rounded_mean():
     for size in ((5, 6), (1, 1), (4, 4), (3, 1)):
         picture = picture_of(*size)
         np.testing.assert_array_equal(copies.halved(picture), slowly_halved(picture))
+
+
+def test_jobs_of_before_go_on_without_texts_that_are_new():
+    """A text that says what the model's digest says may be missing."""
+    former = {"Seed": "1", "World digest": "a"}
+    new = {**former, "Truncation": "0.8", "Noise scale": "0.5"}
+    assert job.differences(former, new) == []
+    told = {**former, "Truncation": "0.7"}
+    assert job.differences(told, new) == ["Truncation: 0.7 -> 0.8"]
+    assert job.differences(new, former) != []
+    assert job.differences({"Seed": "1"}, new) == ["World digest: None -> a"]

@@ -18,6 +18,8 @@ from infinitygan_jax import files, machine
 SUFFIX = ".job"
 PICTURE = "picture"
 _WHOLE = "whole"
+# What is as the model says, by its digest, where the world's says nothing else.
+_LATER = ("Truncation", "Noise scale")
 _ARGUMENTS = "arguments.json"
 _ASIDE = "aside"
 _FORMER = "former"
@@ -311,9 +313,20 @@ def _changes(file: pathlib.Path, arguments: Mapping[str, str]) -> list[str]:
         former = {}
     if not former:
         return [f"{file} cannot be read"]
+    return differences(former, arguments)
+
+
+def differences(former: Mapping[str, str], arguments: Mapping[str, str]) -> list[str]:
+    """Lines ``NAME: FORMER -> NOW`` of what differs between two pictures' texts.
+
+    Of a text that earlier versions wrote only where others said the same, it counts
+    only where it is there.
+    """
+    names = former.keys() | arguments.keys()
+    names -= {name for name in _LATER if name not in former}
     return [
         f"{name}: {former.get(name)} -> {arguments.get(name)}"
-        for name in sorted(former.keys() | arguments.keys())
+        for name in sorted(names)
         if former.get(name) != arguments.get(name)
     ]
 
