@@ -239,6 +239,8 @@ class TrainConfig:
       in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
         few steps that compiling takes longer.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
+      keep_every: checkpoints of these steps are kept beside the newest two, a multiple
+        of ``save_every``; 0 for none.
     """
 
     batch_size: int = 16
@@ -272,12 +274,13 @@ class TrainConfig:
     log_every: int = 50
     sheet_every: int = 5_000
     save_every: int = 5_000
+    keep_every: int = 0
 
     def __post_init__(self):
         zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
         zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
         zero += ("d_learning_rate", "constant_steps", "distance_weight")
-        zero += ("distance_rampup",)
+        zero += ("distance_rampup", "keep_every")
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise ValueError(
@@ -292,6 +295,12 @@ class TrainConfig:
             raise ValueError(
                 f"train.style_mixing ({self.style_mixing}) is a probability; "
                 "use 0.0 to 1.0"
+            )
+        if self.keep_every % self.save_every:
+            raise ValueError(
+                f"train.keep_every ({self.keep_every}) must be a multiple of "
+                f"train.save_every ({self.save_every}), as others are not saved; use "
+                f"{-(-self.keep_every // self.save_every) * self.save_every}"
             )
         pairs = self.batch_size // 2
         if self.batch_size % self.path_batch_shrink:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +19,17 @@ def is_run(folder: str | os.PathLike) -> bool:
     """Whether a folder is that of a training run that has begun."""
     folder = pathlib.Path(folder)
     return (folder / RUN_SETTINGS).is_file() and (folder / RUN_CHECKPOINTS).is_dir()
+
+
+def run_at(name: str | os.PathLike) -> tuple[pathlib.Path, int | None]:
+    """A run's folder and step of a name ``RUN@STEP``; None for the newest step.
+
+    A folder whose own name ends like that is that folder.
+    """
+    match = re.fullmatch(r"(.+)@(\d{1,18})", os.fspath(name))
+    if match is None or os.path.exists(name):
+        return pathlib.Path(name), None
+    return pathlib.Path(match[1]), int(match[2])
 
 
 def check_target(path: str | os.PathLike, suffix: str) -> None:

@@ -252,7 +252,7 @@ def _bundle(name: str) -> "Bundle | None":
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax.sampling import world
 
-    path = pathlib.Path(name)
+    path = files.run_at(name)[0]
     is_workdir = any(
         (path / part).exists() for part in (files.RUN_SETTINGS, files.RUN_CHECKPOINTS)
     )

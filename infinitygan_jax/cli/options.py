@@ -21,8 +21,8 @@ def add_checkpoint(
         "--checkpoint",
         default=default,
         metavar="DIR|FILE|NAME",
-        help="a workdir of run_train.py, a .safetensors file or a bundled model's name "
-        f"(default: {DEFAULT_MODEL})",
+        help="a workdir of run_train.py (its newest step, or DIR@STEP), a .safetensors "
+        f"file or a bundled model's name (default: {DEFAULT_MODEL})",
     )
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written beside it, the last two kept, each verified.
+"""Checkpoints of a training run: written beside it, the last ones kept, each verified.
 
 A workdir holds ``config.json`` (the settings) and ``checkpoints/STEP`` (everything that
 training needs to go on, the step being the position in the data too). Orbax writes
@@ -28,7 +28,7 @@ from infinitygan_jax import files
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.models.discriminator import is_bundled
 
-NUM_KEPT = 2
+NUM_KEPT = 2  # the newest, beside those of ``train.keep_every``
 FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes it
 
 # Settings that steer side effects or the length only: the same states come out.
@@ -40,6 +40,7 @@ FREE_SETTINGS = frozenset(
         "train.log_every",
         "train.sheet_every",
         "train.save_every",
+        "train.keep_every",
         "data.num_threads",
         *(f"model.{name}" for name in config_lib.PAINTING),
     }
@@ -140,13 +141,18 @@ class Checkpoints:
         self._begin, self._seconds_before = time.monotonic(), 0.0
         self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._pending: concurrent.futures.Future | None = None
-        training = ocp.training
+        policies = ocp.training.preservation_policies
+        kept = [policies.LatestN(NUM_KEPT)]
+        if config.train.keep_every:
+            kept.append(policies.EveryNSteps(config.train.keep_every))
         path = checkpoints_path(workdir).absolute()
-        _check_newest(path)
-        self._checkpointer = training.Checkpointer(
+        _check_files(path)
+        self._checkpointer = ocp.training.Checkpointer(
             path,
-            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=training.preservation_policies.LatestN(NUM_KEPT),
+            save_decision_policy=(
+                ocp.training.save_decision_policies.FixedIntervalPolicy(1)
+            ),
+            preservation_policy=policies.AnyPreservationPolicy(kept),
             cleanup_tmp_directories=True,
         )
 
@@ -296,7 +302,7 @@ class Networks:
 
 
 def load_networks(workdir: str | os.PathLike) -> Networks:
-    """The networks of the newest checkpoint of a workdir.
+    """The networks of a checkpoint of a workdir: the newest, or ``WORKDIR@STEP``.
 
     Does not disturb a training run that goes on in the same workdir. What is said of
     painting (`config.PAINTING`) is what the workdir's settings say: the same command
@@ -305,16 +311,18 @@ def load_networks(workdir: str | os.PathLike) -> Networks:
     Raises:
       ValueError: there is no checkpoint, or it was truncated or altered.
     """
+    workdir, step = files.run_at(workdir)
     path = checkpoints_path(workdir)
     if not path.is_dir():
         raise ValueError(
             f"checkpoint ({workdir}) must be a workdir of run_train.py, and it has no "
             f"{path.name} folder; name one that has"
         )
-    _check_newest(path.absolute())
+    _check_files(path.absolute(), step)
     with ocp.training.Checkpointer(path.absolute()) as checkpointer:
-        latest = checkpointer.latest
-        arrays, stored = _load(checkpointer, None if latest is None else latest.step)
+        if step is None and checkpointer.latest is not None:
+            step = checkpointer.latest.step
+        arrays, stored = _load(checkpointer, step)
     tree = bundle_lib.nested(arrays)
     settings = _as_painted(workdir, stored.settings)
     config = config_lib.from_mapping(settings)
@@ -406,12 +414,22 @@ def _write_file_digests(folder: pathlib.Path) -> None:
     files.write_whole(folder / FILE_DIGESTS, text.encode())
 
 
-def _check_newest(path: pathlib.Path) -> None:
-    """Checks the files of the newest checkpoint before Orbax reads any."""
-    numbers = [int(p.name) for p in path.glob("*") if p.name.isdecimal()]
+def _check_files(path: pathlib.Path, step: int | None = None) -> None:
+    """Checks the files of a checkpoint, the newest one, before Orbax reads any.
+
+    Raises:
+      ValueError: one was altered, or that step is not there.
+    """
+    numbers = sorted(int(p.name) for p in path.glob("*") if p.name.isdecimal())
+    if step is not None and step not in numbers:
+        kept = ", ".join(map(str, numbers)) or "none"
+        raise ValueError(
+            f"checkpoint ({path.parent}@{step}) must be of a step that the run keeps, "
+            f"and it keeps {kept}; name one of these (train.keep_every keeps more)"
+        )
     if not numbers:
         return
-    folder = path / str(max(numbers))
+    folder = path / str(numbers[-1] if step is None else step)
     listed = folder / FILE_DIGESTS
     if not listed.exists():  # Killed just after the rename: the arrays' digest decides.
         return

@@ -4,28 +4,29 @@ import os
 import pathlib
 
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import files
 
 
 def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
     """Reads a bundled model (by name), a ``.safetensors`` file or a workdir.
 
-    A bare name is a bundled model's; write ``./NAME`` for a folder.
+    A bare name is a bundled model's; write ``./NAME`` for a folder. ``WORKDIR@STEP`` is
+    a checkpoint that is not the newest.
 
     Raises:
       ValueError: there is no such model, or it was truncated or altered.
     """
-    path = _path_of(path_or_name)
-    if path.is_dir():
+    if is_workdir(path_or_name):
         # Orbax takes a second to import, and only workdirs need it.
         from infinitygan_jax.training import checkpoint
 
-        return checkpoint.load_for_sampling(path)
-    return bundle_lib.load(path)
+        return checkpoint.load_for_sampling(path_or_name)
+    return bundle_lib.load(_path_of(path_or_name))
 
 
 def is_workdir(path_or_name: str | os.PathLike) -> bool:
     """Whether a trained model's name is that of a folder, not of a bundle."""
-    return _path_of(path_or_name).is_dir()
+    return files.run_at(_path_of(path_or_name))[0].is_dir()
 
 
 def _path_of(path_or_name: str | os.PathLike) -> pathlib.Path:

@@ -14,7 +14,7 @@ import optax
 import pytest
 
 from infinitygan_jax import config as config_lib
-from infinitygan_jax.training import checkpoint
+from infinitygan_jax.training import checkpoint, stored
 from infinitygan_jax.training.checkpoint import Checkpoints
 from infinitygan_jax.training.state import TrainState
 
@@ -63,6 +63,31 @@ def test_newest_state_comes_back_whole_and_two_are_kept(tmp_path):
     assert_same(restored(tmp_path), make_state(9))
     names = {path.name for path in checkpoint.checkpoints_path(tmp_path).iterdir()}
     assert names == {"6", "9"}
+
+
+def test_steps_are_kept_where_asked_and_each_can_be_painted(tmp_path):
+    config = changed("train", save_every=3, keep_every=6)
+    with Checkpoints(tmp_path, config) as checkpoints:
+        for step in range(3, 24, 3):
+            checkpoints.save(step, make_state(step))
+    kept = {path.name for path in checkpoint.checkpoints_path(tmp_path).iterdir()}
+    assert kept == {"6", "12", "18", "21"}
+    for step, name in ((6, f"{tmp_path}@6"), (18, f"{tmp_path}@18"), (21, tmp_path)):
+        bundle = stored.load_bundle(name)
+        assert bundle.info["step"] == str(step)
+        expected = jax.device_get(make_state(step).ema_params)
+        assert_same(bundle.generator, expected)
+    with pytest.raises(ValueError, match=r"@9\) must be .*keeps 6, 12, 18, 21; name"):
+        stored.load_bundle(f"{tmp_path}@9")
+    file = next(p for p in (tmp_path / "checkpoints" / "12").rglob("*") if p.is_file())
+    file.write_bytes(b"other")
+    with pytest.raises(ValueError, match="12"):
+        stored.load_bundle(f"{tmp_path}@12")
+    stored.load_bundle(f"{tmp_path}@18")
+    # A folder whose own name ends so is that folder.
+    tmp_path.joinpath("checkpoints", "12").rename(tmp_path / "damaged")
+    other = tmp_path.rename(tmp_path.with_name("run@6"))
+    assert stored.load_bundle(other).info["step"] == "21"
 
 
 def test_saving_a_step_twice_keeps_the_first(tmp_path):
