@@ -375,7 +375,7 @@ def from_mapping(mapping: Mapping[str, Any] | ml_collections.ConfigDict) -> Conf
 
 def differences(first: Config, second: Config) -> list[str]:
     """Lines ``name: first -> second`` of the settings in which two configs differ."""
-    left, right = _flatten(to_dict(first)), _flatten(to_dict(second))
+    left, right = by_name(first), by_name(second)
     return [
         f"{name}: {left[name]} -> {right[name]}"
         for name in left
@@ -383,9 +383,14 @@ def differences(first: Config, second: Config) -> list[str]:
     ]
 
 
+def by_name(config: Config) -> dict[str, Any]:
+    """Every setting by its name, such as ``train.seed``."""
+    return _flatten(to_dict(config))
+
+
 def setting_lines(config: Config) -> list[str]:
     """Every setting as ``name = value``, for people; an empty text is left out."""
-    return [f"{k} = {v}" for k, v in _flatten(to_dict(config)).items() if v != ""]
+    return [f"{k} = {v}" for k, v in by_name(config).items() if v != ""]
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from benchmarks import sampling
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.sampling import writers
 from infinitygan_jax.sampling.writers import job
-from infinitygan_jax.training import checkpoint, sheets
+from infinitygan_jax.training import run_config, sheets
 from tests.sampling import pictures, tiny
 from tests.training import running
 
@@ -105,7 +105,7 @@ def test_300_steps_learn_the_colours_of_landscapes(tmp_path):
     status, text = running.finish(process, timeout=3000)
     assert status == 0, text
     sheet = np.asarray(Image.open(tmp_path / "run/sheets/step_00000300/samples.png"))
-    config = checkpoint.read_config(tmp_path / "run")
+    config = run_config.read(tmp_path / "run")
     patch, full = config.model.patch_size, config.data.full_size
     step = patch + sheets.GUTTER
     starts = itertools.product(

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _start_logging()
     devices.prepare()
     _start_distributed(values)
-    outcome = loop.train(config, values.workdir)
+    outcome = loop.train(config, values.workdir, values.amend)
     if outcome.signal is not None:
         if jax.distributed.is_initialized():  # or the others miss this process
             jax.distributed.shutdown()
@@ -47,6 +47,13 @@ def _define_flags() -> flags.FlagValues:
         None,
         "folder of the run: settings, checkpoints, sheets, TensorBoard; the same "
         "command goes on where it stopped",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "amend",
+        False,
+        "go on with other settings of training, or other photographs, than before; the "
+        "run's config.json keeps what changed, and at which step",
         flag_values=values,
     )
     flags.DEFINE_boolean(

@@ -27,29 +27,10 @@ from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.models.discriminator import is_bundled
+from infinitygan_jax.training import run_config
 
 NUM_KEPT = 2  # the newest, beside those of ``train.keep_every``
 FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes it
-
-# Settings that steer side effects or the length only: the same states come out.
-FREE_SETTINGS = frozenset(
-    {
-        "data.source",  # may be moved; what is in it is compared
-        "train.initial",  # may be moved; every checkpoint has all that came of it
-        "train.num_steps",
-        "train.log_every",
-        "train.sheet_every",
-        "train.save_every",
-        "train.keep_every",
-        "data.num_threads",
-        *(f"model.{name}" for name in config_lib.PAINTING),
-    }
-)
-
-
-def config_path(workdir: str | os.PathLike) -> pathlib.Path:
-    """Where a workdir keeps its settings."""
-    return pathlib.Path(workdir) / files.RUN_SETTINGS
 
 
 def checkpoints_path(workdir: str | os.PathLike) -> pathlib.Path:
@@ -61,58 +42,6 @@ def has_checkpoint(workdir: str | os.PathLike) -> bool:
     """Whether a run in this workdir has saved a step."""
     path = checkpoints_path(workdir)
     return path.is_dir() and any(each.name.isdecimal() for each in path.iterdir())
-
-
-def read_config(workdir: str | os.PathLike) -> config_lib.Config | None:
-    """The settings a workdir was made with; None where there are none yet.
-
-    Raises:
-      ValueError: the file is there but does not hold settings.
-    """
-    path = config_path(workdir)
-    if not path.exists():
-        return None
-    try:
-        return config_lib.from_mapping(json.loads(path.read_text()))
-    except (ValueError, OSError) as error:
-        raise ValueError(
-            f"settings file ({path}) must hold settings as JSON, and it does not "
-            f"({one_line(error)}); restore it, or use another --workdir"
-        ) from error
-
-
-def check_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
-    """Checks that a workdir was made with these settings, or is new.
-
-    Settings in ``FREE_SETTINGS`` may differ: they change no state.
-
-    Raises:
-      ValueError: other settings; the message says which.
-    """
-    former = read_config(workdir)
-    if former is None:
-        if has_checkpoint(workdir):
-            raise ValueError(
-                f"workdir ({workdir}) has checkpoints but no config.json; restore "
-                "that file, or use another --workdir"
-            )
-        return
-    lines = [
-        line
-        for line in config_lib.differences(former, config)
-        if line.split(":")[0] not in FREE_SETTINGS
-    ]
-    if lines:
-        raise ValueError(
-            f"workdir ({workdir}) was made with other settings ({'; '.join(lines)}); "
-            "use the former ones, or another --workdir"
-        )
-
-
-def write_config(workdir: str | os.PathLike, config: config_lib.Config) -> None:
-    """Writes the settings into a workdir."""
-    text = json.dumps(config_lib.to_dict(config), indent=2) + "\n"
-    files.write_whole(config_path(workdir), text.encode())
 
 
 def state_bytes(make_state: Callable[[], Any]) -> int:
@@ -131,11 +60,17 @@ class Checkpoints:
       config: its settings, kept with each checkpoint.
       data: what it learns from, as ``sources.fingerprint`` says; kept likewise, and
         compared when a run goes on. Empty: anything.
+      amend: whether it may go on with other data.
     """
 
     def __init__(
-        self, workdir: str | os.PathLike, config: config_lib.Config, data: str = ""
+        self,
+        workdir: str | os.PathLike,
+        config: config_lib.Config,
+        data: str = "",
+        amend: bool = False,
     ):
+        self._workdir, self._amend = workdir, amend
         self._settings = config_lib.to_dict(config)
         self._data = data
         self._begin, self._seconds_before = time.monotonic(), 0.0
@@ -235,22 +170,38 @@ class Checkpoints:
         """Checks, before any work, that the newest checkpoint learned from this data.
 
         Raises:
-          ValueError: it learned from other data, or it was altered.
+          ValueError: it learned from other data that were not amended, or it was
+            altered.
+        """
+        stored = self.stored_data
+        if self._amend or not (self._data and stored) or self._data == stored:
+            return
+        # As after a kill between an amendment and the first checkpoint after it.
+        last = run_config.amendments(self._workdir)[-1:]
+        if [(a.step, a.data) for a in last] == [(self.latest_step, self._data)]:
+            return
+        raise ValueError(
+            f"the images of data.source ({self._data}) must be those that "
+            f"{self._checkpointer.directory} was trained on ({stored}), and some "
+            "were added, removed or changed; restore them, add --amend to go on with "
+            "these, or use another --workdir"
+        )
+
+    @property
+    def stored_data(self) -> str:
+        """What the newest checkpoint learned from; empty where that is not known.
+
+        Raises:
+          ValueError: it was altered.
         """
         step = self.latest_step
         if step is None:
-            return
+            return ""
         try:
-            stored = self._checkpointer.metadata(step).custom_metadata.get("data", "")
+            return self._checkpointer.metadata(step).custom_metadata.get("data", "")
         except Exception as error:  # Orbax raises many kinds on damaged files.
             path = pathlib.Path(self._checkpointer.directory / str(step))
             raise ValueError(_altered(path, error)) from error
-        if self._data and stored and self._data != stored:
-            raise ValueError(
-                f"the images of data.source ({self._data}) must be those that "
-                f"{self._checkpointer.directory} was trained on ({stored}), and some "
-                "were added, removed or changed; restore them, or use another --workdir"
-            )
 
     def restore(self, make_state: Callable[[], Any]) -> Any:
         """The newest checkpoint, in the structure of a fresh state.
@@ -327,13 +278,15 @@ def load_networks(workdir: str | os.PathLike) -> Networks:
     settings = _as_painted(workdir, stored.settings)
     config = config_lib.from_mapping(settings)
     batch_size = config.train.batch_size
+    amended = run_config.amendments(workdir)
+    images = run_config.num_images(batch_size, stored.step, amended)
     bundle = bundle_lib.from_settings(
         settings,
         generator=tree["ema_params"],
         discriminator=tree["d_params"] if is_bundled(config.model) else None,
         info={
             "step": str(stored.step),
-            "images seen": f"{stored.step * batch_size:,} ({batch_size} a step)",
+            "images seen": f"{images:,} ({batch_size} a step)",
             "time": f"{stored.seconds / 3600:.1f} hours",
             "machine": stored.machine,
         },
@@ -346,7 +299,7 @@ def _as_painted(
     workdir: str | os.PathLike, stored: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """A checkpoint's settings, with what the workdir's now say of painting."""
-    told = read_config(workdir)
+    told = run_config.read(workdir)
     if told is None:
         return stored
     former = config_lib.from_mapping(stored).model
@@ -468,6 +421,7 @@ def _fill(
         raise ValueError(
             f"checkpoint in {place} does not fit the model of these settings "
             f"({', '.join(other[:3])}{', ...' if len(other) > 3 else ''} differ); use "
-            "the version of the project that wrote it, or another --workdir"
+            "the version of the project that wrote it, settings that do not change "
+            "what a run keeps, or another --workdir"
         )
     return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in shapes])

@@ -23,7 +23,7 @@ from infinitygan_jax import devices, machine
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.models import discriminator
-from infinitygan_jax.training import checkpoint, sheets, warm_start
+from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
 from infinitygan_jax.training.metrics import Losses, Speed, Summaries, progress_line
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, check_devices, make_steps
@@ -61,7 +61,7 @@ class Inputs:
     initial: checkpoint.Networks | None = None
 
 
-def train(config: Config, workdir: str | os.PathLike) -> Outcome:
+def train(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Outcome:
     """Trains a model in a workdir, from its newest checkpoint on if it has one.
 
     Writes ``config.json``, ``checkpoints/``, ``sheets/step_XXXXXXXX/*.png`` and
@@ -72,6 +72,8 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     Args:
       config: all settings.
       workdir: folder, made if need be; with several processes one that all see.
+      amend: go on though settings of training, or the images, are others than before;
+        what changed is kept with the step in ``config.json``.
 
     Raises:
       ValueError: data, devices or workdir do not fit the settings; see ``prepare``.
@@ -81,11 +83,13 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
     """
     workdir = pathlib.Path(workdir)
     # No process writes settings that another has not yet checked.
-    inputs, data = _together(lambda: _prepared(config, workdir))
+    inputs, data = _together(lambda: _prepared(config, workdir, amend))
     _check_same(config, data, inputs.initial)
     with contextlib.ExitStack() as stack:
         _together(lambda: _claim(workdir, stack))
-        checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, config, data))
+        checkpoints = stack.enter_context(
+            checkpoint.Checkpoints(workdir, config, data, amend)
+        )
         _together(checkpoints.check_data)
         done = checkpoints.latest_step
         if done is not None and done >= config.train.num_steps:
@@ -95,14 +99,14 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
                 *(done, config.train.num_steps),
             )
             # Those of painting may be new.
-            _together(lambda: _write_settings(workdir, config))
+            _together(lambda: _write_settings(workdir, config, checkpoints, data))
             return Outcome(checkpoints.restore(_initializer(config)), done)
         steps = stack.enter_context(contextlib.closing(make_steps(config)))
         steps.compile(jax.eval_shape(_initializer(config)))
         state, start = _first_state(config, checkpoints, inputs.initial)
         # After all that may be refused, as that changes nothing; before the first
         # checkpoint, as a kill in between must leave a usable workdir.
-        _together(lambda: _write_settings(workdir, config))
+        _together(lambda: _write_settings(workdir, config, checkpoints, data))
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
         batches = _batches(config, inputs.source, start)
         stack.callback(getattr(batches, "close", lambda: None))
@@ -125,8 +129,13 @@ def train(config: Config, workdir: str | os.PathLike) -> Outcome:
         return Outcome(state, step)
 
 
-def prepare(config: Config, workdir: str | os.PathLike) -> Inputs:
+def prepare(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Inputs:
     """Checks everything that can be checked before heavy work; writes nothing.
+
+    Args:
+      config: all settings.
+      workdir: of the run.
+      amend: whether a run may go on with other settings of training.
 
     Returns:
       What the run begins with and learns from.
@@ -139,7 +148,8 @@ def prepare(config: Config, workdir: str | os.PathLike) -> Inputs:
     check_devices(config, jax.device_count())
     discriminator.network_of(config.model)  # its weights can be read
     check_batch_memory(config, machine.memory_bytes())
-    checkpoint.check_config(workdir, config)
+    has_checkpoint = checkpoint.has_checkpoint(workdir)
+    run_config.check(workdir, config, has_checkpoint, amend)
     if not config.data.source:
         raise ValueError(
             "data.source must name a folder of images or tfds:NAME; "
@@ -148,7 +158,7 @@ def prepare(config: Config, workdir: str | os.PathLike) -> Inputs:
     # Before the images: to read many takes minutes.
     check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
     initial = None
-    if not checkpoint.has_checkpoint(workdir):
+    if not has_checkpoint:
         initial = warm_start.read(config, _initializer(config))
     source = sources.open_source(config.data.source)
     report = sources.check_source(
@@ -157,9 +167,9 @@ def prepare(config: Config, workdir: str | os.PathLike) -> Inputs:
     return Inputs(report.source, initial)
 
 
-def _prepared(config: Config, workdir: pathlib.Path) -> tuple[Inputs, str]:
+def _prepared(config: Config, workdir: pathlib.Path, amend: bool) -> tuple[Inputs, str]:
     """What a run that can start takes in, and what tells its images from others."""
-    inputs = prepare(config, workdir)
+    inputs = prepare(config, workdir, amend)
     return inputs, sources.fingerprint(inputs.source)
 
 
@@ -395,10 +405,18 @@ def _claim(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
         stack.enter_context(_lock(workdir))
 
 
-def _write_settings(workdir: pathlib.Path, config: Config) -> None:
-    """Keeps the settings, once for all processes."""
+def _write_settings(
+    workdir: pathlib.Path,
+    config: Config,
+    checkpoints: checkpoint.Checkpoints,
+    data: str,
+) -> None:
+    """Keeps the settings, once for all processes, and says what they amend."""
     if jax.process_index() == 0:
-        checkpoint.write_config(workdir, config)
+        step = checkpoints.latest_step or 0
+        amended = run_config.write(workdir, config, step, data, checkpoints.stored_data)
+        if amended:
+            logger.info("amended at step %d: %s", step, "; ".join(amended))
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def test_workdir_that_cannot_be_made_is_one_line(tmp_path, capsys):
 
 
 def test_not_finite_loss_is_one_line(tmp_path, capsys, monkeypatch):
-    def diverge(config, workdir):
+    def diverge(config, workdir, amend):
         raise FloatingPointError("d_adv is nan at step 7")
 
     monkeypatch.setattr(loop, "train", diverge)
@@ -105,16 +105,16 @@ def test_stopped_run_exits_with_the_status_of_its_signal(
 ):
     calls = []
 
-    def stopped(config, workdir):
-        calls.append((config.train.num_steps, workdir))
+    def stopped(config, workdir, amend):
+        calls.append((config.train.num_steps, workdir, amend))
         return Stopped(int(number))
 
     monkeypatch.setattr(loop, "train", stopped)
-    flags = [CONFIG, f"--workdir={tmp_path}", "--config.train.num_steps=5"]
+    flags = [CONFIG, f"--workdir={tmp_path}", "--config.train.num_steps=5", "--amend"]
     with pytest.raises(SystemExit) as exit_info:
         train.main(["run_train.py", *flags])
     assert exit_info.value.code == status
-    assert calls == [(5, str(tmp_path))]
+    assert calls == [(5, str(tmp_path), True)]
 
 
 class Stopped:

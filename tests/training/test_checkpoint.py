@@ -14,7 +14,7 @@ import optax
 import pytest
 
 from infinitygan_jax import config as config_lib
-from infinitygan_jax.training import checkpoint, stored
+from infinitygan_jax.training import checkpoint, run_config, stored
 from infinitygan_jax.training.checkpoint import Checkpoints
 from infinitygan_jax.training.state import TrainState
 
@@ -39,7 +39,7 @@ def make_state(step: int) -> TrainState:
 
 
 def saved(workdir: pathlib.Path, *steps: int) -> pathlib.Path:
-    checkpoint.write_config(workdir, CONFIG)
+    run_config.write(workdir, CONFIG)
     with Checkpoints(workdir, CONFIG) as checkpoints:
         for step in steps:
             checkpoints.save(step, make_state(step))
@@ -232,47 +232,50 @@ def changed(group: str, **values) -> config_lib.Config:
 
 
 def test_other_settings_are_named(tmp_path):
-    checkpoint.check_config(tmp_path, CONFIG)  # A new workdir takes any.
-    checkpoint.write_config(tmp_path, CONFIG)
-    checkpoint.check_config(tmp_path, CONFIG)
+    run_config.check(
+        tmp_path, CONFIG, checkpoint.has_checkpoint(tmp_path)
+    )  # A new workdir takes any.
+    run_config.write(tmp_path, CONFIG)
+    run_config.check(tmp_path, CONFIG, checkpoint.has_checkpoint(tmp_path))
     with pytest.raises(ValueError, match=r"train\.seed: 0 -> 7"):
-        checkpoint.check_config(tmp_path, changed("train", seed=7))
+        run_config.check(tmp_path, changed("train", seed=7), True)
     with pytest.raises(ValueError, match=r"data.flip: True -> False\)"):
-        checkpoint.check_config(tmp_path, changed("data", flip=False))
+        run_config.check(tmp_path, changed("data", flip=False), True)
 
 
 def test_length_and_periods_may_change(tmp_path):
-    checkpoint.write_config(tmp_path, CONFIG)
-    checkpoint.check_config(
+    run_config.write(tmp_path, CONFIG)
+    run_config.check(
         tmp_path,
         changed("train", num_steps=1, log_every=2, sheet_every=0, save_every=4),
+        has_checkpoint=True,
     )
-    checkpoint.check_config(tmp_path, changed("data", num_threads=9))
-    checkpoint.check_config(tmp_path, changed("model", truncation=0.5, noise_scale=0.5))
+    run_config.check(tmp_path, changed("data", num_threads=9), True)
+    run_config.check(tmp_path, changed("model", truncation=0.5, noise_scale=0.5), True)
 
 
 def test_a_workdir_is_painted_as_it_was_last_told(tmp_path):
     saved(tmp_path, 3)
     before = checkpoint.load_for_sampling(tmp_path)
-    checkpoint.write_config(tmp_path, changed("model", truncation=0.5, noise_scale=0.2))
+    run_config.write(tmp_path, changed("model", truncation=0.5, noise_scale=0.2))
     told = checkpoint.load_for_sampling(tmp_path)
     for bundle, said in ((before, (1, 1)), (told, (0.5, 0.2))):
         model = bundle.config.model
         assert (model.truncation, model.noise_scale) == said
     assert told.digest != before.digest
-    checkpoint.write_config(tmp_path, CONFIG)
+    run_config.write(tmp_path, CONFIG)
     assert checkpoint.load_for_sampling(tmp_path).digest == before.digest
 
 
 def test_unreadable_or_missing_settings_are_errors(tmp_path):
     saved(tmp_path, 3)
-    path = checkpoint.config_path(tmp_path)
+    path = run_config.config_path(tmp_path)
     path.write_text(path.read_text()[:-30])
     with pytest.raises(ValueError, match="must hold settings as JSON"):
-        checkpoint.check_config(tmp_path, CONFIG)
+        run_config.check(tmp_path, CONFIG, checkpoint.has_checkpoint(tmp_path))
     path.unlink()
     with pytest.raises(ValueError, match=r"no config\.json"):
-        checkpoint.check_config(tmp_path, CONFIG)
+        run_config.check(tmp_path, CONFIG, checkpoint.has_checkpoint(tmp_path))
 
 
 def test_state_bytes_counts_all_arrays():

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax.training import checkpoint, loop, sheets
+from infinitygan_jax.training import checkpoint, loop, run_config, sheets
 from infinitygan_jax.training.state import TrainState
 from infinitygan_jax.training.step import Steps
 from tests.training import running
@@ -73,12 +73,13 @@ def run(monkeypatch, tmp_path):
         sheets.SheetPainter, "__call__", lambda self, params: {"samples": image}
     )
 
-    def train(hook=lambda step: None, source="generated:12", **settings):
+    def train(hook=lambda step: None, source="generated:12", amend=False, **settings):
         steps = CountingSteps(hook)
         monkeypatch.setattr(loop, "make_steps", lambda config: steps)
         config = running.tiny_config(**settings)
         data = dataclasses.replace(config.data, source=source)
-        return steps, loop.train(dataclasses.replace(config, data=data), tmp_path)
+        config = dataclasses.replace(config, data=data)
+        return steps, loop.train(config, tmp_path, amend)
 
     return train
 
@@ -173,6 +174,74 @@ def test_other_settings_are_refused_and_nothing_changes(run, tmp_path):
     assert saved_steps(tmp_path) == {"3"}
 
 
+def test_a_run_goes_on_with_other_settings_where_asked(run, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "infinitygan_jax")
+    run(num_steps=3, batch_size=8)
+    other = dict(num_steps=5, batch_size=12, learning_rate=0.5)
+    with pytest.raises(ValueError, match=r"batch_size: 8 -> 12.*add --amend to go on"):
+        run(**other)
+    steps, outcome = run(amend=True, **other)
+    assert (len(steps.batches), outcome.step) == (2, 5)
+    assert {len(batch["label"]) for batch in steps.batches} == {12}
+    said = [m for m in caplog.messages if m.startswith("amended at step 3: ")]
+    assert len(said) == 1
+    assert "train.batch_size: 8 -> 12" in said[0]
+    assert "train.learning_rate: 0.002 -> 0.5" in said[0]
+    (amended,) = run_config.amendments(tmp_path)
+    former = {"train.batch_size": 8, "train.learning_rate": 0.002}
+    assert (amended.step, amended.former) == (3, former)
+    # From here on it is as any run: exact, and refused other settings.
+    steps, outcome = run(**{**other, "num_steps": 6})
+    assert (len(steps.batches), outcome.step) == (1, 6)
+    with pytest.raises(ValueError, match=r"batch_size: 12 -> 8"):
+        run(num_steps=7, batch_size=8, learning_rate=0.5)
+    # What it has seen: 3 steps of 8 and 3 of 12.
+    amended = run_config.amendments(tmp_path)
+    assert len(amended) == 1
+    seen = {3: 24, 2: 16}
+    for step, images in seen.items():
+        assert run_config.num_images(8, step, amended) == images
+    assert run_config.num_images(12, 6, amended) == 60
+
+
+def test_a_run_goes_on_with_other_images_where_asked(run, tmp_path, monkeypatch):
+    run(num_steps=3)
+    with pytest.raises(ValueError, match="add --amend to go on with these"):
+        run(num_steps=5, source="generated:13")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step):
+        raise Killed
+
+    for amend in (True, False):  # amended, and once more after a kill
+        with pytest.raises(Killed):
+            run(kill, num_steps=5, source="generated:13", amend=amend)
+    (amended,) = run_config.amendments(tmp_path)
+    assert (amended.step, dict(amended.former)) == (3, {})
+    assert amended.data.startswith("13 images")
+    assert run(num_steps=5, source="generated:13")[1].step == 5
+    with pytest.raises(ValueError, match="12 images"):
+        run(num_steps=6)
+
+
+def test_what_is_trained_cannot_be_amended(run, tmp_path, monkeypatch):
+    run(num_steps=3)
+    before = contents(tmp_path)
+    other = dataclasses.replace(running.tiny_config().model, z_global_size=16)
+    monkeypatch.setattr(
+        running,
+        "tiny_config",
+        lambda make=running.tiny_config, **train: dataclasses.replace(
+            make(**train), model=other
+        ),
+    )
+    with pytest.raises(ValueError, match=r"\(model.z_global_size: 8 -> 16\); use the"):
+        run(num_steps=5, amend=True, learning_rate=0.5)
+    assert contents(tmp_path) == before
+
+
 def test_second_run_in_the_same_workdir_is_refused(run):
     def hook(step):
         if step == 2:
@@ -261,7 +330,7 @@ def test_a_kill_before_the_settings_are_kept_leaves_a_usable_workdir(
 
     for num_steps in (3, 5):  # A new run, and one that goes on.
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(checkpoint, "write_config", kill)
+            patch.setattr(run_config, "write", kill)
             run(num_steps=num_steps)
         assert run(num_steps=num_steps)[1].step == num_steps
 
