@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed-$(EXTRAS)
 
 install: $(STAMP)
 
-$(STAMP): setup.py
+$(STAMP): pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "error: Python 3.11 or newer is needed; name one: make PYTHON=..." >&2; \
 	    exit 2; }

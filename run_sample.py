@@ -3,6 +3,7 @@
 from infinitygan_jax.cli import errors
 
 
+@errors.exit_on_error
 def main() -> None:
     """Runs the command, which is imported where an interrupt is one line."""
     from infinitygan_jax.cli import sample

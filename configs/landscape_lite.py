@@ -6,8 +6,8 @@ two cores give a recognizable model, such as the bundled one.
 
 import ml_collections
 
-from configs import common
 from infinitygan_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+from infinitygan_jax.variants import variant_of
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -43,4 +43,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             augment=("translation",),
         ),
     )
-    return common.variant_of(config, arg)
+    return variant_of(config, arg)

@@ -6,8 +6,8 @@ else is as in ``landscape``, without its reduction of the pictures to 128 pixels
 
 import ml_collections
 
-from configs import common
 from infinitygan_jax.config import Config, DataConfig, ModelConfig, TrainConfig
+from infinitygan_jax.variants import variant_of
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -17,4 +17,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         data=DataConfig(full_size=197, pre_size=0),
         train=TrainConfig(batch_size=16, num_steps=800_000, coords_weight=0.0),
     )
-    return common.variant_of(config, arg)
+    return variant_of(config, arg)

@@ -5,14 +5,11 @@ import pathlib
 
 import pytest
 
-from configs import common
 from infinitygan_jax import config as settings
 from infinitygan_jax.training.step import check_devices
 
-FOLDER = pathlib.Path(common.__file__).parent
-NAMES = sorted(
-    path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "common")
-)
+FOLDER = pathlib.Path(__file__).parents[1] / "configs"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 
 
 def get(name, arg=""):

@@ -4,6 +4,7 @@ The values are read by ``ml_collections.config_flags``; around it, every kind of
 becomes a ``ValueError`` of one line.
 """
 
+import importlib.util
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ def parse_config(
         _print_help(argv[0], flag_values)
         raise SystemExit(0)
     path, overrides, others = _split(arguments)
+    path = _packaged(path)
     _check_file(path)
 
     config_argv = [f"--config={path}"]
@@ -131,6 +133,24 @@ def _quoted(value: str) -> str:
     """
     names = [name.strip("'\" ") for name in value.strip("()[] ").split(",")]
     return repr(tuple(name for name in names if name and name != "none"))
+
+
+def _packaged(path: str) -> str:
+    """A file under ``configs/`` as the installed package has it, where there is none.
+
+    Args:
+      path: of a file of settings, and perhaps ``:VARIANT``.
+    """
+    name, colon, variant = path.partition(":")
+    file = pathlib.Path(name)
+    if file.exists() or file.parent != pathlib.Path("configs"):
+        return path
+    spec = importlib.util.find_spec("infinitygan_jax.configs")
+    folders = spec.submodule_search_locations if spec else ()
+    for folder in folders or ():
+        if (pathlib.Path(folder) / file.name).is_file():
+            return f"{pathlib.Path(folder) / file.name}{colon}{variant}"
+    return path
 
 
 def _check_file(path: str) -> None:

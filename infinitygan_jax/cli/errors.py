@@ -14,6 +14,8 @@ from infinitygan_jax.messages import nearest, one_line
 
 # A loss that is not finite ends training as a mistake in the settings would.
 EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
+# Packages of the extra "train", as they are imported.
+_TRAINING = ("absl", "grain", "orbax", "tensorboardX", "tensorflow_datasets")
 INTERRUPTED = 128 + signal.SIGINT  # exit status
 _MOST_DIGITS = 20  # of a whole number: those of 2**64
 
@@ -34,6 +36,16 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise SystemExit(INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _TRAINING or os.environ.get("INFINITYGAN_TRACEBACK"):
+                raise
+            print(
+                f"error: this needs the package {package}, which painting does not; "
+                "pip install 'infinitygan_jax[train]', or make install",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from None
         except EXPECTED_ERRORS as error:
             if os.environ.get("INFINITYGAN_TRACEBACK"):
                 raise

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _command(name: str) -> str:
     """What trained a model, as far as its settings say."""
-    base = name.removesuffix("_runlocal")  # as configs/common.py calls the variant
+    base = name.removesuffix("_runlocal")  # as `variants` calls it
     variant = "" if base == name else ":runlocal"
     return (
         f"python run_train.py --config=configs/{base}.py{variant} --workdir=WORKDIR "

@@ -1,5 +1,8 @@
 """Settings from a command line: overrides of every type, and every kind of mistake."""
 
+import importlib.machinery
+import importlib.util
+
 import pytest
 from absl import flags
 
@@ -96,6 +99,28 @@ def test_the_order_of_flags_does_not_matter():
     config, values = parse("--config.train.seed=3", "--workdir", "w", FILE)
     assert config.train.seed == 3
     assert values.workdir == "w"
+
+
+def test_the_packages_own_configs_are_found_from_anywhere(tmp_path, monkeypatch):
+    """Where there is a file of that name, it is that one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "own.py").write_text(
+        "from infinitygan_jax import config\n"
+        "def get_config(arg=''):\n"
+        "    return config.to_config_dict(config.Config(name=f'packaged{arg}'))\n"
+    )
+    spec = importlib.machinery.ModuleSpec("infinitygan_jax.configs", None)
+    spec.submodule_search_locations = [str(tmp_path / "package")]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    assert parse("--config=configs/own.py")[0].name == "packaged"
+    assert parse("--config=configs/own.py:x")[0].name == "packagedx"
+    (tmp_path / "configs").mkdir()
+    text = (tmp_path / "package" / "own.py").read_text()
+    (tmp_path / "configs" / "own.py").write_text(text.replace("packaged", "mine"))
+    assert parse("--config=configs/own.py")[0].name == "mine"
+    with pytest.raises(ValueError, match="is not a file"):
+        parse("--config=others/own.py")
 
 
 def test_flags_may_be_parsed_again():

@@ -60,8 +60,8 @@ from infinitygan_jax.cli import errors
 def main():
     threading.Thread(target=time.sleep, args=(60,)).start()  # as one that compiles
     {imported}
-    print("begun", flush=True)
     with errors.stoppable():
+        print("begun", flush=True)
         time.sleep(60)
 
 errors.run({command})

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import variants
 from infinitygan_jax.cli import export
 from infinitygan_jax.config import Config
 from infinitygan_jax.training import checkpoint
@@ -42,7 +42,7 @@ def test_a_workdir_becomes_one_file(workdir, tmp_path, capsys):
 
 
 def test_the_command_of_a_small_variant_names_its_config(workdir, monkeypatch):
-    name = common.run_local(Config(name="landscape_lite")).name
+    name = variants.run_local(Config(name="landscape_lite")).name
     config = dataclasses.replace(tiny.CONFIG, name=name)
     bundle = bundle_lib.Bundle(config, tiny.params(), info={})
     monkeypatch.setattr(checkpoint, "load_for_sampling", lambda _: bundle)

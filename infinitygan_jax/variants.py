@@ -1,4 +1,4 @@
-"""What the files of this folder share: their one variant, ``:runlocal``."""
+"""What the files of ``configs/`` share: their one variant, ``:runlocal``."""
 
 import dataclasses
 
