@@ -27,16 +27,19 @@ def test_the_bundled_model_is_whole_small_and_described():
     for key in ("step", "data", "time", "machine", "command", "use"):
         assert bundle.info[key]
     assert bundle.config.data.source == ""  # nobody's folder
-    # What README says of it.
-    model, readme = bundle.config.model, (ROOT / "README.md").read_text("utf-8")
+    # What the guides say of it.
+    model = bundle.config.model
+    guides = "".join(
+        (DOCS / f"{n}.md").read_text("utf-8") for n in ("sample", "training")
+    )
     for name in PAINTING:
         value = getattr(model, name)
-        assert f"(`model.{name}`; the bundled one: {value:g})" in readme
-        assert f"`model.{name} = {value:g}`" in readme
-    assert f"the model's cell, {model.cell_size} px for the bundled one" in readme
-    assert f"number of stages, {model.num_stages} for the bundled one" in readme
+        assert f"(`model.{name}`; the bundled one: {value:g})" in guides
+        assert f"`model.{name} = {value:g}`" in guides
+    assert f"the model's cell, {model.cell_size} px for the bundled one" in guides
+    assert f"number of stages, {model.num_stages} for the bundled one" in guides
     span = round(SPAN_STRETCH * learned_span(model))
-    assert f"({span} for the bundled model)" in readme
+    assert f"({span} for the bundled model)" in guides
     page = (DOCS / "model_card.md").read_text("utf-8")
     assert bundle.digest in page
     for label in ("samples", "wide", "window"):

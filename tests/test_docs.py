@@ -11,7 +11,7 @@ import pytest
 from infinitygan_jax.cli import errors
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 # As absl and programs without a parser of their own read them.
 _OTHER_OPTIONS = ("cli.train", "cli.card", "cli.convert", "cli.export", "benchmarks.")
 
