@@ -30,7 +30,9 @@ def _commands(page):
             yield f"{package}.{name}", words[1:]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_links_lead_somewhere(page):
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -44,7 +46,9 @@ def test_links_lead_somewhere(page):
                 assert anchor in [each.replace(" ", "-") for each in kept], target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_commands_are_understood(page):
     """Their programs are there, and know the options."""
     for name, words in _commands(page):
