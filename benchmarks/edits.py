@@ -16,9 +16,9 @@ import numpy as np
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.place import Place, default_span
-from infinitygan_jax.applications.placements import placement_of
+from infinitygan_jax.inversion.place import Place, default_span
+from infinitygan_jax.inversion.placement import placement_of
+from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.looks import Looks

@@ -16,11 +16,11 @@ from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices
-from infinitygan_jax.applications import inversion, perceptual
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.settings import PUBLISHED, Settings
 from infinitygan_jax.cli import invert as command
 from infinitygan_jax.data import crops, sources
+from infinitygan_jax.inversion import invert, perceptual
+from infinitygan_jax.inversion.result import Inversion
+from infinitygan_jax.inversion.settings import PUBLISHED, Settings
 from infinitygan_jax.sampling import world as world_lib
 
 Pictures = list[UInt8[np.ndarray, "h w 3"]]
@@ -37,7 +37,7 @@ def photographs(folder: str, count: int, size: int) -> Pictures:
 
 def own_samples(bundle: bundle_lib.Bundle, count: int, size: int) -> Pictures:
     """Windows of seeds 0, 1, ... with the horizon in the middle."""
-    top = inversion.default_top(size, None, bundle.config.model.num_stages)
+    top = invert.default_top(size, None, bundle.config.model.num_stages)
     model, params = bundle.config.model, bundle.generator
     worlds = (world_lib.World(model, params, seed=seed) for seed in range(count))
     return [world[top : top + size, 0:size] for world in worlds]
@@ -54,11 +54,11 @@ def measure(
     groups = [pictures[i : i + at_once] for i in range(0, len(pictures), at_once)]
     one_step = dataclasses.replace(settings, steps=1)
     for size in {len(group) for group in groups}:  # compiles
-        inversion.invert(bundle, pictures[:size], settings=one_step, distance=distance)
+        invert.invert(bundle, pictures[:size], settings=one_step, distance=distance)
     start = time.perf_counter()
     found = []
     for group in groups:
-        found += inversion.invert(bundle, group, settings=settings, distance=distance)
+        found += invert.invert(bundle, group, settings=settings, distance=distance)
     return found, (time.perf_counter() - start) / len(pictures)
 
 

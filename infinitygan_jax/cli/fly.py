@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
-from infinitygan_jax.applications import films, gif
 from infinitygan_jax.cli import (
     errors,
     options,
@@ -19,13 +18,14 @@ from infinitygan_jax.cli import (
     world_options,
 )
 from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.films import gif, writing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications.documents import Document
-    from infinitygan_jax.applications.flights import Flight
+    from infinitygan_jax.films.flights import Flight
     from infinitygan_jax.sampling.world import World
+    from infinitygan_jax.worldfile.documents import Document
 
 _NUMBERS = ("--size", "--from", "--to", "--via", "--frames", "--fps", "--tile")
 _NUMBERS += options.PAINTING_NUMBERS
@@ -130,13 +130,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     document = _document(args, painting)
     window = sample.window_of(args.size, None, document.horizon if document else 0)
     places = _places(args, window)
-    films.check_film(
+    writing.check_film(
         *(args.out, window.height, window.width, args.fps, args.overwrite),
         num_frames=args.frames,
     )
 
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import flights
+    from infinitygan_jax.films import flights
 
     flight = flights.Flight(
         height=window.height,
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with (
         errors.stoppable() as stop_if_asked,
         rendering.about(pathlib.Path(args.out)),
-        films.open_film(
+        writing.open_film(
             args.out,
             *(window.height, window.width, args.fps),
             comment=_command(args, world),
@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             film.write(frame)
             bar.update()
     seconds = time.perf_counter() - start
-    is_file = bool(films.file_ending(args.out))
+    is_file = bool(writing.file_ending(args.out))
     shown = f", {args.frames / args.fps:.1f} s of film" * is_file
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
@@ -192,7 +192,7 @@ def _document(
         raise ValueError(
             "a flight over a world must lead to a second place; give one with --to Y,X"
         )
-    from infinitygan_jax.applications import documents
+    from infinitygan_jax.worldfile import documents
 
     return documents.load(args.world)
 
@@ -204,7 +204,7 @@ def _world(
     painting: Mapping[str, float],
 ) -> "World":
     """The world to fly over, in tiles that suit the flight."""
-    from infinitygan_jax.applications import flights
+    from infinitygan_jax.films import flights
     from infinitygan_jax.sampling import world as world_lib
     from infinitygan_jax.sampling.painter import Scene
 
@@ -236,11 +236,11 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
 
 
 def _check_memory(world: "World", flight: "Flight", out: str) -> None:
-    from infinitygan_jax.applications import flights
-    from infinitygan_jax.applications.overlaps import KEPT_BYTES
+    from infinitygan_jax.films import flights
+    from infinitygan_jax.films.overlaps import KEPT_BYTES
 
     frames = 40 * flight.height * flight.width  # shifted in float32
-    if films.file_ending(out) == gif.ENDING:
+    if writing.file_ending(out) == gif.ENDING:
         frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
     for window in flights.some_windows(flight):
         planning.check_memory(

@@ -15,8 +15,8 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications.grids import Sheet
     from infinitygan_jax.bundle import Bundle
+    from infinitygan_jax.sampling.grids import Sheet
     from infinitygan_jax.sampling.world import World
 
 _NUMBERS = ("--size", "--origin", "--margin", "--tile", *options.PAINTING_NUMBERS)
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import grids
+    from infinitygan_jax.sampling import grids
     from infinitygan_jax.sampling import world as world_lib
     from infinitygan_jax.sampling.painter import Scene
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import errors, inverting, options, outpaint, rendering
+from infinitygan_jax.cli import errors, inversion_options, options, outpaint, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
         help="two or more from left to right: images, or .npz files of inversions",
     )
     outpaint.add_common(parser)
-    inverting.add_to(parser)
+    inversion_options.add_to(parser)
     return parser
 
 
@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.check_kept(args.images, [out])
     with rendering.about(out):
         writers.check_output(out, size.height, size.width, args.overwrite)
-    images = inverting.check(args, args.images)
+    images = inversion_options.check(args, args.images)
 
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import outpainting, place
+    from infinitygan_jax.inversion import outpainting, place
     from infinitygan_jax.sampling import styles
     from infinitygan_jax.sampling import world as world_lib
 
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             place.default_top(high, args.horizon, model.num_stages) for high, _ in sizes
         ]
         outpainting.passage(sizes, tops, size.height, size.width, model.cell_size)
-    found = inverting.inversions(args, args.images, images, bundle)
+    found = inversion_options.inversions(args, args.images, images, bundle)
     start = time.perf_counter()
     world, window = outpainting.inbetween(
         *(bundle, found, size.height, size.width),

@@ -16,13 +16,13 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax import files
-from infinitygan_jax.applications.settings import CONTINUED, PUBLISHED, Settings
-from infinitygan_jax.cli import errors, inverting, options, pictures, progress
+from infinitygan_jax.cli import errors, inversion_options, options, pictures, progress
+from infinitygan_jax.inversion.settings import CONTINUED, PUBLISHED, Settings
 from infinitygan_jax.messages import nearest
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications.inverted import Inversion
     from infinitygan_jax.bundle import Bundle
+    from infinitygan_jax.inversion.result import Inversion
 
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
@@ -151,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks = _tasks(args, outs)
 
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import inversion, perceptual
+    from infinitygan_jax.inversion import invert, perceptual
     from infinitygan_jax.sampling import world as world_lib
 
     if args.published and args.continued:
@@ -166,14 +166,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     distance = None
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips)
-    inversion.check_seed(args.seed)
+    invert.check_seed(args.seed)
     world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work
         names, images = [t.name for t in batch], [t.image for t in batch]
-        inverting.check_group(bundle, names, images, distance)
+        inversion_options.check_group(bundle, names, images, distance)
     search = functools.partial(
-        inversion.invert,
+        invert.invert,
         bundle,
         settings=settings,
         distance=distance,

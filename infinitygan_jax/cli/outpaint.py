@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import errors, inverting, options, rendering
+from infinitygan_jax.cli import errors, inversion_options, options, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import writers
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many answers, of seeds from --seed on (default: %(default)s)",
     )
-    inverting.add_to(parser)
+    inversion_options.add_to(parser)
     return parser
 
 
@@ -90,10 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for out in outs:
         with rendering.about(out):
             writers.check_output(out, size.height, size.width, args.overwrite)
-    images = inverting.check(args, [args.image])
+    images = inversion_options.check(args, [args.image])
 
     from infinitygan_jax import devices
-    from infinitygan_jax.applications import outpainting
+    from infinitygan_jax.inversion import outpainting
     from infinitygan_jax.sampling import styles
     from infinitygan_jax.sampling import world as world_lib
 
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         planning.check_tile_size(args.tile, bundle.config.model)
     for image in images.values():  # before the search
         outpainting.room_around(image.shape[:2], (size.height, size.width), at)
-    (inversion,) = inverting.inversions(args, [args.image], images, bundle)
+    (inversion,) = inversion_options.inversions(args, [args.image], images, bundle)
     window = outpainting.window_around(inversion, size.height, size.width, at)
     for seed, out in zip(seeds, outs, strict=True):
         start = time.perf_counter()

@@ -17,8 +17,8 @@ from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.writers import job, layout, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications import documents
     from infinitygan_jax.sampling.world import World
+    from infinitygan_jax.worldfile import documents
 
 _NUMBERS = (
     *("--size", "--origin", "--seed", "--tile"),

@@ -13,7 +13,7 @@ from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax.applications import documents
+    from infinitygan_jax.worldfile import documents
 
 # What a world file says, too.
 _SAID = ("seed", "horizon", "vertical_span", "wrap", "styles", "style_map", "every")
@@ -91,7 +91,7 @@ def opened(args: argparse.Namespace) -> "documents.Document | None":
             f"--{given[0]} is said by the world file ({args.world}); change it there, "
             "or leave --world out"
         )
-    from infinitygan_jax.applications import documents
+    from infinitygan_jax.worldfile import documents
 
     return documents.load(args.world)
 
@@ -157,7 +157,8 @@ def document_of(
     Raises:
       ValueError: an option is not of its form.
     """
-    from infinitygan_jax.applications import documents, fusion
+    from infinitygan_jax.sampling import fusion
+    from infinitygan_jax.worldfile import documents
 
     values = {"seed": args.seed or 0}
     for name in ("horizon", "vertical_span", "octaves", *PAINTING):

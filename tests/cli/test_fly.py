@@ -15,10 +15,11 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
-from infinitygan_jax.applications import documents, films, flights
 from infinitygan_jax.cli import fly
+from infinitygan_jax.films import flights, writing
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.world import World
+from infinitygan_jax.worldfile import documents
 from tests.cli.refusals import refused
 from tests.sampling import tiny
 
@@ -191,7 +192,7 @@ def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words
 
 
 def test_a_gif_needs_no_encoder(folder, model, monkeypatch, capsys):
-    monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(writing.importlib.util, "find_spec", lambda name: None)
     fly.main([*USUAL, "--to", "-9,8", "--checkpoint", model, "--out", "a.gif"])
     assert "5 frames, 0.2 s of film" in capsys.readouterr().out
     assert os.listdir() == ["a.gif"]
@@ -201,7 +202,7 @@ def test_a_gif_needs_no_encoder(folder, model, monkeypatch, capsys):
 
 
 def test_a_missing_encoder_is_one_line(folder, model, capsys, monkeypatch):
-    monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(writing.importlib.util, "find_spec", lambda name: None)
     usual = ["--checkpoint", model, *USUAL, "--to", "1,1", "--out", "a.mp4"]
     refused(capsys, fly.main, usual, "imageio-ffmpeg", "EXTRAS", "--out frames/")
 

@@ -13,8 +13,8 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
-from infinitygan_jax.applications import grids
 from infinitygan_jax.cli import grid
+from infinitygan_jax.sampling import grids
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World

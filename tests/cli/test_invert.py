@@ -9,10 +9,10 @@ from PIL import Image
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
-from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.cli import invert, pictures
-from tests.applications import small
+from infinitygan_jax.inversion.result import Inversion
 from tests.cli.refusals import refused
+from tests.inversion import small
 from tests.sampling import tiny
 
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.applications import outpainting
-from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.cli import inbetween, outpaint
-from tests.applications import small
+from infinitygan_jax.inversion import outpainting
+from infinitygan_jax.inversion.result import Inversion
 from tests.cli.refusals import refused
+from tests.inversion import small
 
 
 @pytest.fixture(scope="module")

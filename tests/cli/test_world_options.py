@@ -9,11 +9,11 @@ import PIL.Image
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.applications import documents
 from infinitygan_jax.cli import sample
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.styles import Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
+from infinitygan_jax.worldfile import documents
 from tests.cli.refusals import refused
 from tests.sampling import tiny
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import fields
-from infinitygan_jax.applications import fusion
-from infinitygan_jax.sampling import styles
+from infinitygan_jax.sampling import fusion, styles
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.styles import (
     Axis,

@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from infinitygan_jax import fields
-from infinitygan_jax.applications.overlaps import read_windows
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.films.overlaps import read_windows
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Window

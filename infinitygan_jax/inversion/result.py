@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float32, UInt8
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices, files, geometry
-from infinitygan_jax.applications.place import Latents, Place, coords_of, paint
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.inversion.place import Latents, Place, coords_of, paint
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.models.generator import to_uint8, with_noise_scale
 from infinitygan_jax.sampling import plan as planning

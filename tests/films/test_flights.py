@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from infinitygan_jax.applications import flights, overlaps
-from infinitygan_jax.applications.flights import Flight
+from infinitygan_jax.films import flights, overlaps
+from infinitygan_jax.films.flights import Flight
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Constant, Seed

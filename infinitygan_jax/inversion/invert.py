@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from infinitygan_jax import devices
-from infinitygan_jax.applications import memory, perceptual, priors, search
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.place import (
+from infinitygan_jax.bundle import Bundle
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.inversion import memory, perceptual, priors, search
+from infinitygan_jax.inversion.place import (
     LEAST_CELLS,
     Latents,
     Place,
@@ -22,10 +23,9 @@ from infinitygan_jax.applications.place import (
     default_span,
     default_top,
 )
-from infinitygan_jax.applications.search import Problem
-from infinitygan_jax.applications.settings import Settings
-from infinitygan_jax.bundle import Bundle
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.inversion.result import Inversion
+from infinitygan_jax.inversion.search import Problem
+from infinitygan_jax.inversion.settings import Settings
 from infinitygan_jax.models.generator import with_noise_scale
 
 _FEW_STEPS = 10  # for which optimizing the program does not pay

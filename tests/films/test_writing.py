@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from infinitygan_jax.applications import films
+from infinitygan_jax.films import writing
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 
@@ -30,9 +30,9 @@ def _frames(number):
 
 
 def _write(path, frames, fps=24):
-    films.check_film(path, HEIGHT, WIDTH, fps, overwrite=True)
-    with films.open_film(path, HEIGHT, WIDTH, fps, "words") as film:
-        assert isinstance(film, films.Film)
+    writing.check_film(path, HEIGHT, WIDTH, fps, overwrite=True)
+    with writing.open_film(path, HEIGHT, WIDTH, fps, "words") as film:
+        assert isinstance(film, writing.Film)
         for frame in frames:
             film.write(frame)
 
@@ -87,7 +87,7 @@ def test_an_error_leaves_what_was_there(folder, path, there):
         _write(path, _frames(2))
     before = sorted(os.listdir())
     with pytest.raises(KeyboardInterrupt):  # noqa: SIM117
-        with films.open_film(path, HEIGHT, WIDTH, 24) as film:
+        with writing.open_film(path, HEIGHT, WIDTH, 24) as film:
             film.write(_frames(1)[0])
             raise KeyboardInterrupt
     assert sorted(os.listdir()) == before
@@ -104,7 +104,7 @@ def test_what_killed_films_left_is_removed_and_nothing_else(folder, path):
     others = [f"{name}.mine.part", f"b{name}.4567abcd.part", f"{name}.4567abcd.parts"]
     for other in others:
         (folder / other).write_text("dear")
-    with films.open_film(path, HEIGHT, WIDTH, 24) as film:
+    with writing.open_film(path, HEIGHT, WIDTH, 24) as film:
         (part,) = {each.name for each in folder.glob("*.part")} - set(others)
         _write(path, _frames(2))  # another of the same name, while this one is made
         assert (folder / part).exists()
@@ -147,8 +147,8 @@ def test_an_interrupt_while_the_encoder_starts_leaves_neither(folder, monkeypatc
 def test_a_missing_encoder_is_named(folder, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"imageio-ffmpeg; .*EXTRAS.*--out frames/"):
-        films.check_film("a.mp4", HEIGHT, WIDTH, 24, False)
-    films.check_film("frames", HEIGHT, WIDTH, 24, False)  # needs none
+        writing.check_film("a.mp4", HEIGHT, WIDTH, 24, False)
+    writing.check_film("frames", HEIGHT, WIDTH, 24, False)  # needs none
 
 
 def test_a_slash_makes_any_name_a_folders(folder):
@@ -191,4 +191,4 @@ def test_films_that_cannot_be_are_refused(folder, path, options, words):
     (folder / "other" / "letter.txt").write_text("dear")
     usual = dict(height=HEIGHT, width=WIDTH, fps=24, overwrite=False)
     with pytest.raises(ValueError, match=words):
-        films.check_film(path, **(usual | options))
+        writing.check_film(path, **(usual | options))

@@ -8,8 +8,8 @@ import numpy as np
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import fields
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.place import Latents, Place, default_span
+from infinitygan_jax.inversion.place import Latents, Place, default_span
+from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.models.discriminator import init_discriminator
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.looks import Looks

@@ -6,15 +6,15 @@ import functools
 import numpy as np
 import pytest
 
-from infinitygan_jax.applications import outpainting
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.place import Place, default_span
-from infinitygan_jax.applications.placements import placement_of
+from infinitygan_jax.inversion import outpainting
+from infinitygan_jax.inversion.place import Place, default_span
+from infinitygan_jax.inversion.placement import placement_of
+from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling.compositing import Known
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
-from tests.applications import small
+from tests.inversion import small
 from tests.sampling import tiny
 
 HIGH, WIDE = 24, 32

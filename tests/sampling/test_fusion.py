@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from infinitygan_jax.applications import fusion
+from infinitygan_jax.sampling import fusion
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Axis, Seed, Site
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import files
-from infinitygan_jax.applications.checked import inside, known_keys, shown
-from infinitygan_jax.applications.entries import Reader
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling.world import World
+from infinitygan_jax.worldfile.checked import inside, known_keys, shown
+from infinitygan_jax.worldfile.entries import Reader
 
 FORMAT = "infinitygan_jax world 1"
 MAX_BYTES = 2**26  # of a world file

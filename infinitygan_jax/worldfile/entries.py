@@ -11,13 +11,12 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.applications import checked, fusion
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.measured import Measurements
-from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.data import decoding
+from infinitygan_jax.inversion.placement import placement_of
+from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.messages import one_line
+from infinitygan_jax.sampling import fusion
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Pin, Region, Resample
 from infinitygan_jax.sampling.mixing import Mix
@@ -35,6 +34,8 @@ from infinitygan_jax.sampling.styles import (
     StyleField,
 )
 from infinitygan_jax.sampling.world import World, check_fits
+from infinitygan_jax.worldfile import checked
+from infinitygan_jax.worldfile.measured import Measurements
 
 MAX_EDITS = 100_000
 MAX_STYLES = 10_000  # of sites, of a chain or of a map

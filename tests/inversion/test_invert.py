@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import machine
-from infinitygan_jax.applications import augmentation, inversion, priors, search
-from infinitygan_jax.applications.place import Place
-from infinitygan_jax.applications.settings import Settings
-from tests.applications import small
+from infinitygan_jax.inversion import augmentation, priors, search
+from infinitygan_jax.inversion import invert as inversion_lib
+from infinitygan_jax.inversion.place import Place
+from infinitygan_jax.inversion.settings import Settings
+from tests.inversion import small
 from tests.sampling import tiny
 
 FULL = Settings(steps=6, style_samples=200)
@@ -32,7 +33,7 @@ SIZE = (small.SIDE, small.SIDE)
 
 
 def invert(images, masks=None, settings=FULL, **options):
-    return inversion.invert(small.bundle(), images, masks, settings, **options)
+    return inversion_lib.invert(small.bundle(), images, masks, settings, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +90,7 @@ def test_the_loss_falls():
 def test_what_is_stored_paints_what_was_reported():
     for found in three():
         painted = found.render(small.bundle())
-        reached = inversion.psnr(painted, found.image, found.mask)
+        reached = inversion_lib.psnr(painted, found.image, found.mask)
         assert reached == pytest.approx(found.figures["psnr"], abs=0.05)
         assert found.distance == "discriminator"
         assert found.digest == small.bundle().digest
@@ -138,17 +139,17 @@ def _painted_with(**settings):
 
 def test_local_latents_are_as_far_from_0_as_the_models_own():
     bundle = _painted_with(truncation=0.25)
-    (found,) = inversion.invert(bundle, [small.sample()], settings=FULL)
+    (found,) = inversion_lib.invert(bundle, [small.sample()], settings=FULL)
     assert np.sqrt(np.mean(found.z_local**2)) == pytest.approx(0.25, rel=0.1)
     assert found.figures["z_local"] < 0.1  # counted as if they were drawn whole
 
 
 def test_a_picture_is_found_with_noise_as_strong_as_it_is_painted():
     bundle = _painted_with(noise_scale=0.0)
-    (found,) = inversion.invert(bundle, [small.sample()], settings=FULL)
+    (found,) = inversion_lib.invert(bundle, [small.sample()], settings=FULL)
     other = dataclasses.replace(found, noise=tuple(-each for each in found.noise))
     np.testing.assert_array_equal(other.render(bundle), found.render(bundle))
-    reached = inversion.psnr(found.render(bundle), small.sample(), found.mask)
+    reached = inversion_lib.psnr(found.render(bundle), small.sample(), found.mask)
     assert reached == pytest.approx(found.figures["psnr"], abs=0.05)
 
 
@@ -288,7 +289,7 @@ def test_pictures_are_checked(images, masks, words):
 def test_memory_is_checked(monkeypatch):
     image = np.zeros((24, 24, 3), np.uint8)
     one, many = (
-        inversion.memory.needed_bytes(tiny.MODEL, None, 24, 24, count)
+        inversion_lib.memory.needed_bytes(tiny.MODEL, None, 24, 24, count)
         for count in (1, 50)
     )
     settings = dataclasses.replace(FULL, perceptual_weight=0.0)

@@ -1,8 +1,8 @@
 """Inversions as parts of worlds: placed anywhere, without inverting again."""
 
 from infinitygan_jax import coords
-from infinitygan_jax.applications.inverted import Inversion
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling.compositing import Known
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.world import frame_of

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from infinitygan_jax.applications import grids
+from infinitygan_jax.sampling import grids
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Constant, Seed

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.place import Place, default_top
-from tests.applications import small
+from infinitygan_jax.inversion.place import Place, default_top
+from infinitygan_jax.inversion.result import Inversion
+from tests.inversion import small
 from tests.sampling import tiny
 
 
@@ -115,7 +115,7 @@ def test_a_torn_file_is_refused(tmp_path, share):
 def test_a_file_that_would_fill_memory_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     small.true_inversion().save(path)
-    monkeypatch.setattr("infinitygan_jax.applications.inverted.MAX_BYTES", 5000)
+    monkeypatch.setattr("infinitygan_jax.inversion.result.MAX_BYTES", 5000)
     monkeypatch.setattr(np, "load", None)
     with pytest.raises(ValueError, match="more than 5000 bytes"):
         Inversion.load(path)

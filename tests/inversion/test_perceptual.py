@@ -11,12 +11,12 @@ import safetensors.numpy
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices
-from infinitygan_jax.applications import perceptual
+from infinitygan_jax.inversion import perceptual
 from infinitygan_jax.models.residual_discriminator import (
     ResidualDiscriminator,
     ResidualFeatures,
 )
-from tests.applications import small
+from tests.inversion import small
 from tests.sampling import tiny
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
-from infinitygan_jax.applications import perceptual, priors
-from infinitygan_jax.applications.augmentation import augmented
-from infinitygan_jax.applications.place import Latents, Place, paint
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.inversion import perceptual, priors
+from infinitygan_jax.inversion.augmentation import augmented
+from infinitygan_jax.inversion.place import Latents, Place, paint
 from infinitygan_jax.models.generator import to_uint8
 
 _ADAM = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from infinitygan_jax import geometry
-from infinitygan_jax.applications.inverted import Inversion
-from infinitygan_jax.applications.placements import placement_of
 from infinitygan_jax.bundle import Bundle
+from infinitygan_jax.inversion.placement import placement_of
+from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Constant, Site, Sites

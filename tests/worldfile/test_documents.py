@@ -13,8 +13,6 @@ import PIL.Image
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.applications import documents, entries
-from infinitygan_jax.applications.documents import Document
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
@@ -25,7 +23,9 @@ from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World, load_bundle
-from tests.applications import small
+from infinitygan_jax.worldfile import documents, entries
+from infinitygan_jax.worldfile.documents import Document
+from tests.inversion import small
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -734,7 +734,7 @@ def test_the_example_of_the_documentation_is_painted(tmp_path):
 
 def test_every_key_is_documented():
     text = (ROOT / "docs" / "world_file.md").read_text("utf-8")
-    source = (ROOT / "infinitygan_jax/applications/entries.py").read_text("utf-8")
+    source = (ROOT / "infinitygan_jax/worldfile/entries.py").read_text("utf-8")
     keys = {"format", "checkpoint", "name", "digest"}
     for call in re.findall(r"(?:names = |known_keys)\((.*?)\)\n", source, re.DOTALL):
         keys |= set(re.findall(r'"(\w+)"', call))

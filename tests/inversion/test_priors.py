@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax.applications import priors
+from infinitygan_jax.inversion import priors
 from infinitygan_jax.models.generator import make_generator
 from tests.sampling import tiny
 

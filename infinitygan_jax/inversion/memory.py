@@ -3,8 +3,8 @@
 import jax
 
 from infinitygan_jax import geometry, machine
-from infinitygan_jax.applications import perceptual
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.inversion import perceptual
 from infinitygan_jax.models import features
 from infinitygan_jax.sampling.plan import readable_bytes
 

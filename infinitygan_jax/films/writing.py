@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import files, machine
-from infinitygan_jax.applications import gif
+from infinitygan_jax.films import gif
 from infinitygan_jax.sampling.writers import png
 
 VIDEO = ".mp4"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
-from infinitygan_jax.applications.settings import CONTINUED, Settings
 from infinitygan_jax.cli import errors, pictures, progress
+from infinitygan_jax.inversion.settings import CONTINUED, Settings
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.applications import perceptual
-    from infinitygan_jax.applications.inverted import Inversion
     from infinitygan_jax.bundle import Bundle
+    from infinitygan_jax.inversion import perceptual
+    from infinitygan_jax.inversion.result import Inversion
 
 _SUFFIX = ".npz"
 _AT_ONCE = 8  # pictures of one size; more only take more memory
@@ -104,7 +104,7 @@ def check_group(
     Raises:
       ValueError: they cannot; the message names the first.
     """
-    from infinitygan_jax.applications import inversion as inversion_lib
+    from infinitygan_jax.inversion import invert as inversion_lib
 
     try:
         inversion_lib.check_pictures(bundle.config.model, images, None, distance)
@@ -129,9 +129,9 @@ def inversions(
     Raises:
       ValueError: a picture or file cannot be used.
     """
-    from infinitygan_jax.applications import inversion as inversion_lib
-    from infinitygan_jax.applications import perceptual
-    from infinitygan_jax.applications.inverted import Inversion
+    from infinitygan_jax.inversion import invert as inversion_lib
+    from infinitygan_jax.inversion import perceptual
+    from infinitygan_jax.inversion.result import Inversion
 
     found = {}
     for name in names:
