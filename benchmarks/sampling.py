@@ -27,13 +27,13 @@ import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
-from infinitygan_jax import coords, devices
+from infinitygan_jax import coords, devices, writers
 from infinitygan_jax.models.generator import init_generator
-from infinitygan_jax.sampling import parts, writers
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.painter import Painter, Scene
-from infinitygan_jax.sampling.writers import layout
+from infinitygan_jax.writers import layout, parts
 
 MODELS = ("landscape", "landscape_lite")
 NARROW = "landscape_lite"  # is fast enough for many cases and whole pictures
@@ -101,13 +101,13 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
     """Prints the rates of one model on the first device."""
     module = importlib.import_module(f"configs.{name}")
     model = config_lib.from_mapping(module.get_config()).model
-    tile_size = tile_size or planning.default_tile_size(model)
+    tile_size = tile_size or costs.default_tile_size(model)
     planning.check_tile_size(tile_size, model)
     params = random_params(model)
     painter = _painter_of(model, params, tile_size, jax.devices()[:1])
     batch = [planning.Tile(0, index) for index in range(batch_size)]
     paint = functools.partial(painter.paint, batch)
-    operations = batch_size * planning.operations(model, tile_size, tile_size)
+    operations = batch_size * costs.operations(model, tile_size, tile_size)
     rates, products = _rounds(paint, operations, rounds)
     best, product = rates.max(axis=0)[0], products.max(axis=0)[0]
     pixels = best / operations * batch_size * tile_size**2 * 1e3
@@ -119,8 +119,8 @@ def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> N
         # Where other programs run too, this says more.
         print(f"  by CPU time     {_share(rates[:, 1], products[:, 1])}")
     plan = planning.Plan(planning.Window(0, 0, ONE_SHOT, ONE_SHOT), tile_size)
-    least = planning.window_operations(plan, model)
-    more = 100 * planning.tile_operations(plan, model) / least - 100
+    least = costs.window_operations(plan, model)
+    more = 100 * costs.tile_operations(plan, model) / least - 100
     print(
         f"  operations      {more:8.0f} % above one shot at {ONE_SHOT} px", flush=True
     )
@@ -310,7 +310,7 @@ def paint(
     product = (product + machine.matmul_rate()) / 2
     if some[0].platform != "cpu":  # where devices share the processor, one has it all
         product *= number
-    each = planning.operations(model, world.tile_size, world.tile_size)
+    each = costs.operations(model, world.tile_size, world.tile_size)
     steps = -(-len(tiles) // size)
     found = {
         "wall": wall,

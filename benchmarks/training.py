@@ -22,7 +22,7 @@ from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, geometry
 from infinitygan_jax.models import discriminator
-from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, make_steps
 
@@ -32,7 +32,7 @@ MODELS = ("landscape", "landscape_lite")
 def generator_operations(model: config_lib.ModelConfig) -> int:
     """Operations of one patch's forward pass through the generator."""
     pixels = (geometry.PATCH_CELLS - geometry.TILE_CELLS_EXTRA) * model.cell_size
-    return planning.operations(model, pixels, pixels)
+    return costs.operations(model, pixels, pixels)
 
 
 def phase_operations(config: config_lib.Config) -> dict[str, float]:

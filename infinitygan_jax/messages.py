@@ -1,4 +1,4 @@
-"""What messages quote: other messages, and names that may have been meant."""
+"""What messages are made of: other messages, names that were meant, readable sizes."""
 
 import difflib
 import re
@@ -27,3 +27,8 @@ def one_line(error: BaseException) -> str:
     for endless in _ENDLESS:
         text = endless.sub(r"\1...", text)
     return " ".join(text.split()) or type(error).__name__
+
+
+def readable_bytes(number: int) -> str:
+    """A number of bytes in MB or GB."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"

@@ -13,7 +13,8 @@ import yaml
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import sample
 from infinitygan_jax.sampling.world import World
-from tests.sampling import pictures, tiny
+from tests.sampling import tiny
+from tests.writers import pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -12,11 +12,12 @@ from PIL import Image
 
 from benchmarks import sampling
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.writers import job
+from infinitygan_jax import writers
 from infinitygan_jax.training import run_config, sheets
-from tests.sampling import pictures, tiny
+from infinitygan_jax.writers import job
+from tests.sampling import tiny
 from tests.training import running
+from tests.writers import pictures
 
 PHOTOGRAPHS = pathlib.Path(
     os.environ.get(

@@ -19,7 +19,7 @@ from infinitygan_jax.cli import (
 )
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.films import gif, writing
-from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -243,7 +243,7 @@ def _check_memory(world: "World", flight: "Flight", out: str) -> None:
     if writing.file_ending(out) == gif.ENDING:
         frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
     for window in flights.some_windows(flight):
-        planning.check_memory(
+        costs.check_memory(
             world.plan(window),
             world.config,
             rendering.paints_on_host(world),

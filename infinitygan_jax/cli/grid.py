@@ -8,11 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import machine
+from infinitygan_jax import machine, writers
 from infinitygan_jax.cli import errors, options, progress, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
-from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling import costs
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -111,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = bundle.config.model
     tile_size = args.tile
     if tile_size is None:
-        tile_size = planning.cheapest_tile_size(model, [window])
+        tile_size = costs.cheapest_tile_size(model, [window])
     world = world_lib.World(
         model, bundle.generator, tile_size=tile_size, scene=Scene(**painting)
     )
@@ -144,7 +143,7 @@ def _endings() -> list[str]:
 def _check_memory(world: "World", sheet: "Sheet", out: pathlib.Path) -> None:
     width = sheet.size[1]
     strip = 3 * 3 * (sheet.window.height + sheet.margin) * width
-    planning.check_memory(
+    costs.check_memory(
         world.plan(sheet.window),
         world.config,
         rendering.paints_on_host(world),

@@ -6,11 +6,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from infinitygan_jax import files
+from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, inversion_options, options, outpaint, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import writers
 
 _NUMBERS = ("--size", "--seed", "--side", "--horizon", "--steps")
 _NUMBERS += options.PAINTING_NUMBERS

@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from infinitygan_jax import files
+from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, inversion_options, options, rendering
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import writers
 
 MAX_COUNT = 1000
 _NUMBERS = ("--size", "--at", "--seed", "--count", "--side", "--horizon", "--steps")

@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import machine
+from infinitygan_jax import machine, writers
 from infinitygan_jax.cli import errors, progress
 from infinitygan_jax.config import PAINTING
-from infinitygan_jax.messages import one_line
-from infinitygan_jax.sampling import parts, writers
-from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.plan import Plan, Window, readable_bytes
-from infinitygan_jax.sampling.writers import job, layout, pyramid
+from infinitygan_jax.messages import one_line, readable_bytes
+from infinitygan_jax.sampling import costs
+from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.writers import job, layout, parts, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -39,7 +38,7 @@ def check_memory(
       ValueError: it does not, and the message says what would.
     """
     plan, writer_type = world.plan(window), writers.writer_of(out)
-    planning.check_memory(
+    costs.check_memory(
         parts.plan_of_part(plan, writer_type),
         world.painted_config,
         paints_on_host(world),
@@ -125,16 +124,16 @@ def describe(
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.painted_config
     device = world.devices[0]
-    tiled = planning.tile_operations(plan, model)
-    more = tiled / planning.window_operations(plan, model) - 1
+    tiled = costs.tile_operations(plan, model)
+    more = tiled / costs.window_operations(plan, model) - 1
     shared = paints_on_host(world)
     writer = writers.writer_of(out)
     extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
     part = parts.plan_of_part(plan, writer)
-    total = planning.total_bytes(part, model, shared, extra, blends)
+    total = costs.total_bytes(part, model, shared, extra, blends)
     memory = f"about {readable_bytes(total)}"
     if not shared:
-        device_bytes = planning.device_bytes(plan, model, blends)
+        device_bytes = costs.device_bytes(plan, model, blends)
         memory += f", and {readable_bytes(device_bytes)} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "

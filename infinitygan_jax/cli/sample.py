@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import files
+from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, options, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
-from infinitygan_jax.sampling import parts, writers
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Window
-from infinitygan_jax.sampling.writers import job, layout, pyramid
+from infinitygan_jax.writers import job, layout, parts, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.sampling.world import World
@@ -321,7 +321,7 @@ def _describe_rest(
         return []
     windows = layout.windows_of(runs, size, None)
     tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
-    share = tiles * planning.operations(world.painted_config, *[plan.tile_size] * 2)
+    share = tiles * costs.operations(world.painted_config, *[plan.tile_size] * 2)
     return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.films.overlaps import read_windows
-from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Between, Constant, Seed
@@ -197,8 +197,8 @@ def fly(world: World, flight: Flight) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
 def tile_size_for(model: ModelConfig, flight: Flight) -> int:
     """Pixels a side of the tiles that paint a flight with little work."""
     if not flight.changes_look:  # tiles are painted once and seen by many frames
-        return planning.default_tile_size(model)
-    return planning.cheapest_tile_size(model, some_windows(flight))
+        return costs.default_tile_size(model)
+    return costs.cheapest_tile_size(model, some_windows(flight))
 
 
 def some_windows(flight: Flight) -> list[Window]:

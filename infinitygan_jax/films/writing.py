@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 
 from infinitygan_jax import files, machine
 from infinitygan_jax.films import gif
-from infinitygan_jax.sampling.writers import png
+from infinitygan_jax.writers import png
 
 VIDEO = ".mp4"
 MAX_SIDE = 16384  # of a video: H.264's limit is about that

@@ -5,8 +5,8 @@ import jax
 from infinitygan_jax import geometry, machine
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.inversion import perceptual
+from infinitygan_jax.messages import readable_bytes
 from infinitygan_jax.models import features
-from infinitygan_jax.sampling.plan import readable_bytes
 
 _PROGRAM_BYTES = 1_300_000_000  # Python, JAX and compiling (measured)
 # Numbers that are alive for each output of a layer: itself for the way back, what is

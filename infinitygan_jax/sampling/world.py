@@ -20,7 +20,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry, machine
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import init_generator, stopped_early
-from infinitygan_jax.sampling import indexing
+from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Edit, Region, Resample
 from infinitygan_jax.sampling.overlays import Ahead, Awaited, Overlays, Painting
@@ -123,7 +123,7 @@ class World:
         planning.check_level(level, quick, config)
         painted = _stopped_early(config, level) if quick else config
         if tile_size is None:
-            tile_size = planning.default_tile_size(painted)
+            tile_size = costs.default_tile_size(painted)
         if batch_size is None:
             batch_size = default_batch_size(painted, tile_size, devices[0])
         if batch_size < 1:
@@ -313,9 +313,7 @@ class World:
         plan = Plan(
             window, self.tile_size, len(self.devices), self.batch_size, self._averaged
         )
-        batch_size = planning.batch_for(
-            plan.num_tiles, plan.num_devices, self.batch_size
-        )
+        batch_size = costs.batch_for(plan.num_tiles, plan.num_devices, self.batch_size)
         limit = planning.POSITION_LIMIT >> self.level
         if min(window.top, window.left) < -limit or (
             max(window.bottom, window.right) > limit
@@ -420,7 +418,7 @@ class World:
           ValueError: they cannot; see there.
         """
         window = Window(top, left, height, width)
-        default = planning.default_tile_size(self.config)
+        default = costs.default_tile_size(self.config)
         number = Plan(window, default).num_tiles
         if number > _MOST_MEASURED:
             raise ValueError(
@@ -438,7 +436,7 @@ class World:
                 f"a rectangle ({width}x{height}) must hold the middle of a cell of "
                 f"{cell} pixels; take a larger one"
             )
-        size = planning.measuring_tile_size(self.config, window)
+        size = costs.measuring_tile_size(self.config, window)
         world = self._in_full(size)
         plan = world.plan(window)
         if sum(isinstance(each, Resample) for each in self.scene.edits) >= MAX_STREAMS:
@@ -526,7 +524,7 @@ class World:
             if batch_size is None:
                 # A short first step is the only one, and its batches may be smaller. A
                 # short last one is filled: another shape would be compiled for it.
-                batch_size = planning.batch_for(
+                batch_size = costs.batch_for(
                     len(paintings), num_devices, self.batch_size
                 )
             wanted = [painting.tile for painting in paintings]
@@ -681,7 +679,7 @@ def default_batch_size(config: ModelConfig, tile_size: int, device: jax.Device) 
     if device.platform == "cpu":
         return 1
     stats = device.memory_stats() or {}
-    return planning.fitting_batch(config, tile_size, stats.get("bytes_limit"))
+    return costs.fitting_batch(config, tile_size, stats.get("bytes_limit"))
 
 
 def learned_span(config: ModelConfig) -> int:

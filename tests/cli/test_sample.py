@@ -16,14 +16,14 @@ import PIL.Image
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import machine
+from infinitygan_jax import machine, writers
 from infinitygan_jax.cli import sample
-from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import writers
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.world import World
 from tests.cli.refusals import refused
-from tests.sampling import pictures, tiny
+from tests.sampling import tiny
+from tests.writers import pictures
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -144,7 +144,7 @@ def test_dry_run_prints_the_plan_and_compiles_nothing(folder, model, capsys, cap
     # Rows -35..34 meet 4 rows of tiles from -64 on, columns 0..99 meet 4.
     assert "4 rows x 4 columns of 32x32 px: 16 tiles" in out
     assert f"{len(jax.devices())} x cpu, 1 tile each at once: 2 steps" in out
-    tera = 16 * planning.operations(tiny.MODEL, 32, 32) / 1e12
+    tera = 16 * costs.operations(tiny.MODEL, 32, 32) / 1e12
     assert f"{tera:.3g} TFLOP" in out
     for word in ("memory", "more than in one shot", "tiny-seed0-100x70.png"):
         assert word in out

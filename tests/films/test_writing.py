@@ -116,7 +116,7 @@ def test_an_encoder_that_fails_is_one_line(folder, monkeypatch):
     script = folder / "ffmpeg"
     script.write_text("#!/bin/sh\necho one >&2\necho 'No space left' >&2\nexit 1\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(films, "encoder", lambda: str(script))
+    monkeypatch.setattr(writing, "encoder", lambda: str(script))
     for number in (0, 400):  # at the end, and while frames are written
         with pytest.raises(OSError, match="ffmpeg says: No space left"):
             _write("a.mp4", _frames(number))

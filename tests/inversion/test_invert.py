@@ -39,7 +39,7 @@ def invert(images, masks=None, settings=FULL, **options):
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
     """A tiny model takes longer to compile than to run."""
-    monkeypatch.setattr(inversion, "_FEW_STEPS", 1000)
+    monkeypatch.setattr(inversion_lib, "_FEW_STEPS", 1000)
 
 
 @functools.lru_cache

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import config
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Tile, Window
 
@@ -54,15 +55,15 @@ def test_tiles_cover_a_window_once(window, tiles_per_step):
 
 
 def test_batches_fill_half_of_a_devices_memory():
-    tile = planning.device_bytes(Plan(Window(0, 0, 1, 1), 64, 1, 1), TINY)
-    two = planning.device_bytes(Plan(Window(0, 0, 1, 1), 64, 1, 2), TINY)
+    tile = costs.device_bytes(Plan(Window(0, 0, 1, 1), 64, 1, 1), TINY)
+    two = costs.device_bytes(Plan(Window(0, 0, 1, 1), 64, 1, 2), TINY)
     kernels = tile - (two - tile)
     for number in (1, 2, 5):
         memory = 2 * (kernels + number * (two - tile))
-        assert planning.fitting_batch(TINY, 64, memory) == number
-        assert planning.fitting_batch(TINY, 64, memory - 2) == max(number - 1, 1)
-    assert planning.fitting_batch(TINY, 64, 10**12) == planning.MAX_BATCH
-    assert planning.fitting_batch(TINY, 64, None) == 4
+        assert costs.fitting_batch(TINY, 64, memory) == number
+        assert costs.fitting_batch(TINY, 64, memory - 2) == max(number - 1, 1)
+    assert costs.fitting_batch(TINY, 64, 10**12) == costs.MAX_BATCH
+    assert costs.fitting_batch(TINY, 64, None) == 4
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_batches_fill_half_of_a_devices_memory():
 def test_a_batch_is_no_larger_than_its_tiles_need(
     num_tiles, num_devices, batch_size, expected
 ):
-    assert planning.batch_for(num_tiles, num_devices, batch_size) == expected
+    assert costs.batch_for(num_tiles, num_devices, batch_size) == expected
 
 
 def test_a_tile_reads_the_cells_and_noise_of_its_own_pixels():
@@ -148,58 +149,54 @@ def test_operations_count_every_multiplication(height, width):
     rows, cols = 2 * rows - 3 - 2, 2 * cols - 3 - 2  # blurred, then 3x3
     products += rows * cols * 9 * 7 * 7
     products += rows * cols * 7 * 3  # to RGB
-    assert planning.operations(TINY, height, width) == 2 * products
+    assert costs.operations(TINY, height, width) == 2 * products
 
 
 def test_tiles_cost_more_than_one_shot_by_their_margins():
     plan = Plan(Window(0, 0, 64, 64), 16)
-    tiles = planning.tile_operations(plan, TINY)
-    assert tiles == 16 * planning.operations(TINY, 16, 16)
-    assert tiles > planning.window_operations(plan, TINY)
+    tiles = costs.tile_operations(plan, TINY)
+    assert tiles == 16 * costs.operations(TINY, 16, 16)
+    assert tiles > costs.window_operations(plan, TINY)
     whole = Plan(Window(0, 0, 64, 64), 64)
-    assert planning.tile_operations(whole, TINY) == planning.window_operations(
-        whole, TINY
-    )
+    assert costs.tile_operations(whole, TINY) == costs.window_operations(whole, TINY)
 
 
 def test_fillers_of_the_last_batch_are_counted():
     plan = Plan(Window(0, 0, 16, 48), 16, num_devices=2)  # three tiles on two devices
-    cost = planning.operations(TINY, 16, 16)
-    assert planning.tile_operations(plan, TINY) == 4 * cost
+    cost = costs.operations(TINY, 16, 16)
+    assert costs.tile_operations(plan, TINY) == 4 * cost
 
 
 def test_memory_does_not_grow_with_height():
     model = config.ModelConfig()
     low = Plan(Window(0, 0, 4096, 4096), 512)
     tall = Plan(Window(0, 0, 2**30, 4096), 512)
-    assert planning.host_bytes(tall) == planning.host_bytes(low)
-    assert planning.device_bytes(tall, model) == planning.device_bytes(low, model)
+    assert costs.host_bytes(tall) == costs.host_bytes(low)
+    assert costs.device_bytes(tall, model) == costs.device_bytes(low, model)
 
 
 def test_memory_counts_what_is_blended():
     model = config.ModelConfig()
     plan = Plan(Window(0, 0, 64, 64), 512, batch_size=2)
-    plain, blended = (
-        planning.device_bytes(plan, model, each) for each in (False, True)
-    )
+    plain, blended = (costs.device_bytes(plan, model, each) for each in (False, True))
     # For each of two tiles two more of the largest layer, 521 x 521 of 512 channels.
     assert blended - plain == 2 * 2 * 4 * 512 * 521**2
-    total = planning.total_bytes(plan, model, True, 0, True)
-    assert total - planning.total_bytes(plan, model, True) == blended - plain
+    total = costs.total_bytes(plan, model, True, 0, True)
+    assert total - costs.total_bytes(plan, model, True) == blended - plain
 
 
 def test_tiles_of_one_window_are_those_of_least_work():
     model = THREE_STAGES
 
     def cost(window, size):
-        return planning.tile_operations(Plan(window, size), model)
+        return costs.tile_operations(Plan(window, size), model)
 
     sizes = set()
     for window in (
         *(Window(0, 0, 48, 48), Window(40, 40, 48, 48), Window(-90, 500, 300, 200)),
         *(Window(7, 7, 1000, 1000), Window(500, 500, 48, 48), Window(0, 0, 40, 900)),
     ):
-        size = planning.cheapest_tile_size(model, [window])
+        size = costs.cheapest_tile_size(model, [window])
         assert cost(window, size) == min(
             cost(window, size) for size in range(64, 513, 64)
         )
@@ -210,41 +207,41 @@ def test_tiles_of_one_window_are_those_of_least_work():
 def test_latents_are_measured_in_tiles_that_draw_few():
     model = THREE_STAGES
     # Of 8 cells and 29 around: 37**2 latents, or 4 times that across a corner.
-    assert planning.measuring_tile_size(model, Window(0, 0, 32, 32)) == 64
-    assert planning.measuring_tile_size(model, Window(48, 48, 32, 32)) == 128
-    assert planning.measuring_tile_size(model, Window(0, 0, 512, 512)) == 512
+    assert costs.measuring_tile_size(model, Window(0, 0, 32, 32)) == 64
+    assert costs.measuring_tile_size(model, Window(48, 48, 32, 32)) == 128
+    assert costs.measuring_tile_size(model, Window(0, 0, 512, 512)) == 512
 
 
 def test_default_tiles_are_valid_and_bounded():
     for patch in (17, 29, 53, 101, 197, 389, 773, 1541):
         model = config.ModelConfig(patch_size=patch)
-        size = planning.default_tile_size(model)
+        size = costs.default_tile_size(model)
         planning.check_tile_size(size, model)
         plan = Plan(Window(0, 0, 9, 9), size)
         # A tile's layers, and the kernels that any tile needs.
-        kernels = planning.device_bytes(Plan(plan.window, model.cell_size), model)
-        assert planning.device_bytes(plan, model) <= 600e6 + kernels
+        kernels = costs.device_bytes(Plan(plan.window, model.cell_size), model)
+        assert costs.device_bytes(plan, model) <= 600e6 + kernels
 
 
 def test_memory_that_is_not_there_is_refused():
     plan = Plan(Window(0, 0, 1000, 10**6), 512)  # 3 strips of 1.536 GB, and tiles
-    program = planning.total_bytes(plan, TINY, False) - planning.host_bytes(plan)
-    planning.check_memory(plan, TINY, False, program + 5 * 10**9)
+    program = costs.total_bytes(plan, TINY, False) - costs.host_bytes(plan)
+    costs.check_memory(plan, TINY, False, program + 5 * 10**9)
     with pytest.raises(ValueError, match=r"5\.01 GB.*4\.00 GB.*up to (\d+) pix") as e:
-        planning.check_memory(plan, TINY, False, 4 * 10**9)
+        costs.check_memory(plan, TINY, False, 4 * 10**9)
     width = int(re.search(r"up to (\d+) pixels", str(e.value))[1])
-    planning.check_memory(Plan(Window(0, 0, 1000, width), 512), TINY, False, 4 * 10**9)
+    costs.check_memory(Plan(Window(0, 0, 1000, width), 512), TINY, False, 4 * 10**9)
 
 
 def test_memory_of_devices_that_share_it_counts():
     model = config.ModelConfig()
     plan = Plan(Window(0, 0, 64, 64), 512, num_devices=8)
-    painting = 8 * planning.device_bytes(plan, model)
-    apart = planning.total_bytes(plan, model, False)
-    assert planning.total_bytes(plan, model, True) == apart + painting
-    planning.check_memory(plan, model, False, painting)
+    painting = 8 * costs.device_bytes(plan, model)
+    apart = costs.total_bytes(plan, model, False)
+    assert costs.total_bytes(plan, model, True) == apart + painting
+    costs.check_memory(plan, model, False, painting)
     with pytest.raises(ValueError, match=r"machine's .*; use a smaller --tile"):
-        planning.check_memory(plan, model, True, painting)
+        costs.check_memory(plan, model, True, painting)
 
 
 @pytest.mark.parametrize("start", [0, 3, -5, -1000, 2**61])

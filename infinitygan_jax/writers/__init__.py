@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from infinitygan_jax import files
-from infinitygan_jax.sampling.writers import (
+from infinitygan_jax.writers import (
     deepzoom,
     job,
     jpeg,
@@ -13,7 +13,7 @@ from infinitygan_jax.sampling.writers import (
     png,
     tiff,
 )
-from infinitygan_jax.sampling.writers.base import Writer, check_room
+from infinitygan_jax.writers.base import Writer, check_room
 
 WRITERS: dict[str, type[Writer]] = {
     ".png": png.PngWriter,

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from infinitygan_jax.sampling.writers.layout import BLOCK, TILE, grid
+from infinitygan_jax.writers.layout import BLOCK, TILE, grid
 
 
 class Halves:

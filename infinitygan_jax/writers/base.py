@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from infinitygan_jax.sampling.plan import Window, readable_bytes
+from infinitygan_jax.messages import readable_bytes
+from infinitygan_jax.sampling.plan import Window
 
 
 class Writer(abc.ABC):

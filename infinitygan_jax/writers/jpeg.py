@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from infinitygan_jax.sampling.writers.single import SingleFileWriter
+from infinitygan_jax.writers.single import SingleFileWriter
 
 ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
 _QUALITY = 95

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from infinitygan_jax.sampling.writers import png
-from infinitygan_jax.sampling.writers.job import part_of
-from infinitygan_jax.sampling.writers.layout import TILE
-from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
+from infinitygan_jax.writers import png
+from infinitygan_jax.writers.job import part_of
+from infinitygan_jax.writers.layout import TILE
+from infinitygan_jax.writers.pyramid import PyramidWriter
 
 _PAGE = pathlib.Path(__file__).parent / "page"
 _SCRIPTS = ("openseadragon.min.js", "openseadragon.LICENSE.txt")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from infinitygan_jax.sampling.writers.job import part_of
-from infinitygan_jax.sampling.writers.layout import TILE
-from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
+from infinitygan_jax.writers.job import part_of
+from infinitygan_jax.writers.layout import TILE
+from infinitygan_jax.writers.pyramid import PyramidWriter
 
 _GROUP = "zarr.json"
 _TEXTS = "infinitygan_jax"  # the attribute of our metadata

@@ -12,9 +12,9 @@ import numpy as np
 from isal import isal_zlib
 
 from infinitygan_jax import files
-from infinitygan_jax.sampling.writers.job import allocated, folder_of, part_of
-from infinitygan_jax.sampling.writers.layout import BLOCK, TILE, grid
-from infinitygan_jax.sampling.writers.pyramid import PyramidWriter
+from infinitygan_jax.writers.job import allocated, folder_of, part_of
+from infinitygan_jax.writers.layout import BLOCK, TILE, grid
+from infinitygan_jax.writers.pyramid import PyramidWriter
 
 _LEVEL = 3  # the highest of ISA-L: as small as zlib's 3, in a sixth of the time
 _BLOCK_FILE = re.compile(r"tiles_(\d+)_(\d+)")

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from infinitygan_jax.sampling import writers
+from infinitygan_jax import writers
 from infinitygan_jax.sampling.plan import Plan, Window
-from infinitygan_jax.sampling.writers import layout
+from infinitygan_jax.writers import layout
 
 
 def part_width(plan: Plan, writer: type[writers.Writer]) -> int | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from tests.sampling.pictures import TEXTS, picture_of, write
+from tests.writers.pictures import TEXTS, picture_of, write
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from infinitygan_jax.sampling import writers
+from infinitygan_jax import writers
 
 TEXTS = {"Seed": "3", "Software": "infinitygan_jax test"}
 

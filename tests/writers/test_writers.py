@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.writers import png
+from infinitygan_jax import writers
+from infinitygan_jax.writers import png
 
 
 def _picture(height, width, seed=0):

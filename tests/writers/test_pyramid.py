@@ -14,10 +14,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.writers import copies, job, layout, pyramid
-from infinitygan_jax.sampling.writers.layout import BLOCK, TILE
-from tests.sampling.pictures import TEXTS, picture_of, read, write
+from infinitygan_jax import writers
+from infinitygan_jax.writers import copies, job, layout, pyramid
+from infinitygan_jax.writers.layout import BLOCK, TILE
+from tests.writers.pictures import TEXTS, picture_of, read, write
 
 ENDINGS = (".tif", ".zarr", ".dzi")
 SHARDABLE = (".zarr", ".dzi")
@@ -118,7 +118,7 @@ def test_an_interrupt_before_the_first_tile_leaves_nothing(path):
 
 KILLED = """
 import os, pathlib, signal, sys
-from tests.sampling import pictures
+from tests.writers import pictures
 left = int(sys.argv[2])
 
 def counted(function):

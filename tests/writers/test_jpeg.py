@@ -7,8 +7,8 @@ import pytest
 import pyvips
 from PIL import Image
 
-from infinitygan_jax.sampling.writers.jpeg import JpegWriter
-from tests.sampling.pictures import TEXTS, picture_of
+from infinitygan_jax.writers.jpeg import JpegWriter
+from tests.writers.pictures import TEXTS, picture_of
 
 
 def _write(path, picture, height):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from isal import isal_zlib
 
-from infinitygan_jax.sampling.writers.single import SingleFileWriter
+from infinitygan_jax.writers.single import SingleFileWriter
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once

@@ -8,8 +8,8 @@ import pyvips
 import tifffile
 from PIL import Image
 
-from infinitygan_jax.sampling.writers.layout import TILE
-from tests.sampling.pictures import TEXTS, picture_of, write
+from infinitygan_jax.writers.layout import TILE
+from tests.writers.pictures import TEXTS, picture_of, write
 
 
 def test_other_readers_find_the_levels_and_the_texts(tmp_path):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from infinitygan_jax import machine
-from infinitygan_jax.sampling.writers.base import Writer, check_room
-from infinitygan_jax.sampling.writers.copies import Halves, halved
-from infinitygan_jax.sampling.writers.job import (
+from infinitygan_jax.writers.base import Writer, check_room
+from infinitygan_jax.writers.copies import Halves, halved
+from infinitygan_jax.writers.job import (
     Job,
     arguments_of,
     disk_bytes,
@@ -23,7 +23,7 @@ from infinitygan_jax.sampling.writers.job import (
     is_other,
     is_publishing,
 )
-from infinitygan_jax.sampling.writers.layout import (
+from infinitygan_jax.writers.layout import (
     BLOCK,
     TILE,
     grid,

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from infinitygan_jax.sampling.writers.base import Writer
-from infinitygan_jax.sampling.writers.job import check_free
+from infinitygan_jax.writers.base import Writer
+from infinitygan_jax.writers.job import check_free
 
 
 class SingleFileWriter(Writer):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infinitygan_jax.sampling import writers
-from infinitygan_jax.sampling.writers.deepzoom import DeepZoomWriter
-from tests.sampling.pictures import TEXTS, picture_of, write
+from infinitygan_jax import writers
+from infinitygan_jax.writers.deepzoom import DeepZoomWriter
+from tests.writers.pictures import TEXTS, picture_of, write
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
