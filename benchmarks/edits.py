@@ -26,6 +26,7 @@ from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Seed
+from infinitygan_jax.training import stored
 
 _Edit = Resample | Pin | Placement
 
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
+    bundle = stored.load_bundle(args.checkpoint)
     window = Window(-(args.height // 2), 0, args.height, args.width)
     made = kinds(bundle, args.count, args.side, args.styles)
     cases = {"none": ()}

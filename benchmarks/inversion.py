@@ -22,6 +22,7 @@ from infinitygan_jax.inversion import invert, perceptual
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.inversion.settings import PUBLISHED, Settings
 from infinitygan_jax.sampling import world as world_lib
+from infinitygan_jax.training import stored
 
 Pictures = list[UInt8[np.ndarray, "h w 3"]]
 
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--at_once", choices=("one", "all", "both"), default="both")
     args = parser.parse_args()
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
+    bundle = stored.load_bundle(args.checkpoint)
     distance = perceptual.distance_of(bundle, args.lpips, args.checkpoint)
     base = PUBLISHED if args.published else Settings()
     settings = command.settings_of(args.steps, args.set, base)

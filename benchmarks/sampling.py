@@ -33,6 +33,7 @@ from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.training import stored
 from infinitygan_jax.writers import layout, parts
 
 MODELS = ("landscape", "landscape_lite")
@@ -291,7 +292,7 @@ def paint(
     some = jax.local_devices()[:number]
     if len(some) < number:
         raise SystemExit(f"there are {len(some)} devices; ask for no more")
-    bundle = world_lib.load_bundle(checkpoint)
+    bundle = stored.load_bundle(checkpoint)
     model = bundle.config.model
     world = world_lib.World(model, bundle.generator, devices=some)
     window = planning.Window(-(height // 2), 0, height, width)

@@ -3,11 +3,16 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["World", "__version__"]
+__all__ = ["World", "__version__", "load_bundle"]
+
+_HOMES = {
+    "World": "infinitygan_jax.sampling.world",
+    "load_bundle": "infinitygan_jax.training.stored",
+}
 
 
 def __getattr__(name: str):
     # Lazy, so that importing the settings or the geometry does not load JAX.
-    if name == "World":
-        return importlib.import_module("infinitygan_jax.sampling.world").World
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

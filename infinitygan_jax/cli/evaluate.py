@@ -250,7 +250,8 @@ def _view(args: argparse.Namespace) -> "View | None":
 def _bundle(name: str) -> "Bundle | None":
     """The model of this name; None where it is a source of pictures."""
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax.sampling import world
+    from infinitygan_jax.models.generator import check_params
+    from infinitygan_jax.training import stored
 
     path = files.run_at(name)[0]
     is_workdir = any(
@@ -266,8 +267,8 @@ def _bundle(name: str) -> "Bundle | None":
                 "name; give another"
             )
         return None
-    bundle = world.load_bundle(name)
-    world.check_params(bundle.config.model, bundle.generator)
+    bundle = stored.load_bundle(name)
+    check_params(bundle.config.model, bundle.generator)
     return bundle
 
 

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import files
-    from infinitygan_jax.sampling.world import check_params
+    from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.training import checkpoint
 
     files.check_target(args.file, bundle_lib.SUFFIX)

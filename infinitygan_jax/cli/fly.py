@@ -207,9 +207,10 @@ def _world(
     from infinitygan_jax.films import flights
     from infinitygan_jax.sampling import world as world_lib
     from infinitygan_jax.sampling.painter import Scene
+    from infinitygan_jax.training import stored
 
     if document is None:
-        bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
+        bundle = stored.load_bundle(args.checkpoint or DEFAULT_MODEL)
     else:
         bundle = world_options.checkpoint_of(document, args.checkpoint)
     model = bundle.config.model

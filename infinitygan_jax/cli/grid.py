@@ -100,13 +100,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.sampling import grids
     from infinitygan_jax.sampling import world as world_lib
     from infinitygan_jax.sampling.painter import Scene
+    from infinitygan_jax.training import stored
 
     sheet = grids.Sheet(
         tuple(args.rows), tuple(args.columns), window, args.margin, args.labels
     )
     writers.check_output(out, *sheet.size, args.overwrite)
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
+    bundle = stored.load_bundle(args.checkpoint)
     model = bundle.config.model
     tile_size = args.tile
     if tile_size is None:

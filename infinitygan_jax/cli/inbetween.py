@@ -54,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
     from infinitygan_jax.inversion import outpainting, place
     from infinitygan_jax.sampling import styles
-    from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.training import stored
 
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
+    bundle = stored.load_bundle(args.checkpoint)
     styles.Seed(args.seed)  # refuses what is out of range
     model = bundle.config.model
     if args.tile is not None:

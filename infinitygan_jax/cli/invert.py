@@ -152,7 +152,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices
     from infinitygan_jax.inversion import invert, perceptual
+    from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.training import stored
 
     if args.published and args.continued:
         raise ValueError(
@@ -161,8 +163,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     base = PUBLISHED if args.published else CONTINUED if args.continued else None
     settings = settings_of(args.steps, args.set, base)
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
-    world_lib.check_params(bundle.config.model, bundle.generator)
+    bundle = stored.load_bundle(args.checkpoint)
+    check_params(bundle.config.model, bundle.generator)
     distance = None
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips)

@@ -94,10 +94,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
     from infinitygan_jax.inversion import outpainting
     from infinitygan_jax.sampling import styles
-    from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.training import stored
 
     devices.prepare()
-    bundle = world_lib.load_bundle(args.checkpoint)
+    bundle = stored.load_bundle(args.checkpoint)
     seeds = range(args.seed, args.seed + args.count)
     for seed in (seeds[0], seeds[-1]):
         styles.Seed(seed)  # refuses what is out of range

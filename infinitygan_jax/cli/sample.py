@@ -154,11 +154,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             writers.check_output(out, *checked)
 
     from infinitygan_jax import devices
-    from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.training import stored
 
     devices.prepare()
     if document is None:
-        bundle = world_lib.load_bundle(args.checkpoint or DEFAULT_MODEL)
+        bundle = stored.load_bundle(args.checkpoint or DEFAULT_MODEL)
         period = _period(args, window, bundle.config.model)
         document = world_options.document_of(args, window, period, bundle)
     else:

@@ -199,14 +199,14 @@ def checkpoint_of(
       ValueError: there is none of this name, or it cannot be read.
     """
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.training import stored
 
     if checkpoint is None and document.name not in bundle_lib.bundled_names():
         raise ValueError(
             f"the world is of checkpoint {document.name} ({document.digest[:12]}), "
             "which is not bundled; say where it is with --checkpoint"
         )
-    return world_lib.load_bundle(checkpoint or document.name)
+    return stored.load_bundle(checkpoint or document.name)
 
 
 def words(args: argparse.Namespace) -> list[str]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
+from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models import structure as structure_lib
@@ -208,3 +210,21 @@ def init_generator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:
         ],
     )
     return init_params(make_generator(config), key, *inputs)
+
+
+def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
+    """Checks that parameters are a generator's of these sizes.
+
+    Raises:
+      ValueError: the message names the first parameters that differ.
+    """
+    expected = jax.eval_shape(
+        lambda key: init_generator(config, key), jax.random.key(0)
+    )
+    wrong = bundle_lib.shape_differences(expected, params)
+    if wrong:
+        raise ValueError(
+            "the generator's parameters must have the shapes that the settings give: "
+            f"{len(wrong)} differ ({'; '.join(wrong[:3])}); use the settings it was "
+            "trained with"
+        )

@@ -16,10 +16,9 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, fields, geometry, machine
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
-from infinitygan_jax.models.generator import init_generator, stopped_early
+from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits import Edit, Region, Resample
@@ -724,21 +723,3 @@ def _give_back_after(num_tiles: int) -> None:
     for _ in range(num_tiles):
         if next(_ready) % _TILES_PER_GIVING == _TILES_PER_GIVING - 1:
             machine.give_back()
-
-
-def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
-    """Checks that parameters are a generator's of these sizes.
-
-    Raises:
-      ValueError: the message names the first parameters that differ.
-    """
-    expected = jax.eval_shape(
-        lambda key: init_generator(config, key), jax.random.key(0)
-    )
-    wrong = bundle_lib.shape_differences(expected, params)
-    if wrong:
-        raise ValueError(
-            "the generator's parameters must have the shapes that the settings give: "
-            f"{len(wrong)} differ ({'; '.join(wrong[:3])}); use the settings it was "
-            "trained with"
-        )

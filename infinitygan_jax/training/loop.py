@@ -24,7 +24,7 @@ from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
-from infinitygan_jax.training.metrics import Losses, Speed, Summaries, progress_line
+from infinitygan_jax.training.log import Losses, Speed, Summaries, progress_line
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, check_devices, make_steps
 

@@ -22,7 +22,8 @@ from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
-from infinitygan_jax.sampling.world import World, load_bundle
+from infinitygan_jax.sampling.world import World
+from infinitygan_jax.training.stored import load_bundle
 from infinitygan_jax.worldfile import documents, entries
 from infinitygan_jax.worldfile.documents import Document
 from tests.inversion import small

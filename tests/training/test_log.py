@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax.training import metrics
+from infinitygan_jax.training import log
 from tests.training import running
 
 
@@ -13,7 +13,7 @@ def scalars(**values):
 
 
 def test_means_are_of_the_steps_that_have_the_scalar():
-    losses = metrics.Losses()
+    losses = log.Losses()
     losses.push(1, scalars(d=1.0, r1=8.0))
     losses.push(2, scalars(d=2.0))
     losses.push(3, scalars(d=6.0))
@@ -26,7 +26,7 @@ def test_means_are_of_the_steps_that_have_the_scalar():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_value_that_is_not_finite_names_itself_and_its_step(value):
-    losses = metrics.Losses()
+    losses = log.Losses()
     losses.push(7, scalars(d=1.0, g_adv=value))
     losses.push(8, scalars(d=1.0))
     with pytest.raises(FloatingPointError, match=r"g_adv is -?(nan|inf) at step 7"):
@@ -34,7 +34,7 @@ def test_value_that_is_not_finite_names_itself_and_its_step(value):
 
 
 def test_value_that_is_not_finite_is_found_two_steps_later():
-    losses = metrics.Losses()
+    losses = log.Losses()
     losses.push(1, scalars(d=math.nan))
     losses.push(2, scalars(d=1.0))
     with pytest.raises(FloatingPointError, match="d is nan at step 1"):
@@ -44,7 +44,7 @@ def test_value_that_is_not_finite_is_found_two_steps_later():
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
 
     def pass_seconds(seconds):
         now[0] += seconds
@@ -53,7 +53,7 @@ def clock(monkeypatch):
 
 
 def test_rates_leave_compiling_out(clock):
-    speed = metrics.Speed(batch_size=16)
+    speed = log.Speed(batch_size=16)
     with speed.uncounted():
         clock(30.0)
     assert math.isinf(speed.seconds_left(5))
@@ -68,7 +68,7 @@ def test_rates_leave_compiling_out(clock):
 
 
 def test_rates_are_of_the_last_interval_and_time_left_of_all(clock):
-    speed = metrics.Speed(batch_size=2)
+    speed = log.Speed(batch_size=2)
     clock(3.0)
     speed.count()
     speed.pop_rates()
@@ -95,7 +95,7 @@ def test_times_are_for_people(seconds, text):
 
 def test_progress_line_has_step_rate_time_left_and_losses():
     rates = {"images_per_second": 12.34, "data_wait": 0.021}
-    line = metrics.progress_line(50, 800, 200.0, rates, {"g_adv": 0.69315, "d_adv": 2})
+    line = log.progress_line(50, 800, 200.0, rates, {"g_adv": 0.69315, "d_adv": 2})
     assert line == (
         "step 50/800  12.3 images/s  3 min 20 s left  data 2%  d_adv 2  g_adv 0.693"
     )
@@ -103,7 +103,7 @@ def test_progress_line_has_step_rate_time_left_and_losses():
 
 def test_tensorboard_gets_scalars_and_images(tmp_path):
     folder = tmp_path / "tensorboard"
-    with metrics.Summaries(folder, 0) as summaries:
+    with log.Summaries(folder, 0) as summaries:
         summaries.scalars(3, "losses", {"d_adv": 0.5})
         summaries.images(3, {"samples": np.zeros((4, 6, 3), np.uint8)})
     assert running.read_scalars(tmp_path) == {("losses/d_adv", 3): 0.5}
