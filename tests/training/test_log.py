@@ -90,7 +90,7 @@ def test_rates_are_of_the_last_interval_and_time_left_of_all(clock):
     ],
 )
 def test_times_are_for_people(seconds, text):
-    assert metrics.format_seconds(seconds) == text
+    assert log.format_seconds(seconds) == text
 
 
 def test_progress_line_has_step_rate_time_left_and_losses():
