@@ -20,10 +20,10 @@ from infinitygan_jax.inversion.place import Place, default_span
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.edits import Pin, Region, Resample
+from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.painter import Scene
-from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.training import stored

@@ -3,8 +3,8 @@
 from infinitygan_jax import coords
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.inversion.result import Inversion
-from infinitygan_jax.sampling.compositing import Known
-from infinitygan_jax.sampling.placing import Placement
+from infinitygan_jax.sampling.edits.compositing import Known
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.world import frame_of
 
 

@@ -14,14 +14,14 @@ from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax.config import PAINTING, ModelConfig, check_painting
 from infinitygan_jax.models.generator import Modulations, with_noise_scale
-from infinitygan_jax.sampling import edits as edit_lib
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits import Edit, Pin, Region, Resample
-from infinitygan_jax.sampling.field_edits import FieldEditor, check_resamples
+from infinitygan_jax.sampling.edits import edit as edit_lib
+from infinitygan_jax.sampling.edits.edit import Edit, Pin, Region, Resample
+from infinitygan_jax.sampling.edits.fields import FieldEditor, check_resamples
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.mixing import Mix
-from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 

@@ -21,10 +21,10 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Edit, Region, Resample
-from infinitygan_jax.sampling.overlays import Ahead, Awaited, Overlays, Painting
+from infinitygan_jax.sampling.edits.edit import Edit, Region, Resample
+from infinitygan_jax.sampling.edits.overlays import Ahead, Awaited, Overlays, Painting
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.painter import Painter, Scene
-from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.tiles import MAX_STREAMS
 from infinitygan_jax.sampling.view import View

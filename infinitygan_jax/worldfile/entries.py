@@ -18,10 +18,10 @@ from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.messages import one_line
 from infinitygan_jax.sampling import fusion
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits import Pin, Region, Resample
+from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Scene
-from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.styles import (
     Axis,
     Between,

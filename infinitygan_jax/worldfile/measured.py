@@ -4,14 +4,14 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from infinitygan_jax.sampling.edits import (
+from infinitygan_jax.sampling.edits.edit import (
     Boxes,
     MeasuredLater,
     Pin,
     Resample,
     Statistics,
 )
-from infinitygan_jax.sampling.placing import Placement
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.world import World
 
 _Edit = Resample | Pin | Placement

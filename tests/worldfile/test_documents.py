@@ -17,7 +17,7 @@ from infinitygan_jax.config import PAINTING
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.edits import Pin, Region, Resample
+from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int64
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.compositing import Known, places_of
-from infinitygan_jax.sampling.edits import Region, check_feather
+from infinitygan_jax.sampling.edits.compositing import Known, places_of
+from infinitygan_jax.sampling.edits.edit import Region, check_feather
 from infinitygan_jax.sampling.styles import Axis, Given
 
 _MOST_FEATHERED = 32  # cells around a picture whose coordinates are kept

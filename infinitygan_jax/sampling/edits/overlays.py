@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from infinitygan_jax.sampling import compositing
-from infinitygan_jax.sampling.compositing import Overlay, Picture, Rim
-from infinitygan_jax.sampling.edits import Boxes, Edit, Region
-from infinitygan_jax.sampling.placing import Placement
+from infinitygan_jax.sampling.edits import compositing
+from infinitygan_jax.sampling.edits.compositing import Overlay, Picture, Rim
+from infinitygan_jax.sampling.edits.edit import Boxes, Edit, Region
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.plan import Tile, Window
 
 _KEPT_BYTES = 2**28  # of overlays, if there is more than one

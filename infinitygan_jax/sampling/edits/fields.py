@@ -11,8 +11,8 @@ from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits import Edit, Resample
-from infinitygan_jax.sampling.placing import Placement, bent_coords
+from infinitygan_jax.sampling.edits.edit import Edit, Resample
+from infinitygan_jax.sampling.edits.placement import Placement, bent_coords
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infinitygan_jax.sampling.edits import Boxes, Region
+from infinitygan_jax.sampling.edits.edit import Boxes, Region
 from infinitygan_jax.sampling.styles import Axis, Layer, Seed, Weights, with_layers
 
 

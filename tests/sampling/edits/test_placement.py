@@ -14,12 +14,13 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from infinitygan_jax import coords, fields, geometry
-from infinitygan_jax.sampling import compositing, overlays, placing
-from infinitygan_jax.sampling.compositing import Known, Picture
-from infinitygan_jax.sampling.edits import Region, Resample
+from infinitygan_jax.sampling.edits import compositing, overlays
+from infinitygan_jax.sampling.edits import placement as placing
+from infinitygan_jax.sampling.edits.compositing import Known, Picture
+from infinitygan_jax.sampling.edits.edit import Region, Resample
+from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.painter import Scene
-from infinitygan_jax.sampling.placing import Placement
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Axis, Constant, Given, Seed
 from infinitygan_jax.sampling.world import World, frame_of
