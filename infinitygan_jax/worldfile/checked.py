@@ -3,6 +3,7 @@
 Every message names the entry, shows the value, shortened, and says what must be there.
 """
 
+import json
 import pathlib
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,24 @@ from infinitygan_jax.sampling import plan as planning
 
 Entry = Mapping[str, Any]
 
-_SHORT = reprlib.Repr()  # of values of any size and depth
+
+class _Json(reprlib.Repr):
+    """Shows a value of any size and depth in the words of its file."""
+
+    def repr_str(self, value: str, level: int) -> str:
+        half = self.maxstring // 2
+        if len(value) > self.maxstring:
+            value = f"{value[:half]}...{value[-half:]}"
+        return json.dumps(value, ensure_ascii=False)
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        return "true" if value else "false"
+
+    def repr_NoneType(self, value: None, level: int) -> str:
+        return "null"
+
+
+_SHORT = _Json()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
 _LONGEST = 100  # characters of a shown value
@@ -20,7 +38,7 @@ _LONGEST_NAME = 1000  # of a file
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it."""
+    """A value as messages show it: in JSON's words, and shortened."""
     text = _SHORT.repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

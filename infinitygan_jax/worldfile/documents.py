@@ -139,12 +139,12 @@ def load(path: str | os.PathLike) -> Document:
         ) from error
     if not isinstance(values, dict) or "format" not in values:
         raise ValueError(
-            f"world file ({path}) must be an object that says format {FORMAT!r}, and "
-            "says none: it is no world file; write one with --save_world"
+            f"world file ({path}) must be an object that says format {shown(FORMAT)}, "
+            "and says none: it is no world file; write one with --save_world"
         )
     if values["format"] != FORMAT:
         raise ValueError(
-            f"world file ({path}) must say format {FORMAT!r}, and says "
+            f"world file ({path}) must say format {shown(FORMAT)}, and says "
             f"{shown(values['format'])}; use the version of infinitygan_jax that wrote "
             "it"
         )

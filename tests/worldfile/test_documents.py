@@ -24,7 +24,7 @@ from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.training.stored import load_bundle
-from infinitygan_jax.worldfile import documents, entries
+from infinitygan_jax.worldfile import checked, documents, entries
 from infinitygan_jax.worldfile.documents import Document
 from tests.inversion import small
 from tests.sampling import tiny
@@ -412,7 +412,7 @@ def test_another_checkpoint_is_named(folder):
     ("change", "words"),
     [
         ({"format": "infinitygan_jax world 2"}, ("world 1", "world 2", "version")),
-        ({"format": None}, ("must say format", "None")),
+        ({"format": None}, ("must say format", "null")),
         ({"format": ["x" * 500] * 500}, ("must say format",)),
         ({"checkpoint": None}, ("must name its checkpoint",)),
         ({"checkpoint": {"name": "a", "digest": 5}}, ("must name its checkpoint",)),
@@ -451,9 +451,9 @@ def test_what_is_no_world_file_is_refused(tmp_path, text):
         ("[1, 2]", ("no world file", "--save_world")),
         (
             '{"format": "infinitygan_jax world 1", "seed": 1, "a": 2, "seed": 3}',
-            ("'seed' twice", "once", "remove"),
+            ('"seed" twice', "once", "remove"),
         ),
-        ('{"edits": [{"mask": 1, "mask": 1}]}', ("'mask' twice",)),
+        ('{"edits": [{"mask": 1, "mask": 1}]}', ('"mask" twice',)),
         ('{"seed": ' + "1" * 5000 + "}", ("at most 1000 digits", "5000", "shorter")),
         ("-" + "1" * 1001, ("at most 1000 digits", "1001")),
     ],
@@ -493,33 +493,33 @@ BAD = [
     ({"colour": 1}, ("colour", "not known", "octaves")),
     ({"seed": -1}, ("seed (-1)", "0 to 2**64 - 1")),
     ({"seed": 2**64}, ("seed", "0 to 2**64 - 1")),
-    ({"seed": True}, ("seed (True)", "whole number")),
+    ({"seed": True}, ("seed (true)", "whole number")),
     ({"seed": 1.0}, ("seed (1.0)", "whole number")),
     ({"seed": 10**400}, ("seed", "whole number")),
     ({"vertical_span": 0}, ("vertical_span (0)", "from 1")),
-    ({"vertical_span": "far"}, ("vertical_span ('far')",)),
+    ({"vertical_span": "far"}, ('vertical_span ("far")',)),
     ({"period": [30, None]}, ("period's height (30)", "multiple of 4", "32")),
     ({"period": [0, None]}, ("period's height (0)",)),
     ({"period": 64}, ("period (64)",)),
-    ({"period": False}, ("period (False)",)),
+    ({"period": False}, ("period (false)",)),
     ({"octaves": 0}, ("octaves (0)", "from 1 to 12")),
     ({"truncation": 2}, ("truncation (2)", "from 0 to 1")),
     ({"noise_scale": -1}, ("noise_scale (-1)", "from 0 to 1")),
-    ({"truncation": "half"}, ("truncation ('half')", "from 0 to 1")),
+    ({"truncation": "half"}, ('truncation ("half")', "from 0 to 1")),
     ({"latents": 7}, ("latents (7)", "object", '"between"')),
-    ({"latents": {"between": [1, 2]}}, ("latents.share (None)", "0 to 1")),
+    ({"latents": {"between": [1, 2]}}, ("latents.share (null)", "0 to 1")),
     (_latents(share=2), ("latents.share (2)", "0 to 1")),
     (_latents(between=3), ("latents.between (3)", "two seeds")),
     (_latents(between=[1, -2]), ("latents.between", "seed (-2)")),
     (_latents(noise=1), ("latents.noise (1)", "true or false")),
     (_latents(to=1), ("latents.to", "known")),
     ({"styles": 7}, ("styles (7)", "object")),
-    ({"styles": {"kind": "two"}}, ("styles.kind ('two')", "one, sites, chain")),
+    ({"styles": {"kind": "two"}}, ('styles.kind ("two")', "one, sites, chain")),
     ({"styles": {"kind": "one", "style": -3}}, ("styles.style", "seed (-3)")),
-    ({"styles": {"kind": "one", "style": "7"}}, ("styles.style ('7')",)),
-    (_one({"between": [1, 2]}), ("styles.style.share (None)", "0 to 1")),
+    ({"styles": {"kind": "one", "style": "7"}}, ('styles.style ("7")',)),
+    (_one({"between": [1, 2]}), ("styles.style.share (null)", "0 to 1")),
     (_one({"between": [1, 2], "share": 1.5}), ("styles.style.share (1.5)",)),
-    (_one({"between": [1, 2], "share": True}), ("styles.style.share (True)",)),
+    (_one({"between": [1, 2], "share": True}), ("styles.style.share (true)",)),
     (_one({"between": [1, 2], "share": float("nan")}), ("styles.style.share (nan)",)),
     (_one({"between": [1], "share": 0.5}), ("styles.style.between ([1])", "seeds")),
     (_one({"between": [1, -2], "share": 0.5}), ("styles.style.between", "seed (-2)")),
@@ -547,11 +547,11 @@ BAD = [
     ({"styles": {"kind": "biomes", "every": 8, "blend": 9}}, ("blend (9)",)),
     ({"edits": {}}, ("edits ({})", "list")),
     ({"edits": [7]}, (EDIT, "object")),
-    ({"edits": [{"edit": "erase"}]}, (EDIT, "'erase'", "resample, style, place")),
+    ({"edits": [{"edit": "erase"}]}, (EDIT, '"erase"', "resample, style, place")),
     ({"edits": [RESAMPLE | {"colour": 1}]}, (EDIT, "colour", "not known")),
     ({"edits": [RESAMPLE | {"rectangle": [0, 0, 0, 8]}]}, (EDIT, "1x1")),
     ({"edits": [RESAMPLE | {"rectangle": [0, 0, 8]}]}, (EDIT, "four whole")),
-    ({"edits": [RESAMPLE | {"seed": None}]}, (f"{EDIT}.seed (None)",)),
+    ({"edits": [RESAMPLE | {"seed": None}]}, (f"{EDIT}.seed (null)",)),
     ({"edits": [RESAMPLE | {"seed": -1}]}, (EDIT, "seed (-1)")),
     ({"edits": [RESAMPLE | {"what": []}]}, (EDIT, "structure, texture or both")),
     ({"edits": [RESAMPLE | {"what": "texture"}]}, (f"{EDIT}.what", "list")),
@@ -616,6 +616,23 @@ def test_deep_and_long_values_are_shown_shortened(folder):
         for edit in (RESAMPLE, STYLE, PLACE):
             for key in edit:
                 _refused(folder, EDIT, edits=[edit | {key: value}])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        ([False, None, "a"], '[false, null, "a"]'),
+        ({"a": True}, '{"a": true}'),
+        ('"', r'"\""'),
+        ("Zürich", '"Zürich"'),
+        ("x" * 200, f'"{"x" * 30}...{"x" * 30}"'),
+    ],
+)
+def test_messages_show_values_in_the_words_of_the_file(folder, value, text):
+    assert checked.shown(value) == text
+    _refused(folder, f"seed ({text})", seed=value)
 
 
 def test_a_map_must_have_a_level_for_each_style(folder):
