@@ -21,6 +21,7 @@ from infinitygan_jax.data import crops, sources
 from infinitygan_jax.inversion import invert, perceptual
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.inversion.settings import PUBLISHED, Settings
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.training import stored
 
@@ -31,7 +32,7 @@ def photographs(folder: str, count: int, size: int) -> Pictures:
     """The last of a folder, centre cut out, reduced to ``size``."""
     source = sources.open_source(folder)
     if len(source) < count:
-        raise ValueError(f"--photographs ({folder}) has {len(source)}; use as --count")
+        raise UserError(f"--photographs ({folder}) has {len(source)}; use as --count")
     indices = range(len(source) - count, len(source))
     return [crops.prepare(source.read(index), size) for index in indices]
 

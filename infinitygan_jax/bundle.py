@@ -20,7 +20,7 @@ import safetensors.numpy
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 
 FORMAT = "infinitygan_jax bundle 1"
 SUFFIX = ".safetensors"
@@ -77,7 +77,7 @@ def digest_of(tree: Any) -> str:
         for path, leaf in leaves
     }
     if len(named) != len(leaves):
-        raise ValueError("two leaves of the tree have the same path; rename one")
+        raise UserError("two leaves of the tree have the same path; rename one")
     total = hashlib.sha256()
     for name in sorted(named):
         array = np.asarray(named[name])
@@ -158,7 +158,7 @@ def load(path: str | os.PathLike) -> Bundle:
     path = pathlib.Path(path)
     if not path.is_file():
         names = ", ".join(bundled_names()) or "(no bundled model)"
-        raise ValueError(
+        raise UserError(
             f"checkpoint ({path}) does not exist; give a {SUFFIX} file, a workdir of "
             f"run_train.py, or a bundled model: {names}"
         )
@@ -167,12 +167,12 @@ def load(path: str | os.PathLike) -> Bundle:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"checkpoint ({path}) must be a whole {SUFFIX} file, and it cannot be read "
             f"({one_line(error)}); copy or export it again"
         ) from error
     if metadata.get("format") != FORMAT:
-        raise ValueError(
+        raise UserError(
             f"checkpoint ({path}) must be of format {FORMAT!r}, and it says "
             f"{metadata.get('format')!r}; write one with "
             "python -m infinitygan_jax.cli.export"
@@ -180,7 +180,7 @@ def load(path: str | os.PathLike) -> Bundle:
     try:
         return _from_parts(metadata, arrays)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"checkpoint ({path}) must be unaltered since it was written, and it is "
             f"not ({one_line(error)}); copy or export it again"
         ) from error
@@ -198,7 +198,7 @@ def bundled(name: str) -> pathlib.Path:
       ValueError: there is none of this name; the message lists the valid ones.
     """
     if name not in bundled_names():
-        raise ValueError(
+        raise UserError(
             f"no bundled model is called {name!r}; valid names are "
             f"{', '.join(bundled_names()) or '(none in this installation)'}"
         )
@@ -239,7 +239,7 @@ def _from_parts(metadata: Mapping[str, str], arrays: dict[str, np.ndarray]) -> B
     # Of the texts as they are: a later version may know more settings.
     digest = _digest(arrays, metadata["settings"], metadata["info"])
     if digest != metadata["digest"]:
-        raise ValueError("its digest differs from the one in its metadata")
+        raise UserError("its digest differs from the one in its metadata")
     networks = nested(arrays)
     return Bundle(
         config=config_lib.from_mapping(json.loads(metadata["settings"])),

@@ -13,7 +13,7 @@ from typing import Any
 import ml_collections
 
 from infinitygan_jax import geometry
-from infinitygan_jax.messages import nearest
+from infinitygan_jax.messages import UserError, nearest
 
 DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is named
 
@@ -138,13 +138,13 @@ class ModelConfig:
 
     def _check_projected(self) -> None:
         if self.seen_size < LEAST_FEATURE_SIZE:
-            raise ValueError(
+            raise UserError(
                 f"model.feature_size ({self.feature_size}) must be "
                 f"{LEAST_FEATURE_SIZE} or more, or 0 for the size of patches, which is "
                 f"{self.patch_size}; use 128"
             )
         if self.feature_blur > self.patch_size / 8:
-            raise ValueError(
+            raise UserError(
                 f"model.feature_blur ({self.feature_blur}) must be at most an eighth "
                 f"of model.patch_size ({self.patch_size}), as no forms are left to "
                 "judge; use 1.0"
@@ -154,7 +154,7 @@ class ModelConfig:
         for name, least in (("pixel_widths", 0), ("layout_widths", 1)):
             widths = getattr(self, name)
             if len(widths) > most - least:
-                raise ValueError(
+                raise UserError(
                     f"model.{name} ({', '.join(map(str, widths))}) has {len(widths)} "
                     f"entries, and patches of {self.patch_size} pixels leave room for "
                     f"{most - least}; remove some"
@@ -283,28 +283,28 @@ class TrainConfig:
         zero += ("distance_rampup", "keep_every")
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
-            raise ValueError(
+            raise UserError(
                 f"train.batch_size ({self.batch_size}) must be even, as samples form "
                 f"pairs; use {self.batch_size + 1}"
             )
         if self.seed >= 2**32:
-            raise ValueError(
+            raise UserError(
                 f"train.seed ({self.seed}) must be below 2**32; use {self.seed % 2**32}"
             )
         if self.style_mixing > 1:
-            raise ValueError(
+            raise UserError(
                 f"train.style_mixing ({self.style_mixing}) is a probability; "
                 "use 0.0 to 1.0"
             )
         if self.keep_every % self.save_every:
-            raise ValueError(
+            raise UserError(
                 f"train.keep_every ({self.keep_every}) must be a multiple of "
                 f"train.save_every ({self.save_every}), as others are not saved; use "
                 f"{-(-self.keep_every // self.save_every) * self.save_every}"
             )
         pairs = self.batch_size // 2
         if self.batch_size % self.path_batch_shrink:
-            raise ValueError(
+            raise UserError(
                 f"train.path_batch_shrink ({self.path_batch_shrink}) must divide "
                 f"train.batch_size ({self.batch_size}); use {math.gcd(2, pairs) or 1}"
             )
@@ -317,7 +317,7 @@ class TrainConfig:
         for number, name in enumerate(self.augment):
             _check_choice("train.augment", name, AUGMENTATIONS)
             if name in self.augment[:number]:
-                raise ValueError(
+                raise UserError(
                     f"train.augment ({', '.join(self.augment)}) must name each change "
                     f"once; remove one {name}"
                 )
@@ -334,20 +334,20 @@ class Config:
 
     def __post_init__(self):
         if self.train.distance_weight and self.model.discriminator != "projected":
-            raise ValueError(
+            raise UserError(
                 f"train.distance_weight ({self.train.distance_weight}) must be 0 with "
                 f"model.discriminator {self.model.discriminator}, which has no frozen "
                 "network; use 0.0, or model.discriminator projected"
             )
         full, patch = self.data.full_size, self.model.patch_size
         if self.model.coords == "plane" and self.train.coords_weight:
-            raise ValueError(
+            raise UserError(
                 f"train.coords_weight ({self.train.coords_weight}) must be 0 with "
                 "model.coords plane, which has no vertical; set "
                 "--config.train.coords_weight=0"
             )
         if full < patch:
-            raise ValueError(
+            raise UserError(
                 f"data.full_size ({full}) must be at least model.patch_size ({patch}); "
                 f"use {patch} or more"
             )
@@ -405,7 +405,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _build(cls: type, mapping: Any, prefix: str) -> Any:
     if not isinstance(mapping, Mapping | ml_collections.ConfigDict):
-        raise ValueError(
+        raise UserError(
             f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings; "
             "name each with its value"
         )
@@ -414,7 +414,7 @@ def _build(cls: type, mapping: Any, prefix: str) -> Any:
     for name in mapping:
         value = mapping[name]
         if name not in types:
-            raise ValueError(unknown_name(prefix + name, [prefix + n for n in types]))
+            raise UserError(unknown_name(prefix + name, [prefix + n for n in types]))
         if dataclasses.is_dataclass(types[name]):
             values[name] = _build(types[name], value, f"{prefix}{name}.")
         else:
@@ -440,7 +440,7 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
         return float(value)
     elif type(value) is kind and (kind is not float or math.isfinite(value)):
         return value
-    raise ValueError(wrong_type(name, value, kind))
+    raise UserError(wrong_type(name, value, kind))
 
 
 def wrong_type(name: str, value: Any, kind: Any) -> str:
@@ -483,7 +483,7 @@ def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> Non
                     rule, remedy = "at least 0", "0 or more"
                 elif isinstance(number, int):
                     remedy = "1 or more"
-                raise ValueError(
+                raise UserError(
                     f"{prefix}.{field.name} ({value}) must be {rule}; use {remedy}"
                 )
 
@@ -495,7 +495,7 @@ def check_painting(name: str, value: float) -> None:
       ValueError: it is not from 0 to 1.
     """
     if not 0 <= value <= 1:
-        raise ValueError(
+        raise UserError(
             f"{name} ({value}) must be from 0 to 1; 1 is as in training, and less is "
             "plainer"
         )
@@ -503,12 +503,12 @@ def check_painting(name: str, value: float) -> None:
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
-        raise ValueError(f"{name} ({value!r}) must be one of {', '.join(valid)}")
+        raise UserError(f"{name} ({value!r}) must be one of {', '.join(valid)}")
 
 
 def _check_length(name: str, values: tuple[int, ...], least: int) -> None:
     if len(values) < least:
-        raise ValueError(
+        raise UserError(
             f"{name} ({', '.join(map(str, values))}) needs at least {least} entries "
             f"for this patch_size and has {len(values)}; add {least - len(values)}, or "
             "use a smaller model.patch_size"

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt16, UInt32
 
+from infinitygan_jax.messages import UserError
+
 # Streams: one per latent, and one per texture convolution's noise (NOISE + index).
 Z_GLOBAL = 0
 Z_LOCAL = 1
@@ -65,7 +67,7 @@ def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
       ValueError: the seed is out of range.
     """
     if not 0 <= seed < SEED_LIMIT:
-        raise ValueError(
+        raise UserError(
             f"seed ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % SEED_LIMIT}"
         )
     # Arrays, not scalars: NumPy warns of a scalar's wrap-around, which is meant here.
@@ -91,7 +93,7 @@ def words(
       ValueError: a position lies outside [-2**63, 2**63).
     """
     if not -POSITION_LIMIT <= start <= POSITION_LIMIT - size:
-        raise ValueError(
+        raise UserError(
             f"positions {start} to {start + size - 1} must lie in [-2**63, 2**63); "
             "move the window towards 0"
         )

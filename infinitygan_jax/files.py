@@ -8,6 +8,8 @@ import secrets
 import tempfile
 from collections.abc import Sequence
 
+from infinitygan_jax.messages import UserError
+
 MAX_NAME = 230  # bytes: systems allow 255, and a part file's name is longer
 
 # What the folder of a training run holds.
@@ -44,10 +46,10 @@ def check_target(path: str | os.PathLike, suffix: str) -> None:
     """
     path = pathlib.Path(path)
     if path.suffix != suffix:
-        raise ValueError(f"file ({path}) must end in {suffix}; use {path.stem}{suffix}")
+        raise UserError(f"file ({path}) must end in {suffix}; use {path.stem}{suffix}")
     check_name(path)
     if path.is_dir():
-        raise ValueError(f"file ({path}) is a folder; give a file name in it")
+        raise UserError(f"file ({path}) is a folder; give a file name in it")
     check_folder(path.absolute().parent)
 
 
@@ -62,7 +64,7 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
       ValueError: there is one, and it may not.
     """
     if not overwrite and os.path.lexists(path):
-        raise ValueError(
+        raise UserError(
             f"file ({path}) exists; choose another name, or add --overwrite"
         )
 
@@ -75,7 +77,7 @@ def check_name(path: pathlib.Path) -> None:
     """
     name = path.name
     if not (name and name.isprintable() and len(os.fsencode(name)) <= MAX_NAME):
-        raise ValueError(
+        raise UserError(
             f"output's name ({name[:20]!a}) must be of 1 to {MAX_NAME} printable "
             "characters; choose another"
         )
@@ -91,19 +93,19 @@ def check_folder(folder: pathlib.Path) -> None:
         if parent.is_dir():
             break
         if parent.exists():
-            raise ValueError(
+            raise UserError(
                 f"output folder ({folder}) must be a folder, and {parent} is a file; "
                 "choose another"
             )
     if not folder.is_dir():
-        raise ValueError(
+        raise UserError(
             f"output folder ({folder}) does not exist; create it or choose another"
         )
     try:
         with tempfile.TemporaryFile(dir=folder):  # has no name: nothing stays behind
             pass
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"output folder ({folder}) cannot be written ({error.strerror}); choose "
             "another"
         ) from error
@@ -118,7 +120,7 @@ def check_kept(read: Sequence[str], written: Sequence[pathlib.Path]) -> None:
     targets = {os.path.realpath(path) for path in written}
     for name in read:
         if os.path.realpath(name) in targets:
-            raise ValueError(f"{name} would be overwritten; choose another --out")
+            raise UserError(f"{name} would be overwritten; choose another --out")
 
 
 def write_whole(

@@ -8,6 +8,8 @@ structure cell a sits at level-j index ``a * 2**j``.
 
 import dataclasses
 
+from infinitygan_jax.messages import UserError
+
 PATCH_CELLS = 11  # structure cells under one training patch
 STRUCTURE_MARGIN = 12  # cells lost a side by the four 7x7 valid convolutions
 MAX_STAGES = 8
@@ -34,7 +36,7 @@ def num_stages_of(patch_size: int) -> int:
     sizes = {patch_size_of(k): k for k in range(1, MAX_STAGES + 1)}
     if patch_size not in sizes:
         nearest = min(sizes, key=lambda size: abs(size - patch_size))
-        raise ValueError(
+        raise UserError(
             f"patch_size ({patch_size}) must be 5 + 6 * 2**k for k in 1..{MAX_STAGES}; "
             f"the nearest is {nearest}"
         )
@@ -87,7 +89,7 @@ def axis_spans(first_cell: int, num_cells: int, num_stages: int) -> AxisSpans:
       ValueError: fewer than 6 cells, which give no window.
     """
     if num_cells < 6:
-        raise ValueError(f"num_cells ({num_cells}) must be at least 6; use 6")
+        raise UserError(f"num_cells ({num_cells}) must be at least 6; use 6")
     noise = []
     start, size = first_cell, num_cells
     for level in range(1, num_stages + 1):

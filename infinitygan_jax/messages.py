@@ -1,4 +1,7 @@
-"""What messages are made of: other messages, names that were meant, readable sizes."""
+"""What messages are made of: other messages, names that were meant, readable sizes.
+
+And the exception that carries those for people.
+"""
 
 import difflib
 import re
@@ -6,6 +9,14 @@ from collections.abc import Iterable
 
 # Digits or a word that nobody reads to the end; paths are shorter.
 _ENDLESS = re.compile(r"(\d{20})\d{30,}"), re.compile(r"(\S{100})\S{900,}")
+
+
+class UserError(ValueError):
+    """What a person did, or gave, and can put right: one line with rule and remedy.
+
+    A ``ValueError`` of any other kind, such as NumPy's or JAX's own, is a bug of this
+    project, and keeps its traceback.
+    """
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

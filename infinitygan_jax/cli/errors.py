@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
-from infinitygan_jax.messages import nearest, one_line
+from infinitygan_jax.messages import UserError, nearest, one_line
 
-# A loss that is not finite ends training as a mistake in the settings would.
-EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError)
+# Files that are no text, and a loss that is not finite, end a command as mistakes do.
+EXPECTED_ERRORS = (UserError, UnicodeError, OSError, FloatingPointError)
 # Packages of the extra "train", as they are imported.
 _TRAINING = ("absl", "grain", "orbax", "tensorboardX", "tensorflow_datasets")
 INTERRUPTED = 128 + signal.SIGINT  # exit status
@@ -23,7 +23,7 @@ _MOST_DIGITS = 20  # of a whole number: those of 2**64
 def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command's ``main`` so that a mistake is one line, not a traceback.
 
-    A ``ValueError`` or ``OSError`` prints ``error: ...`` on stderr and exits with
+    A ``UserError`` or ``OSError`` prints ``error: ...`` on stderr and exits with
     status 2; an interrupt exits with 130. Any other exception is a bug of this project
     and keeps its traceback, as do all with ``INFINITYGAN_TRACEBACK=1`` in the
     environment.
@@ -197,7 +197,7 @@ def stoppable() -> Iterator[Callable[[], None]]:
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An ``argparse`` parser whose usage errors are ``ValueError``s of one line."""
+    """An ``argparse`` parser whose usage errors are ``UserError``s of one line."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
@@ -211,11 +211,11 @@ class ArgumentParser(argparse.ArgumentParser):
         if number:
             option, kind, value = number.groups()
             kind = "whole number" if kind == "int" else "number"
-            raise ValueError(
+            raise UserError(
                 f"{option} ({value}) must be a {kind}; write it in up to "
                 f"{_MOST_DIGITS} digits"
             )
-        raise ValueError(f"{message}; --help lists the options")
+        raise UserError(f"{message}; --help lists the options")
 
     def parse_args(
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -226,7 +226,7 @@ class ArgumentParser(argparse.ArgumentParser):
             if not word or re.fullmatch(r"--\w+=", word):
                 name = (word or former).rstrip("=")
                 of = f" of {name}" if name.startswith("--") else ""
-                raise ValueError(
+                raise UserError(
                     f"a value{of} is empty, as of a variable that is not set; give one"
                 )
         options = [o for o in self._option_string_actions if o.startswith("--")]
@@ -234,10 +234,10 @@ class ArgumentParser(argparse.ArgumentParser):
         for word in words[: words.index("--") if "--" in words else None]:
             name = word.partition("=")[0]
             if re.match(r"--\w", name) and name not in options:
-                raise ValueError(unknown_option(name, options))
+                raise UserError(unknown_option(name, options))
         values, unknown = self.parse_known_args(words, namespace)
         if unknown:
-            raise ValueError(unknown_option(unknown[0].partition("=")[0], options))
+            raise UserError(unknown_option(unknown[0].partition("=")[0], options))
         return values
 
 

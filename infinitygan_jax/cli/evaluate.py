@@ -18,6 +18,7 @@ import numpy as np
 from infinitygan_jax import files
 from infinitygan_jax.cli import errors, options, progress, rendering
 from infinitygan_jax.config import PAINTING
+from infinitygan_jax.messages import UserError
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -188,7 +189,7 @@ def _sides(
     bundle = _bundle(args.samples)
     if bundle is None:
         if painting or args.painted:
-            raise ValueError(
+            raise UserError(
                 "--truncation, --noise_scale and --painted are of models, and "
                 f"{args.samples} is a folder of pictures; leave them out"
             )
@@ -218,16 +219,16 @@ def _check_numbers(args: argparse.Namespace, size: int) -> None:
 
     least, most = distances.GROUPS, judge.MOST_PICTURES
     if not least <= args.num <= most:
-        raise ValueError(
+        raise UserError(
             f"--num ({args.num}) must be from {least}, which the kernel distance "
             f"needs, to {most}; use e.g. 5000"
         )
     if not 0 <= args.seed < 2**32:
-        raise ValueError(
+        raise UserError(
             f"--seed ({args.seed}) must be from 0 to 2**32 - 1; use {args.seed % 2**32}"
         )
     if not judge.LEAST_SIZE <= size <= _MOST_SIZE:
-        raise ValueError(
+        raise UserError(
             f"--size ({size}) must be from {judge.LEAST_SIZE}, below which the feature "
             f"network sees little, to {_MOST_SIZE}; use e.g. 101"
         )
@@ -240,7 +241,7 @@ def _view(args: argparse.Namespace) -> "View | None":
         return None
     numbers = options.whole_numbers(args.view, "N/N", 5)
     if not numbers:
-        raise ValueError(
+        raise UserError(
             f"--view ({args.view}) must be PATCH/FULL in pixels of up to 5 digits; "
             "write e.g. 101/197"
         )
@@ -260,7 +261,7 @@ def _bundle(name: str) -> "Bundle | None":
     is_model = name in bundle_lib.bundled_names() or path.suffix == bundle_lib.SUFFIX
     if not (is_model or is_workdir):
         if not path.exists() and not re.search(r"^\w+:|\[.*\]$", name):
-            raise ValueError(
+            raise UserError(
                 f"CHECKPOINT|FOLDER ({name}) must be a bundled model "
                 f"({', '.join(bundle_lib.bundled_names())}), a {bundle_lib.SUFFIX} "
                 "file, a workdir or a folder of pictures, and there is none of this "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax.cli import errors, options
+from infinitygan_jax.messages import UserError
 
 _KEPT = ("data", "use", "limits")
 
@@ -99,7 +100,7 @@ def _kept(file: str) -> dict[str, str]:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise ValueError(f"--info ({text}) must be KEY=VALUE; write e.g. data=photos")
+        raise UserError(f"--info ({text}) must be KEY=VALUE; write e.g. data=photos")
     return name, value
 
 

@@ -19,6 +19,7 @@ from infinitygan_jax.cli import (
 )
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.films import gif, writing
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.plan import Window
 
@@ -184,12 +185,12 @@ def _document(
         return None
     given = [name for name in ("seeds", "styles", "keep_noise") if getattr(args, name)]
     for name in [*given, *painting]:
-        raise ValueError(
+        raise UserError(
             f"--{name} does not go with --world ({args.world}), whose file says what "
             "the world shows; leave one of them out"
         )
     if args.to is None and not args.via:
-        raise ValueError(
+        raise UserError(
             "a flight over a world must lead to a second place; give one with --to Y,X"
         )
     from infinitygan_jax.worldfile import documents

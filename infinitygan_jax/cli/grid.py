@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from infinitygan_jax import machine, writers
 from infinitygan_jax.cli import errors, options, progress, rendering, sample
 from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     painting = options.painting_of(args)
     out = pathlib.Path(args.out)
     if out.suffix.lower() not in _endings():
-        raise ValueError(
+        raise UserError(
             f"a sheet cannot have the ending {out.suffix!r} of {out}; valid endings "
             f"are {', '.join(_endings())}"
         )

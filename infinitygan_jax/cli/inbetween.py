@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, inversion_options, options, outpaint, rendering
 from infinitygan_jax.cli.sample import window_of
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
 _NUMBERS = ("--size", "--seed", "--side", "--horizon", "--steps")
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     size = window_of(args.size, "0,0")
     if len(args.images) < 2:
-        raise ValueError(
+        raise UserError(
             f"pictures ({len(args.images)}) to pass between must be at least 2; give "
             "another, or use infinitygan_jax.cli.outpaint"
         )

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from infinitygan_jax.cli import errors, pictures, progress
 from infinitygan_jax.inversion.settings import CONTINUED, Settings
+from infinitygan_jax.messages import UserError
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -67,14 +68,14 @@ def check(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
         known = np.ones(image.shape[:2], bool)
         images[name] = pictures.resized(image, known, args.side)[0]
         if args.horizon is not None and not 0 <= args.horizon < len(images[name]):
-            raise ValueError(
+            raise UserError(
                 f"--horizon ({args.horizon}) must be a row of {name}, 0 to "
                 f"{len(images[name]) - 1}; the middle is {len(images[name]) // 2}"
             )
     if not images:
         for option in ("side", "horizon", "steps", "save_inversions"):
             if getattr(args, option) is not None:
-                raise ValueError(
+                raise UserError(
                     f"--{option} is of the search, and all pictures are inverted "
                     "already; leave it out"
                 )
@@ -86,7 +87,7 @@ def check(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
             if path.exists()
         ]
         if there and not args.overwrite:
-            raise ValueError(
+            raise UserError(
                 f"file ({there[0]}) exists; give it in place of the image, or add "
                 "--overwrite"
             )
@@ -109,7 +110,7 @@ def check_group(
     try:
         inversion_lib.check_pictures(bundle.config.model, images, None, distance)
     except ValueError as error:
-        raise ValueError(f"{names[0]}: {error}") from error
+        raise UserError(f"{names[0]}: {error}") from error
 
 
 def inversions(

@@ -18,7 +18,7 @@ from PIL import Image
 from infinitygan_jax import files
 from infinitygan_jax.cli import errors, inversion_options, options, pictures, progress
 from infinitygan_jax.inversion.settings import CONTINUED, PUBLISHED, Settings
-from infinitygan_jax.messages import nearest
+from infinitygan_jax.messages import UserError, nearest
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     args = _parser().parse_args(words)
     if args.batch < 1:
-        raise ValueError(f"--batch ({args.batch}) must be at least 1; use 1")
+        raise UserError(f"--batch ({args.batch}) must be at least 1; use 1")
     outs = _outs(args)
     tasks = _tasks(args, outs)
 
@@ -157,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.training import stored
 
     if args.published and args.continued:
-        raise ValueError(
+        raise UserError(
             "--published and --continued exclude each other; give one of them"
         )
     base = PUBLISHED if args.published else CONTINUED if args.continued else None
@@ -225,19 +225,19 @@ def settings_of(
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise ValueError(
+            raise UserError(
                 f"--set ({pair}) must be NAME=VALUE; write e.g. pixel_weight=50"
             )
         if name not in types:
             near = nearest(name, types)
             remedy = f"the nearest is {near}" if near else ", ".join(types)
-            raise ValueError(f"--set {name}: unknown setting; {remedy}")
+            raise UserError(f"--set {name}: unknown setting; {remedy}")
         try:
             values[name] = types[name](text)
         except ValueError:
             kind = "a whole number" if types[name] is int else "a number"
             default = getattr(base or Settings(), name)
-            raise ValueError(
+            raise UserError(
                 f"--set {name} ({text}) must be {kind}; write e.g. {name}={default}"
             ) from None
     return dataclasses.replace(base or Settings(), **values)
@@ -252,7 +252,7 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
         files.check_target(out, _SUFFIX)
         outs = [out]
     elif out.suffix == _SUFFIX:
-        raise ValueError(
+        raise UserError(
             f"--out ({out}) must be a folder for several images; use {out.stem}"
         )
     else:
@@ -260,7 +260,7 @@ def _outs(args: argparse.Namespace) -> list[pathlib.Path]:
     written = outs + [path.with_suffix(".png") for path in outs if args.preview]
     for path in written:
         if path.is_dir():
-            raise ValueError(f"file ({path}) is a folder; choose another name")
+            raise UserError(f"file ({path}) is a folder; choose another name")
         files.check_free(path, args.overwrite)
     read = [*args.images, *([] if args.mask is None else [args.mask]), *args.lpips]
     files.check_kept(read, written)
@@ -278,16 +278,16 @@ def _tasks(args: argparse.Namespace, outs: Sequence[pathlib.Path]) -> list[_Task
         height, width = image.shape[:2]
         known = np.ones((height, width), bool) if mask is None else mask
         if known.shape != (height, width):
-            raise ValueError(
+            raise UserError(
                 f"--mask ({known.shape[1]}x{known.shape[0]}) must be of the image's "
                 f"size ({width}x{height}); resize it"
             )
         rows, cols = pictures.region_of(args.region, height, width)
         image, known = pictures.resized(image[rows, cols], known[rows, cols], args.side)
         if not known.any():
-            raise ValueError(f"--mask ({args.mask}) must be white somewhere; invert it")
+            raise UserError(f"--mask ({args.mask}) must be white somewhere; invert it")
         if args.horizon is not None and not 0 <= args.horizon < len(image):
-            raise ValueError(
+            raise UserError(
                 f"--horizon ({args.horizon}) must be a row of the picture, 0 to "
                 f"{len(image) - 1}; the middle is {len(image) // 2}"
             )

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, check_painting
+from infinitygan_jax.messages import UserError
 
 _NAMES_OF_FILES = ("checkpoint", "image", "images")
 
@@ -141,7 +142,7 @@ def position_of(option: str, text: str) -> tuple[int, int]:
     """
     numbers = whole_numbers(text, "N,N", 20)
     if not numbers:
-        raise ValueError(
+        raise UserError(
             f"{option} ({text}) must be Y,X in whole pixels of up to 20 digits; write "
             f"e.g. {option}=-128,0"
         )

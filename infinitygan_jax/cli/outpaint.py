@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, inversion_options, options, rendering
 from infinitygan_jax.cli.sample import window_of
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
 MAX_COUNT = 1000
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     at = _place(args.at)
     painting = options.painting_of(args)
     if not 1 <= args.count <= MAX_COUNT:
-        raise ValueError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
+        raise UserError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
     outs = _outs(args)
     files.check_kept([args.image], outs)
     for out in outs:
@@ -136,7 +137,7 @@ def _place(text: str) -> tuple[float, float]:
     except (AttributeError, ValueError):
         y = x = -1.0
     if not (0 <= y <= 1 and 0 <= x <= 1):
-        raise ValueError(
+        raise UserError(
             f"--at ({text}) must be Y,X, both from 0 to 1; the middle is 0.5,0.5"
         )
     return y, x

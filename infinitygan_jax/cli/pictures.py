@@ -11,7 +11,7 @@ from PIL import Image
 from infinitygan_jax import files
 from infinitygan_jax.cli import options
 from infinitygan_jax.data import decoding
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 
 _Item = TypeVar("_Item")
 MOST_SIDE = 2**15  # pixels of the shorter side of a resized picture
@@ -26,10 +26,10 @@ def read(name: str) -> UInt8[np.ndarray, "h w 3"]:
     try:
         return decoding.decode(name)
     except decoding.ImageError as error:
-        raise ValueError(f"image ({name}) {error}; give another") from error
+        raise UserError(f"image ({name}) {error}; give another") from error
     except OSError as error:
         reason = error.strerror or one_line(error)
-        raise ValueError(
+        raise UserError(
             f"image ({name}) cannot be read ({reason}); give another"
         ) from error
 
@@ -43,14 +43,14 @@ def files_in(
       ValueError: it is a file or cannot be written, or two images have one name.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(
+        raise UserError(
             f"{folder} must be a folder, and is a file; choose another name"
         )
     files.check_folder(folder if folder.exists() else folder.absolute().parent)
     found = [folder / f"{pathlib.Path(name).stem}{suffix}" for name in images]
     twice = {path for path in found if found.count(path) > 1}
     if twice:
-        raise ValueError(
+        raise UserError(
             f"two images would be written to {min(twice)}; rename one of them"
         )
     for path in found if folder.exists() else (folder, *found):
@@ -73,14 +73,14 @@ def region_of(text: str | None, height: int, width: int) -> tuple[slice, slice]:
         return slice(0, height), slice(0, width)
     numbers = options.whole_numbers(text, "N,N,NxN", 9)
     if not numbers:
-        raise ValueError(
+        raise UserError(
             f"--region ({text}) must be Y,X,WIDTHxHEIGHT in whole pixels of up to 9 "
             "digits; write e.g. --region 0,64,256x128"
         )
     top, left, wide, high = numbers
     inside = 0 <= top < top + high <= height and 0 <= left < left + wide <= width
     if not inside:
-        raise ValueError(
+        raise UserError(
             f"--region ({text}) must lie within the image ({width}x{height}); all of "
             f"it is 0,0,{width}x{height}"
         )
@@ -96,12 +96,10 @@ def resized(
     height, width = image.shape[:2]
     shorter = min(height, width)
     if not 1 <= side <= MOST_SIDE:
-        raise ValueError(
-            f"--side ({side}) must be from 1 to {MOST_SIDE}; use {shorter}"
-        )
+        raise UserError(f"--side ({side}) must be from 1 to {MOST_SIDE}; use {shorter}")
     size = (round(width * side / shorter), round(height * side / shorter))
     if max(size) > 2 * MOST_SIDE:
-        raise ValueError(f"--side ({side}) makes {size[0]}x{size[1]}; use a smaller")
+        raise UserError(f"--side ({side}) makes {size[0]}x{size[1]}; use a smaller")
     picture = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
     share = Image.fromarray(known.astype(np.float32))
     share = np.asarray(share.resize(size, Image.Resampling.BOX))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from infinitygan_jax import machine, writers
 from infinitygan_jax.cli import errors, progress
 from infinitygan_jax.config import PAINTING
-from infinitygan_jax.messages import one_line, readable_bytes
+from infinitygan_jax.messages import UserError, one_line, readable_bytes
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.writers import job, layout, parts, pyramid
@@ -104,7 +104,7 @@ def about(out: pathlib.Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # of a job that may not even be looked at
             kept = job.is_open(out)
         then = "the same command goes on" if kept else "try again"
-        raise ValueError(
+        raise UserError(
             f"{out} cannot be written ({reason}); {remedy}, and {then}"
         ) from error
 

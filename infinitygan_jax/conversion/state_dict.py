@@ -13,6 +13,7 @@ import numpy as np
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.structure import NUM_LAYERS
 
 _GENERATOR, _DISCRIMINATOR = "g/", "d/"
@@ -60,16 +61,14 @@ def from_state_dict(arrays: Mapping[str, np.ndarray]) -> Converted:
     """
     stray = sorted(k for k in arrays if not k.startswith((_GENERATOR, _DISCRIMINATOR)))
     if stray:
-        raise ValueError(
+        raise UserError(
             f"key {stray[0]} must start with g/ (generator) or d/ (discriminator); "
             "pass only the state dicts"
         )
     generator = _Reader(arrays, _GENERATOR)
     discriminator = _Reader(arrays, _DISCRIMINATOR)
     if not generator and not discriminator:
-        raise ValueError(
-            "no key starts with g/ or d/; pass a state dict under g/ or d/"
-        )
+        raise UserError("no key starts with g/ or d/; pass a state dict under g/ or d/")
     sizes: dict[str, Any] = {}
     if generator:
         sizes |= _generator_sizes(generator)
@@ -108,13 +107,13 @@ class _Reader:
     def shape(self, name: str, rank: int) -> tuple[int, ...]:
         """Shape of a key that is still there."""
         if name not in self._left:
-            raise ValueError(
+            raise UserError(
                 f"key {self._prefix}{name} is missing; is this a whole checkpoint of "
                 "InfinityGAN?"
             )
         shape = tuple(np.shape(self._left[name]))
         if len(shape) != rank:
-            raise ValueError(
+            raise UserError(
                 f"key {self._prefix}{name} has shape {shape} and must have {rank} "
                 "dimensions"
             )
@@ -124,18 +123,18 @@ class _Reader:
         """Removes and returns a key's float32 array, which must have that shape."""
         found = self.shape(name, len(shape))
         if found != shape:
-            raise ValueError(
+            raise UserError(
                 f"key {self._prefix}{name} has shape {found} and must have {shape}"
             )
         array = np.asarray(self._left.pop(name), np.float32)
         if not np.isfinite(array).all():
-            raise ValueError(f"key {self._prefix}{name} has values that are not finite")
+            raise UserError(f"key {self._prefix}{name} has values that are not finite")
         return array
 
     def finish(self) -> None:
         """Raises if a key is left over."""
         if self._left:
-            raise ValueError(
+            raise UserError(
                 f"key {self._prefix}{min(self._left)} is unknown ({len(self._left)} "
                 "left over); is this a checkpoint of another model?"
             )
@@ -144,7 +143,7 @@ class _Reader:
 def _generator_sizes(reader: _Reader) -> dict[str, Any]:
     num_convs = reader.count(_TEXTURE + ".convs.{}.conv.weight")
     if num_convs % 2 or not 2 <= num_convs <= 2 * geometry.MAX_STAGES:
-        raise ValueError(
+        raise UserError(
             f"g/{_TEXTURE}.convs has {num_convs} convolutions and must have two for "
             f"each of 1 to {geometry.MAX_STAGES} stages"
         )
@@ -153,7 +152,7 @@ def _generator_sizes(reader: _Reader) -> dict[str, Any]:
     # The later layers take [features, coordinates]: their surplus are the coordinates.
     num_coords = reader.shape(f"{_STRUCTURE}.1.conv.conv.weight", 5)[2] - width
     if num_coords not in (3, 4):
-        raise ValueError(
+        raise UserError(
             f"g/{_STRUCTURE} takes {num_coords} coordinates and must take 3 "
             "(landscape) or 4 (plane)"
         )
@@ -174,14 +173,14 @@ def _generator_sizes(reader: _Reader) -> dict[str, Any]:
 def _discriminator_sizes(reader: _Reader, patch_size: int | None) -> dict[str, Any]:
     num_blocks = reader.count("convs.{}.conv1.0.weight", first=1)
     if not 2 <= num_blocks <= geometry.MAX_STAGES + 1:
-        raise ValueError(
+        raise UserError(
             f"d/convs has {num_blocks} residual blocks and must have 2 to "
             f"{geometry.MAX_STAGES + 1}"
         )
     # n - 2 blocks, and n = round(log2(5 + 6 * 2**k)) = k + 3 for every k.
     inferred = geometry.patch_size_of(num_blocks - 1)
     if patch_size not in (None, inferred):
-        raise ValueError(
+        raise UserError(
             f"d/convs has {num_blocks} residual blocks, for patches of {inferred}, and "
             f"g/ makes patches of {patch_size}; take both from one checkpoint"
         )

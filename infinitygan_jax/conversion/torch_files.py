@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 
 
 def load(path: pathlib.Path, what: str) -> Any:
@@ -20,11 +20,11 @@ def load(path: pathlib.Path, what: str) -> Any:
       ValueError: PyTorch or the file is missing, or the file cannot be read safely.
     """
     if not path.is_file():
-        raise ValueError(f"{what} ({path}) does not exist; give another file")
+        raise UserError(f"{what} ({path}) does not exist; give another file")
     try:
         import torch
     except ImportError:
-        raise ValueError(
+        raise UserError(
             f"{what} ({path}) is PyTorch's, which is not installed; install the extra "
             "'convert' (make install EXTRAS=test,convert)"
         ) from None
@@ -32,7 +32,7 @@ def load(path: pathlib.Path, what: str) -> Any:
         # weights_only: a pickle from outside could run anything.
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises anything
-        raise ValueError(
+        raise UserError(
             f"{what} ({path}) must be a whole file of tensors written by torch.save, "
             f"and it is not ({one_line(error)[:200]}); download it again"
         ) from error
@@ -46,7 +46,7 @@ def arrays_of(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """
     for key, value in state.items():
         if not hasattr(value, "detach"):
-            raise ValueError(
+            raise UserError(
                 f"key {key} is a {type(value).__name__} and must be a tensor; give a "
                 "state dict"
             )

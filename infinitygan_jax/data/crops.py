@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from infinitygan_jax.messages import UserError
+
 
 def prepare(
     image: UInt8[np.ndarray, "h w 3"], full_size: int, pre_size: int = 0
@@ -62,7 +64,7 @@ def random_patch(
     height, width = image.shape[:2]
     num_rows, num_columns = height - patch_size + 1, width - patch_size + 1
     if patch_size < 1 or min(num_rows, num_columns) < 1:
-        raise ValueError(
+        raise UserError(
             f"patch_size ({patch_size}) must be from 1 to the training image's side "
             f"({min(height, width)}); use a smaller patch or a larger full_size"
         )

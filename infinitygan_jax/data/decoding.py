@@ -22,6 +22,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image
 
+from infinitygan_jax.messages import UserError
+
 # Decoders that may run on whatever lies in a data folder; Pillow knows forty more. Now,
 # because Pillow fetches its rarer plugins late, and formats must be known to be named.
 Image.init()
@@ -59,7 +61,7 @@ _UPRIGHT = {
 }
 
 
-class ImageError(ValueError):
+class ImageError(UserError):
     """An image that cannot be used; the message is the reason, without a name."""
 
 

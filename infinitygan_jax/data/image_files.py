@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from infinitygan_jax import files
 from infinitygan_jax.data import decoding
 from infinitygan_jax.data.readers import ImageSource
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def open_files(root: str) -> FileSource:
     name, inside = match["whole"], match["inside"]
     bounds = _SLICE.fullmatch(inside)
     if bounds is None:
-        raise ValueError(
+        raise UserError(
             "the data source must be a folder or a slice of one, FOLDER[A:B] with "
             f"whole numbers, and there is no folder {root}, and [{inside}] is no "
             "slice; write one such as [:-100] or [-100:]"
@@ -142,7 +142,7 @@ def open_files(root: str) -> FileSource:
     first, last = (int(text) if text else None for text in bounds.groups())
     names = whole.names[first:last]
     if not names:
-        raise ValueError(
+        raise UserError(
             f"a slice of a data folder must hold images, but [{inside}] of the "
             f"{len(whole)} of {name} holds none; write one such as "
             f"[:{-(-len(whole) // 2)}]"
@@ -153,7 +153,7 @@ def open_files(root: str) -> FileSource:
 def _whole(root: str) -> FileSource:
     path = pathlib.Path(root)
     if not path.exists():
-        raise ValueError(
+        raise UserError(
             f"the data folder must exist, but {root} does not; name a folder of "
             "images, tfds:NAME or generated:N"
         )
@@ -161,7 +161,7 @@ def _whole(root: str) -> FileSource:
         return _whole_folder(root)
     if path.suffix.lower() == ARCHIVE:
         return _whole_archive(root)
-    raise ValueError(
+    raise UserError(
         f"the data source must be a folder or a {ARCHIVE} archive, but {root} is "
         "another file; name the folder that it lies in"
     )
@@ -169,7 +169,7 @@ def _whole(root: str) -> FileSource:
 
 def _whole_folder(root: str) -> FolderSource:
     if files.is_run(root):
-        raise ValueError(
+        raise UserError(
             f"the data folder must hold photographs, but {root} is the folder of a "
             "training run, whose pictures are sheets; name another"
         )
@@ -182,13 +182,13 @@ def _whole_folder(root: str) -> FolderSource:
             is_image = _is_image(name, functools.partial(_open, path))
             (names if is_image else others).append(name)
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"the data folder must be readable, but {error.filename} is not "
             f"({error.strerror}); check its permissions"
         ) from error
     if not names:
         but = " but those of training runs" if runs else ""
-        raise ValueError(
+        raise UserError(
             f"the data folder must hold images, but there is none below {root}{but}; "
             f"the endings looked for are {', '.join(decoding.SUFFIXES)}"
         )
@@ -217,18 +217,18 @@ def _whole_archive(path: str) -> ArchiveSource:
                 )
                 (names if is_image else others).append(info.filename)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"the data archive must be a readable {ARCHIVE} file, but {path} is not "
             f"({one_line(error)}); make it again, or name a folder"
         ) from error
     if not names:
-        raise ValueError(
+        raise UserError(
             f"the data archive must hold images, but there is none in {path}; the "
             f"endings looked for are {', '.join(decoding.SUFFIXES)}"
         )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(
+        raise UserError(
             f"the files of a data archive must have names of their own, but {path} "
             f"has {twice} twice; make it again"
         )

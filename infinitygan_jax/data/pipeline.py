@@ -14,6 +14,7 @@ import numpy as np
 
 from infinitygan_jax.data.crops import prepare, random_patch
 from infinitygan_jax.data.sources import ImageSource, default_num_threads
+from infinitygan_jax.messages import UserError
 
 # Batches waiting for the training step: at most this many bytes, but at least two.
 _PREFETCH_BYTES = 2**28
@@ -61,12 +62,12 @@ def make_batches(
       ValueError: sizes, counts or the seed are impossible.
     """
     if not 1 <= patch_size <= full_size:
-        raise ValueError(
+        raise UserError(
             f"patch_size ({patch_size}) must be from 1 to full_size ({full_size}); "
             "use a smaller patch or a larger full_size"
         )
     if pre_size < 0:
-        raise ValueError(f"pre_size ({pre_size}) must be positive, or 0 for none")
+        raise UserError(f"pre_size ({pre_size}) must be positive, or 0 for none")
     _check_positions(len(source), batch_size, seed, start_step)
     _check_processes(batch_size, process_index, process_count)
     local_size = batch_size // process_count
@@ -120,24 +121,24 @@ def _check_positions(
     num_images: int, batch_size: int, seed: int, start_step: int
 ) -> None:
     if num_images < 1:
-        raise ValueError("the source must hold images, not 0; name another one")
+        raise UserError("the source must hold images, not 0; name another one")
     if batch_size < 1:
-        raise ValueError(f"batch_size ({batch_size}) must be at least 1")
+        raise UserError(f"batch_size ({batch_size}) must be at least 1")
     if seed < 0:
-        raise ValueError(f"seed ({seed}) must not be negative; take {-seed}")
+        raise UserError(f"seed ({seed}) must not be negative; take {-seed}")
     if start_step < 0:
-        raise ValueError(f"start_step ({start_step}) must not be negative; 0 starts")
+        raise UserError(f"start_step ({start_step}) must not be negative; 0 starts")
 
 
 def _check_processes(batch_size: int, process_index: int, process_count: int) -> None:
     if process_count < 1 or not 0 <= process_index < process_count:
-        raise ValueError(
+        raise UserError(
             f"process_index ({process_index}) must be from 0 to process_count - 1 "
             f"({process_count - 1})"
         )
     if batch_size % process_count:
         nearest = max(1, round(batch_size / process_count)) * process_count
-        raise ValueError(
+        raise UserError(
             f"batch_size ({batch_size}) must be a multiple of the number of processes "
             f"({process_count}); the nearest is {nearest}"
         )

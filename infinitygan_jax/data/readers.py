@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax.data import decoding, generated
+from infinitygan_jax.messages import UserError
 
 _TFDS_NAME = re.compile(
     r"(?P<name>[^:]+(:(\d+|\*)\.(\d+|\*)\.(\d+|\*))?)(:(?P<split>.+))?"
@@ -66,7 +67,7 @@ class ImageSource(abc.ABC):
         try:
             return self.read(index)
         except decoding.ImageError as error:
-            raise ValueError(
+            raise UserError(
                 f"image {self.name(index)} of {self} {error}; replace or remove it"
             ) from error
 
@@ -137,7 +138,7 @@ def open_generated(count: str) -> GeneratedSource:
       ValueError: it is no number from 1 to 999999999.
     """
     if not re.fullmatch(r"[0-9]{1,9}", count) or int(count) < 1:
-        raise ValueError(
+        raise UserError(
             f"generated:N needs a number of pictures from 1 to 999999999, not "
             f"{count!r}; try generated:256"
         )
@@ -153,13 +154,13 @@ def open_tfds(name: str) -> TfdsSource:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f"tfds:{name} needs tensorflow-datasets and array_record; install them "
             "with pip install tensorflow-datasets array_record"
         ) from error
     match = _TFDS_NAME.fullmatch(name)
     if match is None:
-        raise ValueError(
+        raise UserError(
             f"tfds:NAME[/CONFIG][:VERSION][:SPLIT] names a dataset, not tfds:{name}"
         )
     split = match["split"] or "train"
@@ -172,13 +173,13 @@ def open_tfds(name: str) -> TfdsSource:
     # tfds and the readers below it raise errors of many kinds, NotImplementedError for
     # files that are no array_record among them.
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"split {split!r} of {builder.data_dir} must be readable by index: "
             f"{_first_line(error)}; its splits are {', '.join(builder.info.splits)}, "
             "and it must have been prepared with file_format='array_record'"
         ) from error
     if not len(records):
-        raise ValueError(
+        raise UserError(
             f"split {split!r} of {builder.data_dir} must hold images, but it is empty; "
             f"its splits are {', '.join(builder.info.splits)}"
         )
@@ -201,7 +202,7 @@ def _find_builder(name: str) -> Any:
         missing = isinstance(error, registered.DatasetNotFoundError)
         reason = "no such dataset" if missing else _first_line(error)
         place = "there" if os.path.isabs(folder) else f"in {data_dir}"
-        raise ValueError(
+        raise UserError(
             f"a dataset prepared by tfds must be found for tfds:{name}, but {place} is "
             f"none ({reason}); prepare it with file_format='array_record', name its "
             "config if it has some, or set TFDS_DATA_DIR to where it is"
@@ -215,7 +216,7 @@ def _image_feature(builder: Any, image_type: type) -> str:
     if "image" in images:
         return "image"
     if len(images) != 1:
-        raise ValueError(
+        raise UserError(
             f"{builder.data_dir} must have a feature 'image' or one image feature; its "
             f"features are {', '.join(features)}, {len(images)} of them images"
         )

@@ -21,6 +21,7 @@ from jaxtyping import Int, UInt8
 from infinitygan_jax import machine
 from infinitygan_jax.data import decoding, image_files, readers
 from infinitygan_jax.data.readers import ImageSource
+from infinitygan_jax.messages import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def open_source(source: str) -> ImageSource:
     """
     scheme, colon, rest = source.partition(":")
     if not source:
-        raise ValueError(
+        raise UserError(
             "the data source must be a folder or .zip (or FOLDER[A:B]), tfds:NAME or "
             "generated:N, not empty"
         )
@@ -143,7 +144,7 @@ def open_source(source: str) -> ImageSource:
     # Two letters at least: C:\photos is a folder.
     is_scheme = colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme)
     if is_scheme and not os.path.exists(source):
-        raise ValueError(
+        raise UserError(
             f"the data source's scheme ({scheme}:) must be tfds: or generated:, or the "
             f"source a folder; there is no folder {source}"
         )
@@ -196,7 +197,7 @@ def check_source(
         logger.warning("skipping %d of %d images", len(skipped), len(indices))
     if 2 * len(skipped) > len(indices):
         first = skipped[0]
-        raise ValueError(
+        raise UserError(
             f"most images of the source must be usable, but {len(skipped)} of "
             f"{len(indices)} in {source} are not (the first, {first.name}, "
             f"{first.reason}); replace or remove them, or name another source"

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from infinitygan_jax.evaluation.statistics import Moments
+from infinitygan_jax.messages import UserError
 
 GROUPS = 20  # of the jackknife, and so the least number of features
 
@@ -94,7 +95,7 @@ def check_count(name: str, count: int) -> None:
       ValueError: they are not; the message says how many are.
     """
     if count < GROUPS:
-        raise ValueError(
+        raise UserError(
             f"{name} must be of at least {GROUPS} pictures for the kernel distance and "
             f"its error, not {count}; give more"
         )

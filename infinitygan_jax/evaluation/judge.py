@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Float32, Int
 from infinitygan_jax.evaluation import distances
 from infinitygan_jax.evaluation.distances import KernelDistance
 from infinitygan_jax.evaluation.statistics import Moments
+from infinitygan_jax.messages import UserError
 
 NETWORK = "lite2"  # of `models.features`; training looks through another
 MOST_PICTURES = 50_000  # features are kept: 256 MB; the kernel takes minutes
@@ -118,7 +119,7 @@ def measure(
         kept.append(features)
         on_pictures(len(batch))
     if moments is None:
-        raise ValueError("there must be pictures to measure, and there are none")
+        raise UserError("there must be pictures to measure, and there are none")
     if runs is None:
         runs = np.ones(moments.count, int)
     return Measured(np.concatenate(kept), moments, runs)

@@ -12,6 +12,7 @@ from infinitygan_jax.config import Config
 from infinitygan_jax.data import sources
 from infinitygan_jax.data.crops import prepare, random_patch
 from infinitygan_jax.data.readers import ImageSource
+from infinitygan_jax.messages import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class View:
 
     def __post_init__(self):
         if not 1 <= self.patch_size <= self.full_size:
-            raise ValueError(
+            raise UserError(
                 f"view ({self.patch_size}/{self.full_size}) must be PATCH/FULL in "
                 "pixels, PATCH from 1 to FULL; use e.g. 101/197"
             )

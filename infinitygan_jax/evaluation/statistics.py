@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from infinitygan_jax.messages import UserError
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moments:
@@ -54,7 +56,7 @@ class Moments:
           ValueError: of fewer than two.
         """
         if self.count < 2:
-            raise ValueError(
+            raise UserError(
                 f"a covariance needs at least 2 pictures, not {self.count}; give more"
             )
         return self.comoment / (self.count - 1)

@@ -22,6 +22,7 @@ from jaxtyping import Float, UInt8
 from infinitygan_jax import fields
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.films.overlaps import read_windows
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Window
@@ -106,12 +107,12 @@ class Flight:
         for seed in (*self.seeds, *self.styles):
             fields.stream_key(seed, fields.Z_LOCAL)  # refuses what is out of range
         if not 2 <= self.num_frames <= MAX_FRAMES:
-            raise ValueError(
+            raise UserError(
                 f"frames ({self.num_frames}) must be from 2 to {MAX_FRAMES}; use "
                 f"{min(max(self.num_frames, 2), MAX_FRAMES)}"
             )
         if not self.places:
-            raise ValueError("a flight must have a place; give row and column of one")
+            raise UserError("a flight must have a place; give row and column of one")
         margin = _BEFORE + _AFTER
         Window(0, 0, self.height, self.width)  # its limits, and those of places
         for top, left in self.places:
@@ -120,7 +121,7 @@ class Flight:
                 *(self.height + 2 * margin, self.width + 2 * margin),
             )
         if all(len(set(keys)) < 2 for keys in (self.places, self.seeds, self.styles)):
-            raise ValueError(
+            raise UserError(
                 "a flight must lead somewhere; give a second place, seed or style"
             )
 

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from infinitygan_jax import files
+from infinitygan_jax.messages import UserError
 
 ENDING = ".gif"
 MAX_FPS = 50  # browsers show quicker ones slowly
@@ -22,14 +23,14 @@ def check(height: int, width: int, fps: float, num_frames: int) -> None:
       ValueError: it cannot; the message says what can.
     """
     if fps > MAX_FPS:
-        raise ValueError(f"fps ({fps:g}) of a GIF must be at most {MAX_FPS}; use 25")
+        raise UserError(f"fps ({fps:g}) of a GIF must be at most {MAX_FPS}; use 25")
     if max(height, width) > MAX_SIDE:
-        raise ValueError(
+        raise UserError(
             f"size ({width}x{height}) must be at most {MAX_SIDE} a side for a GIF; use "
             "a smaller --size"
         )
     if height * width * num_frames > MAX_PIXELS:
-        raise ValueError(
+        raise UserError(
             f"frames ({num_frames}) of {width}x{height} are too many for a GIF, which "
             f"is made in memory; at most {MAX_PIXELS // (height * width)} of this size "
             "can be, or write a .mp4"

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 
 from infinitygan_jax import files, machine
 from infinitygan_jax.films import gif
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers import png
 
 VIDEO = ".mp4"
@@ -54,7 +55,7 @@ def file_ending(path: str) -> str:
     if not ending or path.endswith(("/", os.sep)):
         return ""
     if ending.lower() not in (VIDEO, gif.ENDING):
-        raise ValueError(
+        raise UserError(
             f"no film can have the ending {ending!r} of {path}; give a name that ends "
             f"in {VIDEO} or {gif.ENDING}, or a folder's, with / at its end"
         )
@@ -85,7 +86,7 @@ def check_film(
     """
     ending = file_ending(path)
     if not MIN_FPS <= fps <= MAX_FPS:
-        raise ValueError(
+        raise UserError(
             f"fps ({fps:g}) must be from {MIN_FPS} to {MAX_FPS}; use e.g. 30"
         )
     target = pathlib.Path(path)
@@ -99,14 +100,14 @@ def check_film(
         return
     if bool(ending) == target.is_dir():
         kind = "folder" if target.is_dir() else "file"
-        raise ValueError(f"output ({target}) is a {kind}; give another name")
+        raise UserError(f"output ({target}) is a {kind}; give another name")
     if not ending and not _is_ours(target):
-        raise ValueError(
+        raise UserError(
             f"output folder ({target}) holds other things than frames; give the name "
             "of a new one"
         )
     if not overwrite:
-        raise ValueError(
+        raise UserError(
             f"output ({target}) is there already; give --overwrite to replace it, or "
             "another name"
         )
@@ -114,13 +115,13 @@ def check_film(
 
 def _check_video(height: int, width: int) -> None:
     if height % 2 or width % 2:
-        raise ValueError(
+        raise UserError(
             f"size ({width}x{height}) must be even for a video, whose colours have "
             f"half the resolution; the nearest is {width + width % 2}x"
             f"{height + height % 2}"
         )
     if max(height, width) > MAX_SIDE:
-        raise ValueError(
+        raise UserError(
             f"size ({width}x{height}) must be at most {MAX_SIDE} a side for a video; "
             "write frames into a folder"
         )
@@ -146,15 +147,13 @@ def encoder() -> str:
         "write frames into a folder (--out frames/)"
     )
     if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ValueError(f"videos need the package imageio-ffmpeg; {remedy}")
+        raise UserError(f"videos need the package imageio-ffmpeg; {remedy}")
     import imageio_ffmpeg
 
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
-        raise ValueError(
-            f"videos need the program ffmpeg ({error}); {remedy}"
-        ) from None
+        raise UserError(f"videos need the program ffmpeg ({error}); {remedy}") from None
 
 
 def open_film(

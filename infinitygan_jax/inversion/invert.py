@@ -26,6 +26,7 @@ from infinitygan_jax.inversion.place import (
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.inversion.search import Problem
 from infinitygan_jax.inversion.settings import Settings
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import with_noise_scale
 
 _FEW_STEPS = 10  # for which optimizing the program does not pay
@@ -158,17 +159,17 @@ def check_pictures(
         large for memory; or nothing is known.
     """
     if not images:
-        raise ValueError("there must be at least one picture; give one")
+        raise UserError("there must be at least one picture; give one")
     sizes = {image.shape[:2] for image in images}
     if len(sizes) > 1:
-        raise ValueError(
+        raise UserError(
             f"pictures that are inverted at once must be of one size, and are of "
             f"{len(sizes)}; invert them one after the other"
         )
     height, width = sizes.pop()
     least = LEAST_CELLS * model.cell_size
     if min(height, width) < least:
-        raise ValueError(
+        raise UserError(
             f"picture ({width}x{height}) must be at least {least}x{least} pixels, "
             f"{LEAST_CELLS} cells of the model, which a pixel's texture is "
             "made from; use a larger one"
@@ -178,12 +179,12 @@ def check_pictures(
     if masks is None:
         return
     if len(masks) != len(images) or any(m.shape != (height, width) for m in masks):
-        raise ValueError(
+        raise UserError(
             f"masks must be one for each picture, of its size ({width}x{height}); "
             "resize them"
         )
     if not all(mask.any() for mask in masks):
-        raise ValueError("a mask must leave pixels known, and one knows none")
+        raise UserError("a mask must leave pixels known, and one knows none")
 
 
 def check_seed(seed: int) -> None:
@@ -193,7 +194,7 @@ def check_seed(seed: int) -> None:
       ValueError: it is out of range.
     """
     if not 0 <= seed < 2**32:
-        raise ValueError(
+        raise UserError(
             f"seed ({seed}) must be from 0 to 2**32 - 1; use {abs(seed) % 2**32}"
         )
 

@@ -5,7 +5,7 @@ import jax
 from infinitygan_jax import geometry, machine
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.inversion import perceptual
-from infinitygan_jax.messages import readable_bytes
+from infinitygan_jax.messages import UserError, readable_bytes
 from infinitygan_jax.models import features
 
 _PROGRAM_BYTES = 1_300_000_000  # Python, JAX and compiling (measured)
@@ -61,7 +61,7 @@ def check(
         share = max(available - nothing, 0) / (one - nothing)
         sides = (int(side * share**0.5) for side in (width, height))
         remedy = "make it smaller, about {}x{}".format(*sides)
-    raise ValueError(
+    raise UserError(
         f"inverting {count} pictures of {width}x{height} at once would take "
         f"{readable_bytes(need)} of memory, above this machine's "
         f"{readable_bytes(available)}; {remedy}"

@@ -12,6 +12,7 @@ from infinitygan_jax import geometry
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Constant, Site, Sites
@@ -97,7 +98,7 @@ def room_around(
     high, wide = picture
     height, width = size
     if high > height or wide > width:
-        raise ValueError(
+        raise UserError(
             f"size ({width}x{height}) must be at least the picture's, {wide}x{high}; "
             "make it larger, or reduce the picture with --side"
         )
@@ -107,7 +108,7 @@ def room_around(
         # A place that is off by rounding fits.
         if not -1 <= first <= side - part + 1:
             least, most = part / 2 / side, 1 - part / 2 / side
-            raise ValueError(
+            raise UserError(
                 f"the picture's middle (at {at[0]:g},{at[1]:g}) must leave room for "
                 f"all of it: {share:g} must be from {least:.3f} to {most:.3f}"
             )
@@ -148,7 +149,7 @@ def inbetween(
         too large for the window.
     """
     if len(inversions) < 2:
-        raise ValueError(
+        raise UserError(
             f"pictures ({len(inversions)}) to pass between must be at least 2; give "
             "another, or outpaint the one"
         )
@@ -156,7 +157,7 @@ def inbetween(
         inversion.check_model(bundle)
     spans = {inversion.vertical_span for inversion in inversions}
     if len(spans) > 1:
-        raise ValueError(
+        raise UserError(
             f"pictures must be inverted with one vertical span, and have {len(spans)}: "
             f"{', '.join(map(str, spans))}; invert them with the same --vertical_span"
         )
@@ -215,7 +216,7 @@ def passage(
     top = min(tops)
     bottom = max(first + size[0] for first, size in zip(tops, sizes, strict=True))
     if bottom - top > height:
-        raise ValueError(
+        raise UserError(
             f"height ({height}) must be at least {bottom - top}, what the pictures "
             "take with their horizons in one row; make it larger"
         )
@@ -223,7 +224,7 @@ def passage(
     room = width - sum(wides)
     least = (len(wides) - 1) * cell
     if room < least:
-        raise ValueError(
+        raise UserError(
             f"width ({width}) must be at least {sum(wides) + least}, the pictures' and "
             "a cell between each two; make it larger"
         )

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.conversion import torch_files
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models import convolution, features
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.models.features import FeatureNetwork
@@ -205,7 +205,7 @@ def check_size(distance: Distance | None, height: int, width: int) -> None:
       ValueError: they are not; the message says the least.
     """
     if distance is not None and min(height, width) < distance.least:
-        raise ValueError(
+        raise UserError(
             f"pictures ({width}x{height}) must be at least {distance.least} pixels a "
             f"side for the distance by {distance.name}; use larger ones"
         )
@@ -243,7 +243,7 @@ def _take(
     tensors: Mapping[str, np.ndarray], where: str, name: str, shape: tuple[int, ...]
 ) -> np.ndarray:
     if name not in tensors:
-        raise ValueError(
+        raise UserError(
             f"weights of LPIPS ({where}) must have {name}, and it is missing; give the "
             "files of torchvision's vgg16 and of LPIPS's linear heads"
         )
@@ -251,13 +251,13 @@ def _take(
     if name.startswith("lin") and array.size == math.prod(shape):
         array = array.reshape(shape)
     if array.shape != shape or array.dtype.kind != "f":
-        raise ValueError(
+        raise UserError(
             f"weights of LPIPS ({where}): {name} must be floats {list(shape)}, and it "
             f"is {array.dtype.name}{list(array.shape)}; use VGG16's"
         )
     array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise ValueError(
+        raise UserError(
             f"weights of LPIPS ({where}): {name} must be finite, and it is not; copy "
             "the file again"
         )
@@ -266,25 +266,25 @@ def _take(
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise ValueError(f"weights of LPIPS ({path}) do not exist; name another file")
+        raise UserError(f"weights of LPIPS ({path}) do not exist; name another file")
     if path.suffix in _TORCH_SUFFIXES:
         tree = torch_files.load(path, "weights of LPIPS")
         if not isinstance(tree, Mapping):
-            raise ValueError(
+            raise UserError(
                 f"weights of LPIPS ({path}) must be a state dictionary of PyTorch, and "
                 "they are not; save them as .safetensors"
             )
         tensors = {name: x for name, x in tree.items() if hasattr(x, "detach")}
         return torch_files.arrays_of(tensors)
     if path.suffix != ".safetensors":
-        raise ValueError(
+        raise UserError(
             f"weights of LPIPS ({path}) must end in .safetensors, "
             f"{', '.join(_TORCH_SUFFIXES)}; convert them"
         )
     try:
         return safetensors.numpy.load_file(path)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"weights of LPIPS ({path}) must be a whole .safetensors file, and it "
             f"cannot be read ({one_line(error)}); copy it again"
         ) from error

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.geometry import AxisSpans, Span
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import make_generator
 from infinitygan_jax.sampling import world as world_lib
 
@@ -53,7 +54,7 @@ class Place:
     def __post_init__(self):
         cell = 2**self.num_stages
         if self.top % cell or self.left % cell:
-            raise ValueError(
+            raise UserError(
                 f"place ({self.top},{self.left}) must be whole cells of {cell} pixels; "
                 f"the nearest is {round(self.top / cell) * cell},"
                 f"{round(self.left / cell) * cell}"

@@ -21,7 +21,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import devices, files, geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.inversion.place import Latents, Place, coords_of, paint
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models.generator import to_uint8, with_noise_scale
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.styles import Given
@@ -102,7 +102,7 @@ class Inversion:
           ValueError: it is another; the message names both.
         """
         if self.digest != bundle.digest:
-            raise ValueError(
+            raise UserError(
                 f"inversion must be of checkpoint {bundle.config.name} "
                 f"({bundle.digest[:12]}), and it is of {self.model_name} "
                 f"({self.digest[:12]}); use that checkpoint, or invert again"
@@ -111,7 +111,7 @@ class Inversion:
         sizes = (model.z_global_size, model.z_local_size, model.num_slots)
         have = (self.z_global.size, self.z_local.shape[-1], len(self.styles))
         if have != sizes:
-            raise ValueError(
+            raise UserError(
                 f"inversion must have latents of the model's sizes {sizes}, and has "
                 f"{have}; invert again"
             )
@@ -173,14 +173,14 @@ class Inversion:
         """
         path = pathlib.Path(path)
         if not path.is_file():
-            raise ValueError(
+            raise UserError(
                 f"inversion ({path}) does not exist; make one with "
                 "python -m infinitygan_jax.cli.invert"
             )
         try:
             inversion = cls(**_read(path))
         except Exception as error:  # zipfile and NumPy raise many kinds on bad bytes
-            raise ValueError(
+            raise UserError(
                 f"inversion ({path}) must be a whole {SUFFIX} file of format "
                 f"{FORMAT!r}, and it is not ({one_line(error)}); copy it again, or "
                 "invert again"
@@ -189,7 +189,7 @@ class Inversion:
             try:
                 inversion.check_model(bundle)
             except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
+                raise UserError(f"{path}: {error}") from error
         return inversion
 
 
@@ -222,10 +222,10 @@ def _check_arrays(inversion: Inversion) -> None:
     num_slots, size = inversion.styles.shape
     height, width = inversion.image.shape[:2]
     if not (num_slots % 2 and 3 <= num_slots <= 2 * geometry.MAX_STAGES + 1):
-        raise ValueError(f"styles must be of 3, 5, ... 17 slots, not {num_slots}")
+        raise UserError(f"styles must be of 3, 5, ... 17 slots, not {num_slots}")
     for name in ("top", "left"):
         if abs(getattr(inversion, name)) > planning.POSITION_LIMIT:
-            raise ValueError(f"{name} must lie within -2**62 to 2**62")
+            raise UserError(f"{name} must lie within -2**62 to 2**62")
     shapes = inversion.place.shapes(inversion.z_local.shape[-1])
     expected = {
         "z_global": (inversion.z_global, (size,)),
@@ -233,19 +233,19 @@ def _check_arrays(inversion: Inversion) -> None:
         "mask": (inversion.mask, (height, width)),
     }
     if len(inversion.noise) != len(shapes.noise):
-        raise ValueError(
+        raise UserError(
             f"there must be {len(shapes.noise)} noise maps, not {len(inversion.noise)}"
         )
     for index, pair in enumerate(zip(inversion.noise, shapes.noise, strict=True)):
         expected[_noise_name(index)] = pair
     for name, (array, shape) in expected.items():
         if array.shape != shape:
-            raise ValueError(f"{name} must be of shape {shape}, not {array.shape}")
+            raise UserError(f"{name} must be of shape {shape}, not {array.shape}")
     floats = (inversion.styles, *(a for a, _ in expected.values() if a.dtype != bool))
     if not all(np.isfinite(array).all() for array in floats):
-        raise ValueError("all latents must be finite numbers")
+        raise UserError("all latents must be finite numbers")
     if not all(math.isfinite(value) for value in inversion.figures.values()):
-        raise ValueError("all figures must be finite numbers")
+        raise UserError("all figures must be finite numbers")
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
@@ -253,17 +253,17 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     if sum(sizes.values()) > MAX_BYTES:
-        raise ValueError(f"it holds more than {MAX_BYTES} bytes")
+        raise UserError(f"it holds more than {MAX_BYTES} bytes")
     if any(sizes.get(f"{name}.npy", 0) > _MAX_TEXT for name in _TEXTS):
-        raise ValueError("its texts are too long")
+        raise UserError("its texts are too long")
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     about, digest = (arrays.pop(name).item() for name in _TEXTS)
     values = json.loads(about)
     if values.pop("format") != FORMAT:
-        raise ValueError(f"it says {json.loads(about)['format']!r}")
+        raise UserError(f"it says {json.loads(about)['format']!r}")
     if _sha256(arrays, about) != digest:
-        raise ValueError("its sha256 differs from the one that it names")
+        raise UserError("its sha256 differs from the one that it names")
     noise = sorted(name for name in arrays if name.startswith("noise_"))
     values["noise"] = tuple(arrays.pop(name) for name in noise)
     _check_types(arrays, values)
@@ -276,20 +276,20 @@ def _check_types(arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) ->
     kinds |= {"z_global": (np.float32, 1), "styles": (np.float32, 2)}
     kinds |= {"z_local": (np.float32, 3)}
     if arrays.keys() != kinds.keys():
-        raise ValueError(f"it must hold {', '.join(kinds)} and noise")
+        raise UserError(f"it must hold {', '.join(kinds)} and noise")
     pairs = [(arrays[name], *kind) for name, kind in kinds.items()]
     pairs += [(each, np.float32, 2) for each in values["noise"]]
     if any(array.dtype != kind or array.ndim != rank for array, kind, rank in pairs):
-        raise ValueError("an array is of another type or rank")
+        raise UserError("an array is of another type or rank")
     if arrays["image"].shape[2] != 3:
-        raise ValueError("the image must have 3 channels")
+        raise UserError("the image must have 3 channels")
     fields = {field.name: field.type for field in dataclasses.fields(Inversion)}
     for name, value in values.items():
         if name == "noise":
             continue
         if fields.get(name) in (int, str) and type(value) is not fields[name]:
-            raise ValueError(f"{name} must be of type {fields[name].__name__}")
+            raise UserError(f"{name} must be of type {fields[name].__name__}")
     if type(values["vertical_span"]) not in (int, type(None)):
-        raise ValueError("vertical_span must be a whole number or null")
+        raise UserError("vertical_span must be a whole number or null")
     if not all(type(value) is float for value in values["figures"].values()):
-        raise ValueError("figures must be numbers")
+        raise UserError("figures must be numbers")

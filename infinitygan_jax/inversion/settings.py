@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from infinitygan_jax.config import wrong_type
+from infinitygan_jax.messages import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,15 +89,15 @@ _ABOVE_0 = ("learning_rate", "ramp_up", "ramp_down", "perturbation_end")
 def _check_setting(field: dataclasses.Field, value: Any) -> None:
     name = field.name
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(wrong_type(name, value, field.type))
+        raise UserError(wrong_type(name, value, field.type))
     if field.type is int and not isinstance(value, int):
-        raise ValueError(wrong_type(name, value, int))
+        raise UserError(wrong_type(name, value, int))
     least, most = _RANGES.get(name, (0, _MOST))
     positive = name in _ABOVE_0
     # Nearly 0 is 0 in float32, and then a divisor.
     if not least <= value <= most or (positive and value < 1e-9):
         low = "above 0" if positive else f"at least {least}"
-        raise ValueError(
+        raise UserError(
             f"{name} ({value}) must be {low} and at most {most}; the default is "
             f"{field.default}"
         )

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import convolution_forms as forms
 from infinitygan_jax.models.convolution_forms import precision_of
 
@@ -48,9 +49,9 @@ def conv_valid(
         Activations of size (n - k) // stride + 1 along rows and columns.
     """
     if stride not in (1, 2):
-        raise ValueError(f"stride ({stride}) must be 1 or 2")
+        raise UserError(f"stride ({stride}) must be 1 or 2")
     if any(n < k for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)):
-        raise ValueError(
+        raise UserError(
             f"the input's size {x.shape[1:3]} must be at least the kernel's "
             f"{kernel.shape[:2]}; give a larger input"
         )
@@ -71,7 +72,7 @@ def conv_same(
     """
     k = kernel.shape[0]
     if kernel.shape[:2] != (k, k) or k % 2 == 0:
-        raise ValueError(
+        raise UserError(
             f"kernel size {kernel.shape[:2]} must be square and odd; "
             "use conv_valid with a padding of your own"
         )
@@ -96,7 +97,7 @@ def conv_transpose_stride2(
         Activations (batch, 2 height - 1, 2 width - 1, out).
     """
     if kernel.shape[:2] != (3, 3):
-        raise ValueError(f"kernel size {kernel.shape[:2]} must be (3, 3)")
+        raise UserError(f"kernel size {kernel.shape[:2]} must be (3, 3)")
     size = (2 * x.shape[1] - 1, 2 * x.shape[2] - 1)
     return _dispatch_scatter(x, kernel, 2, 1, size)
 
@@ -119,9 +120,9 @@ def blur(
         Activations of size n + 2 padding - len(taps) + 1.
     """
     if tuple(taps) != tuple(taps)[::-1]:
-        raise ValueError(f"taps {tuple(taps)} must be symmetric")
+        raise UserError(f"taps {tuple(taps)} must be symmetric")
     if not 0 <= padding < len(taps):
-        raise ValueError(f"padding ({padding}) must be from 0 to {len(taps) - 1}")
+        raise UserError(f"padding ({padding}) must be from 0 to {len(taps) - 1}")
     scale = gain**0.5 / sum(taps)
     weights = tuple(float(tap * scale) for tap in taps)
     return (_blur if _on_cpu() else _plain_blur)(x, weights, padding)

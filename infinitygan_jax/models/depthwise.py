@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.convolution_forms import precision_of
 
 
@@ -31,7 +32,7 @@ def depthwise(
       Activations of size ceil(n / stride).
     """
     if stride not in (1, 2):
-        raise ValueError(f"stride ({stride}) must be 1 or 2")
+        raise UserError(f"stride ({stride}) must be 1 or 2")
     kernel = lax.stop_gradient(kernel)
     pads = tuple(same_padding(n, kernel.shape[0], stride) for n in x.shape[1:3])
     if jax.default_backend() != "cpu":

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 
 from infinitygan_jax.bundle import nested
 from infinitygan_jax.config import LEAST_FEATURE_SIZE
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.depthwise import depthwise, same_padding
 from infinitygan_jax.models.layers import like, product
@@ -190,7 +191,7 @@ class FeatureNetwork:
           ValueError: the network's file ends before them.
         """
         if not self.sizes.head:
-            raise ValueError(f"network {self.name} has no pooled features; use lite2")
+            raise UserError(f"network {self.name} has no pooled features; use lite2")
         return self._apply(image)[1]
 
     def _apply(self, image):
@@ -206,7 +207,7 @@ def check_size(height: int, width: int) -> None:
       ValueError: they are not.
     """
     if min(height, width) < LEAST:
-        raise ValueError(
+        raise UserError(
             f"pictures ({width}x{height}) must be at least {LEAST} pixels a side for "
             "the feature network; use larger ones"
         )
@@ -277,20 +278,20 @@ def load(name: str) -> FeatureNetwork:
       ValueError: there is no such network, or its file is missing, cut or altered.
     """
     if name not in SIZES:
-        raise ValueError(
+        raise UserError(
             f"feature network ({name}) must be one of {', '.join(SIZES)}; use one"
         )
     path = path_of(name)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"weights of the feature network ({path}) must be in the package, and they "
             f"cannot be read ({error.strerror}); install it again"
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != SIZES[name].digest:
-        raise ValueError(
+        raise UserError(
             f"weights of the feature network ({path}) must be unaltered, and their "
             f"sha256 is {digest[:16]}..., not {SIZES[name].digest[:16]}...; install "
             "the package again"

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import structure as structure_lib
 from infinitygan_jax.models import texture as texture_lib
 from infinitygan_jax.models.initial import init_params
@@ -223,7 +224,7 @@ def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
     )
     wrong = bundle_lib.shape_differences(expected, params)
     if wrong:
-        raise ValueError(
+        raise UserError(
             "the generator's parameters must have the shapes that the settings give: "
             f"{len(wrong)} differ ({'; '.join(wrong[:3])}); use the settings it was "
             "trained with"

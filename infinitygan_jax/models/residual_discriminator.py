@@ -8,6 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.layers import EqualConv, EqualDense, activate
 
@@ -129,7 +130,7 @@ def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " b"]:
     batch = x.shape[0]
     group = min(group or batch, batch)
     if batch % group:
-        raise ValueError(
+        raise UserError(
             f"the batch ({batch}) must be a multiple of model.stddev_group ({group}); "
             "use 0 for one group"
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.messages import readable_bytes
+from infinitygan_jax.messages import UserError, readable_bytes
 from infinitygan_jax.sampling.plan import Plan, Window
 
 MAX_BATCH = 16  # tiles; more only wait longer for the first
@@ -250,7 +250,7 @@ def check_memory(
     )
     if remedy is not None:
         parts = f"{remedy}, or "
-    raise ValueError(
+    raise UserError(
         f"painting {plan.window.width} pixels a row would take {readable_bytes(need)} "
         f"of memory, above this machine's {readable_bytes(available)}; {parts}use a "
         "smaller --tile"

@@ -14,6 +14,7 @@ from jaxtyping import Integer
 from PIL import Image
 
 from infinitygan_jax.data import decoding
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
 from infinitygan_jax.sampling.styles import Biomes, Painted, Site, Source
 
@@ -38,7 +39,7 @@ def style_of(text: str) -> int | dict[str, str]:
         return int(text)
     if text.endswith(".npz"):
         return {"inversion": text}
-    raise ValueError(
+    raise UserError(
         f"style ({text}) must be a seed, 0 to 2**64 - 1, or the .npz file of an "
         "inversion; write e.g. 7"
     )
@@ -68,12 +69,12 @@ def styles_entry(
       ValueError: not of this form.
     """
     if every is not None and map_name is not None:
-        raise ValueError("--every and --style_map exclude each other; give one of them")
+        raise UserError("--every and --style_map exclude each other; give one of them")
     styles, places, names = [], [], []
     for text in texts:
         match = _STYLE.fullmatch(text)
         if not match or ("@" in match["style"] and match["style"][-4:] != ".npz"):
-            raise ValueError(
+            raise UserError(
                 f"--styles ({text}) must be SEED@Y,X; write e.g. 11@0.5,0.25"
             )
         names.append(match["style"])
@@ -84,7 +85,7 @@ def styles_entry(
     if every is not None or map_name is not None:
         if placed:
             option = "--every" if map_name is None else "--style_map"
-            raise ValueError(
+            raise UserError(
                 f"--styles ({texts[placed[0]]}) must be a style without a place where "
                 f"{option} says where it is; write {names[placed[0]]}"
             )
@@ -99,7 +100,7 @@ def styles_entry(
     sites = []
     for text, style, place in zip(texts, styles, places, strict=True):
         if place is None:
-            raise ValueError(
+            raise UserError(
                 f"--styles ({text}) must say where it is, of 0 to 1 of the height and "
                 f"the width, or give --every or --style_map; write {text}@0.5,0.5"
             )
@@ -119,7 +120,7 @@ def _share(text: str, part: str) -> float:
         share = np.nan
     if 0 <= share <= 1:
         return share
-    raise ValueError(
+    raise UserError(
         f"--styles ({text}) must have a place of 0 to 1 of the height and the width; "
         "the middle is @0.5,0.5"
     )
@@ -149,21 +150,21 @@ def check_chain(
       ValueError: it does not; the message names the nearest gap or width.
     """
     if blend > every:
-        raise ValueError(
+        raise UserError(
             f"blend ({blend}) must be at most the styles' distance ({every}); use "
             f"{every}"
         )
     if period is None:
         return
     if not cyclic:
-        raise ValueError(
+        raise UserError(
             "a chain of styles must be cyclic where the world repeats along its "
             "columns; say cyclic, or do not wrap"
         )
     if period % (number * every):
         rounds = max(1, round(period / (number * every)))
         nearest = number * every * rounds
-        raise ValueError(
+        raise UserError(
             f"the width ({period}) must be a multiple of all styles' gaps, {number} x "
             f"{every}, to wrap around; the nearest is {nearest}"
         )
@@ -178,7 +179,7 @@ def biomes(
       ValueError: the blend is wider than the lattice.
     """
     if blend > every:
-        raise ValueError(
+        raise UserError(
             f"blend ({blend}) must be at most the biomes' distance ({every}); use "
             f"{every}"
         )
@@ -199,7 +200,7 @@ def read_map(path: pathlib.Path) -> Integer[np.ndarray, "h w"]:
     try:
         grey = decoding.decode(str(path))  # checks it, whatever it is
     except decoding.ImageError as error:
-        raise ValueError(f"map ({path.name}) {error}; give another") from error
+        raise UserError(f"map ({path.name}) {error}; give another") from error
     with Image.open(path) as image:
         if image.mode == "P":
             return np.asarray(image)
@@ -230,14 +231,14 @@ def painted(
     Window(top, left, height, width)  # its limits
     found = np.unique(levels)
     if len(found) != len(sources):
-        raise ValueError(
+        raise UserError(
             f"a map of styles must have a level for each, and it has {len(found)} "
             f"levels for {len(sources)} styles; give as many, and paint the map "
             "without smooth edges"
         )
     if levels.size * len(found) > _MOST_SHARES:
         most = _MOST_SHARES // len(found)
-        raise ValueError(
+        raise UserError(
             f"a map of {len(found)} styles must be of at most {most} pixels, and it "
             f"has {levels.size}; reduce it, it is enlarged smoothly"
         )
@@ -245,7 +246,7 @@ def painted(
         ("height", "width"), (height, width), period, strict=True
     ):
         if each is not None and each != side:
-            raise ValueError(
+            raise UserError(
                 f"a map's {name} ({side}) must be that after which the world repeats "
                 f"({each}); lay it over all of it"
             )

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from infinitygan_jax import fields
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
 from infinitygan_jax.sampling.styles import Constant, Seed
 from infinitygan_jax.sampling.world import World
@@ -44,14 +45,14 @@ class Sheet:
         for seed in (*self.rows, *self.columns):
             fields.stream_key(seed, fields.Z_LOCAL)  # refuses what is out of range
         if not (self.rows and self.columns):
-            raise ValueError("a sheet must have rows and columns; give a seed of each")
+            raise UserError("a sheet must have rows and columns; give a seed of each")
         if not 0 <= self.margin <= MAX_MARGIN:
-            raise ValueError(
+            raise UserError(
                 f"margin ({self.margin}) must be from 0 to {MAX_MARGIN} pixels; use "
                 f"{min(max(self.margin, 0), MAX_MARGIN)}"
             )
         if max(self.size) > SIDE_LIMIT:
-            raise ValueError(
+            raise UserError(
                 f"a sheet must be at most {SIDE_LIMIT} pixels a side, and this one is "
                 f"{self.size[1]}x{self.size[0]}; use fewer seeds or a smaller --size"
             )

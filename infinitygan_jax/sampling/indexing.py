@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT
 
 AXES = ("rows", "columns", "channels")
@@ -65,16 +66,16 @@ def select_unbounded(name: str, part: Any) -> Selection:
         start = _integer(name, part)
         return Selection(range(start, start + 1), keeps_axis=False)
     if part.start is None or part.stop is None:
-        raise ValueError(
+        raise UserError(
             f"{name} must have both bounds, as an infinite picture has no ends; write "
             "world[y0:y1, x0:x1]"
         )
     step = 1 if part.step is None else _integer(name, part.step)
     if step == 0:
-        raise ValueError(f"{name} must have a step other than 0; leave it out for all")
+        raise UserError(f"{name} must have a step other than 0; leave it out for all")
     start, stop = _integer(name, part.start), _integer(name, part.stop)
     if (stop - start) // step > SIDE_LIMIT:
-        raise ValueError(
+        raise UserError(
             f"{name} ({start} to {stop}) must be at most {SIDE_LIMIT} pixels; read "
             "them in parts"
         )
@@ -125,7 +126,7 @@ def _integer(name: str, value: Any) -> int:
         remedy = "write a range, and index the array that it gives"
         if isinstance(value, numbers.Real):
             remedy = "round them"
-        raise ValueError(
+        raise UserError(
             f"{name} ({_shown(value)}) must be whole numbers or ranges of them; "
             f"{remedy}"
         ) from None

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infinitygan_jax import fields
+from infinitygan_jax.messages import UserError
 
 
 def along_arc(
@@ -56,7 +57,7 @@ class Mix:
         for seed in (self.first, self.second):
             fields.stream_key(seed, fields.Z_LOCAL)  # refuses what is out of range
         if not 0 <= self.amount <= 1:
-            raise ValueError(
+            raise UserError(
                 f"amount ({self.amount}) must be from 0 to 1; use "
                 f"{min(max(self.amount, 0), 1)}"
             )

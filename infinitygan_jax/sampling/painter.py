@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax.config import PAINTING, ModelConfig, check_painting
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import Modulations, with_noise_scale
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
@@ -53,7 +54,7 @@ class Scene:
 
     def __post_init__(self):
         if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
-            raise ValueError(
+            raise UserError(
                 f"octaves ({self.octaves}) must be from 1 to {tiles.MAX_OCTAVES}; 1 is "
                 "as in training"
             )

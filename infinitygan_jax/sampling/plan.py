@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.geometry import AxisSpans, tile_spans
+from infinitygan_jax.messages import UserError
 
 POSITION_LIMIT = 2**62  # rows and columns of windows lie in [-2**62, 2**62]
 SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
@@ -37,12 +38,12 @@ class Window:
             # Not NumPy's integers, whose sums overflow far away.
             object.__setattr__(self, name, whole(name, getattr(self, name)))
         if min(self.height, self.width) < 1:
-            raise ValueError(
+            raise UserError(
                 f"size ({self.width}x{self.height}, width by height) must be at least "
                 "1x1; ask for one pixel or more"
             )
         if max(self.height, self.width) > SIDE_LIMIT:
-            raise ValueError(
+            raise UserError(
                 f"size ({self.width}x{self.height}) must be at most {SIDE_LIMIT} "
                 "pixels a side; paint it in parts"
             )
@@ -51,7 +52,7 @@ class Window:
             ("columns", self.left, self.right),
         ):
             if start < -POSITION_LIMIT or stop > POSITION_LIMIT:
-                raise ValueError(
+                raise UserError(
                     f"{name} ({start} to {stop}) must lie within -2**62 to 2**62; "
                     "choose an origin nearer to 0"
                 )
@@ -151,7 +152,7 @@ def whole(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise ValueError(
+        raise UserError(
             f"{name} ({value!r}) must be a whole number; round it"
         ) from None
 
@@ -163,7 +164,7 @@ def check_horizon(horizon: int) -> None:
       ValueError: it is not.
     """
     if abs(horizon) > POSITION_LIMIT:
-        raise ValueError(
+        raise UserError(
             f"horizon ({horizon}) must lie within -2**62 to 2**62; choose a row nearer "
             "to 0"
         )
@@ -180,7 +181,7 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
     if cell <= tile_size <= MAX_TILE and tile_size % cell == 0:
         return
     nearest = min(max((2 * tile_size + cell) // (2 * cell), 1) * cell, MAX_TILE)
-    raise ValueError(
+    raise UserError(
         f"tile ({tile_size}) must be a multiple of {cell} pixels, from {cell} to "
         f"{MAX_TILE}; the nearest is {nearest}"
     )
@@ -196,13 +197,13 @@ def check_level(level: int, quick: bool, model: ModelConfig) -> None:
     most = model.num_stages - 1 if quick else model.num_stages
     if quick and level == 0:
         remedy = "give --level 1, or leave --quick out" if most else "leave --quick out"
-        raise ValueError(
+        raise UserError(
             f"quick needs a level above 0 (this model has {most}), as level 0 is not "
             f"zoomed out; {remedy}"
         )
     if not 0 <= level <= most:
         kind = "a quick level" if quick else "a level"
-        raise ValueError(
+        raise UserError(
             f"level ({level}) must be {kind} of this model, 0 to {most}; the nearest "
             f"is {min(max(level, 0), most)}"
         )
@@ -224,7 +225,7 @@ def check_period(name: str, period: int, cell: int) -> None:
         return
     cells = (2 * period + cell) // (2 * cell)
     nearest = min(max(cells, 1), SIDE_LIMIT // cell) * cell
-    raise ValueError(
+    raise UserError(
         f"{name} ({period}) must be a multiple of {cell} pixels, the model's cell, to "
         f"wrap around, and at most {SIDE_LIMIT}; the nearest is {nearest}"
     )

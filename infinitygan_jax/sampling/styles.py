@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from infinitygan_jax import fields
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import mixing
 from infinitygan_jax.sampling.tiles import Look
 
@@ -365,7 +366,7 @@ class Biomes:
 def _check_number(number: int) -> None:
     """Checks how many places of styles are near a tile, before there is an array."""
     if number > _MOST_NEAR:
-        raise ValueError(
+        raise UserError(
             f"places of styles near one tile ({number}) must be at most {_MOST_NEAR}; "
             "place them farther apart, or use a smaller --tile"
         )
@@ -378,7 +379,7 @@ def check_styles(number: int) -> None:
       ValueError: more than ``MAX_STYLES``.
     """
     if number > MAX_STYLES:
-        raise ValueError(
+        raise UserError(
             f"styles seen by one tile ({number}) must be at most {MAX_STYLES}; place "
             "them farther apart, or use a smaller --tile"
         )

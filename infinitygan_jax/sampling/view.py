@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling.plan import Plan, Window
 
@@ -87,7 +88,7 @@ class View:
           ValueError: it must not be copied, but it has to be painted.
         """
         if copy is False:
-            raise ValueError("a view is painted when it is read; leave copy=False out")
+            raise UserError("a view is painted when it is read; leave copy=False out")
         return np.asarray(self[:], dtype=dtype)
 
 

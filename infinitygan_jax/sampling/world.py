@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 
 from infinitygan_jax import coords, fields, geometry, machine
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
@@ -126,7 +127,7 @@ class World:
         if batch_size is None:
             batch_size = default_batch_size(painted, tile_size, devices[0])
         if batch_size < 1:
-            raise ValueError(f"batch_size ({batch_size}) must be at least 1; use 1")
+            raise UserError(f"batch_size ({batch_size}) must be at least 1; use 1")
         planning.check_tile_size(tile_size, painted)
         fields.stream_key(seed, fields.Z_LOCAL)  # refuses a seed that is out of range
         check_params(config, generator_params)
@@ -252,7 +253,7 @@ class World:
         Raises:
           ValueError: always.
         """
-        raise ValueError(
+        raise UserError(
             "a world has no end and so no array; take a part, world[y0:y1, x0:x1] or "
             "world.view(y0, x0, height, width)"
         )
@@ -272,7 +273,7 @@ class World:
         shape = [len(axis.positions) for axis in axes]
         size = math.prod(shape)
         if size > MAX_ARRAY_BYTES:
-            raise ValueError(
+            raise UserError(
                 f"window ({shape[1]}x{shape[0]}) would take {size / 1e9:.0f} "
                 f"GB, above {MAX_ARRAY_BYTES / 1e9:.0f} GB; read it in parts, or write "
                 "it to a file with run_sample.py"
@@ -317,7 +318,7 @@ class World:
         if min(window.top, window.left) < -limit or (
             max(window.bottom, window.right) > limit
         ):
-            raise ValueError(
+            raise UserError(
                 f"rows and columns must lie within -2**62 to 2**62 at level 0, so "
                 f"within {-limit} to {limit} at level {self.level}; choose an origin "
                 "nearer to 0"
@@ -420,7 +421,7 @@ class World:
         default = costs.default_tile_size(self.config)
         number = Plan(window, default).num_tiles
         if number > _MOST_MEASURED:
-            raise ValueError(
+            raise UserError(
                 f"statistics must be of at most {_MOST_MEASURED} tiles of {default} "
                 f"pixels, and {width}x{height} pixels are {number}; take a part of it"
             )
@@ -431,7 +432,7 @@ class World:
             for start, size in ((top, height), (left, width))
         )
         if not all(before < after for before, after in counts):
-            raise ValueError(
+            raise UserError(
                 f"a rectangle ({width}x{height}) must hold the middle of a cell of "
                 f"{cell} pixels; take a larger one"
             )
@@ -642,7 +643,7 @@ def check_fits(edit: Edit | Placement, period: tuple[int | None, int | None]) ->
     for each, (name, side) in zip(period, sides, strict=True):
         if each is not None and side + reach > each:
             kind = "a picture and what sees it" if isinstance(edit, Placement) else "it"
-            raise ValueError(
+            raise UserError(
                 f"an edit of {region.width}x{region.height} pixels, {edit.reach} "
                 f"beyond {kind}, must fit into the {name} ({each}) after which the "
                 "world repeats; wrap a larger picture"
@@ -659,7 +660,7 @@ def _whole_period(period: Any) -> tuple[int | None, int | None]:
     try:
         height, width = period
     except (TypeError, ValueError):
-        raise ValueError(
+        raise UserError(
             f"period ({period!r}) must be two numbers, of rows and of columns; write "
             "None for one that does not repeat"
         ) from None
@@ -699,13 +700,13 @@ def frame_of(
     """
     span = learned_span(config) if vertical_span is None else vertical_span
     if not 1 <= span <= MAX_VERTICAL_SPAN:
-        raise ValueError(
+        raise UserError(
             f"vertical_span ({span}) must be from 1 to {MAX_VERTICAL_SPAN} pixels; "
             f"{learned_span(config)} is as in training"
         )
     planning.check_horizon(horizon)
     if config.coords == "plane" and (horizon or vertical_span is not None):
-        raise ValueError(
+        raise UserError(
             "horizon and vertical_span need a model of landscapes, and this one has "
             "no up and down (model.coords is plane); leave them out"
         )

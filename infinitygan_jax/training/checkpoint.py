@@ -25,7 +25,7 @@ from orbax.checkpoint import v1 as ocp
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.training import run_config
 
@@ -180,7 +180,7 @@ class Checkpoints:
         last = run_config.amendments(self._workdir)[-1:]
         if [(a.step, a.data) for a in last] == [(self.latest_step, self._data)]:
             return
-        raise ValueError(
+        raise UserError(
             f"the images of data.source ({self._data}) must be those that "
             f"{self._checkpointer.directory} was trained on ({stored}), and some "
             "were added, removed or changed; restore them, add --amend to go on with "
@@ -201,7 +201,7 @@ class Checkpoints:
             return self._checkpointer.metadata(step).custom_metadata.get("data", "")
         except Exception as error:  # Orbax raises many kinds on damaged files.
             path = pathlib.Path(self._checkpointer.directory / str(step))
-            raise ValueError(_altered(path, error)) from error
+            raise UserError(_altered(path, error)) from error
 
     def restore(self, make_state: Callable[[], Any]) -> Any:
         """The newest checkpoint, in the structure of a fresh state.
@@ -265,7 +265,7 @@ def load_networks(workdir: str | os.PathLike) -> Networks:
     workdir, step = files.run_at(workdir)
     path = checkpoints_path(workdir)
     if not path.is_dir():
-        raise ValueError(
+        raise UserError(
             f"checkpoint ({workdir}) must be a workdir of run_train.py, and it has no "
             f"{path.name} folder; name one that has"
         )
@@ -322,7 +322,7 @@ def _load(
 ) -> tuple[dict[str, np.ndarray], _Stored]:
     """Named host arrays of a step, verified against its digest."""
     if step is None:
-        raise ValueError(
+        raise UserError(
             f"folder ({checkpointer.directory}) holds no whole checkpoint; train until "
             "the first one is saved (train.save_every)"
         )
@@ -332,9 +332,9 @@ def _load(
         arrays = _named_arrays(checkpointer.load_checkpointables(step)["state"])
         settings = json.loads(metadata["settings"])
         if bundle_lib.digest_of(arrays) != metadata["digest"]:
-            raise ValueError("the digest of its arrays differs")
+            raise UserError("the digest of its arrays differs")
     except Exception as error:  # Orbax raises many kinds on damaged files.
-        raise ValueError(_altered(path, error)) from error
+        raise UserError(_altered(path, error)) from error
     return arrays, _Stored(
         step,
         settings,
@@ -376,7 +376,7 @@ def _check_files(path: pathlib.Path, step: int | None = None) -> None:
     numbers = sorted(int(p.name) for p in path.glob("*") if p.name.isdecimal())
     if step is not None and step not in numbers:
         kept = ", ".join(map(str, numbers)) or "none"
-        raise ValueError(
+        raise UserError(
             f"checkpoint ({path.parent}@{step}) must be of a step that the run keeps, "
             f"and it keeps {kept}; name one of these (train.keep_every keeps more)"
         )
@@ -392,9 +392,9 @@ def _check_files(path: pathlib.Path, step: int | None = None) -> None:
         found = _digests_of_files(folder)
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
-                raise ValueError(f"{name} is {'other' if name in found else 'missing'}")
+                raise UserError(f"{name} is {'other' if name in found else 'missing'}")
     except (ValueError, OSError) as error:
-        raise ValueError(_altered(folder, error)) from error
+        raise UserError(_altered(folder, error)) from error
 
 
 def _named_arrays(tree: Any) -> dict[str, np.ndarray]:
@@ -418,7 +418,7 @@ def _fill(
     if shapes != stored:
         both = sorted(shapes.keys() | stored.keys())
         other = [name for name in both if shapes.get(name) != stored.get(name)]
-        raise ValueError(
+        raise UserError(
             f"checkpoint in {place} does not fit the model of these settings "
             f"({', '.join(other[:3])}{', ...' if len(other) > 3 else ''} differ); use "
             "the version of the project that wrote it, settings that do not change "

@@ -22,6 +22,7 @@ from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, machine
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
 from infinitygan_jax.training.log import Losses, Speed, Summaries, progress_line
@@ -151,7 +152,7 @@ def prepare(config: Config, workdir: str | os.PathLike, amend: bool = False) -> 
     has_checkpoint = checkpoint.has_checkpoint(workdir)
     run_config.check(workdir, config, has_checkpoint, amend)
     if not config.data.source:
-        raise ValueError(
+        raise UserError(
             "data.source must name a folder of images or tfds:NAME; "
             "set --config.data.source"
         )
@@ -187,7 +188,7 @@ def check_batch_memory(config: Config, available: int) -> None:
     sample = 3 * 12 * config.model.patch_size**2
     most = available // sample * jax.process_count()
     if config.train.batch_size > most:
-        raise ValueError(
+        raise UserError(
             f"train.batch_size ({config.train.batch_size}) would take "
             f"{config.train.batch_size * sample / jax.process_count() / 1e9:.0f} GB a "
             f"process for images alone, above this machine's {available / 1e9:.0f} GB; "
@@ -218,7 +219,7 @@ def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
             pass
     free = shutil.disk_usage(there).free
     if free < needed:
-        raise ValueError(
+        raise UserError(
             f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
             f"disk has {free / 1e6:.0f} MB free; free some, or choose another --workdir"
         )
@@ -230,7 +231,7 @@ def _errors_of(workdir: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"workdir ({workdir}) must be a folder that can be written, and it is not "
             f"({error.strerror}); choose another --workdir"
         ) from error
@@ -366,7 +367,7 @@ def _together(action: Callable[[], _T]) -> _T:
     if error is not None:
         raise error
     if np.any(failed):
-        raise ValueError(
+        raise UserError(
             f"process {int(np.argmax(failed))} cannot start; its message says why"
         )
     return result
@@ -389,7 +390,7 @@ def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) 
     digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
     if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):
-        raise ValueError(
+        raise UserError(
             "all processes must have the same settings, see the same images and begin "
             f"with the same weights, and they differ (process {jax.process_index()} "
             f"sees {data}); start all with one command, one data folder and one "
@@ -425,7 +426,7 @@ def _lock(workdir: pathlib.Path) -> Iterator[None]:
     with (workdir / ".lock").open("w") as file:
         locked = machine.try_lock(file)
         if locked is False:
-            raise ValueError(
+            raise UserError(
                 f"workdir ({workdir}) must not be in use, and another run trains in "
                 "it; wait for it, stop it, or use another --workdir"
             )

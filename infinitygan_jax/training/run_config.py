@@ -9,7 +9,7 @@ from typing import Any
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 
 _AMENDMENTS = "amendments"  # in config.json, beside the settings
 
@@ -79,7 +79,7 @@ def _read(
         amended = tuple(Amendment(**each) for each in listed)
         return config_lib.from_mapping(settings), amended
     except (ValueError, OSError, AttributeError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"settings file ({path}) must hold settings as JSON, and it does not "
             f"({one_line(error)}); restore it, or use another --workdir"
         ) from error
@@ -107,7 +107,7 @@ def check(
     former = read(workdir)
     if former is None:
         if has_checkpoint:
-            raise ValueError(
+            raise UserError(
                 f"workdir ({workdir}) has checkpoints but no {files.RUN_SETTINGS}; "
                 "restore that file, or use another --workdir"
             )
@@ -122,7 +122,7 @@ def check(
                 "use the former ones, add --amend to go on with these, or use another "
                 "--workdir"
             )
-        raise ValueError(
+        raise UserError(
             f"workdir ({workdir}) was made with other settings "
             f"({'; '.join(lines.values())}); {remedy}"
         )

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 from infinitygan_jax import devices, losses
 from infinitygan_jax.config import Config
 from infinitygan_jax.devices import AXIS
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.generator import make_generator, slot_styles
@@ -63,7 +64,7 @@ def check_devices(config: Config, num_devices: int) -> None:
         if batch % unit
         else f"model.stddev_group ({group})"
     )
-    raise ValueError(
+    raise UserError(
         f"train.batch_size ({batch}) must be a multiple of {reason}; the nearest that "
         f"fits is {nearest}"
     )

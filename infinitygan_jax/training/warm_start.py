@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.training.checkpoint import Networks, load_networks
 from infinitygan_jax.training.state import TrainState
 from infinitygan_jax.training.stored import is_workdir, load_bundle
@@ -45,7 +45,7 @@ def read(
     try:
         initial = _load(os.path.expanduser(name))
     except (ValueError, OSError) as error:
-        raise ValueError(f"train.initial: {one_line(error)}") from error
+        raise UserError(f"train.initial: {one_line(error)}") from error
     bundle = initial.bundle
     needed = jax.eval_shape(make_state).g_params
     arrays = bundle_lib.shape_differences(needed, bundle.generator)
@@ -55,7 +55,7 @@ def read(
             for line in config_lib.differences(bundle.config, config)
             if line.split(":")[0] in _SIZES
         ]
-        raise ValueError(
+        raise UserError(
             f"train.initial ({name}) must be a model of the sizes that are set, and it "
             f"has others (its own -> set: {'; '.join(settings or arrays[:3])}); set "
             "its own, or name another model"

@@ -9,6 +9,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
 Entry = Mapping[str, Any]
@@ -56,7 +57,7 @@ def known_keys(entry: Entry, where: str, *known: str) -> None:
     """
     unknown = sorted(set(entry) - set(known))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{name_of(where, unknown[0])[:80]} is not known; what can stand there is "
             f"{', '.join(known)}"
         )
@@ -69,13 +70,13 @@ def kind(entry: Any, where: str, key: str, kinds: Sequence[str]) -> str:
       ValueError: none of them, or no object at all.
     """
     if not isinstance(entry, dict):
-        raise ValueError(
+        raise UserError(
             f"{where} ({shown(entry)}) must be an object; write "
             f'{{"{key}": "{kinds[0]}", ...}}'
         )
     found = entry.get(key)
     if found not in kinds:
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(found)}) must be one of {', '.join(kinds)}; write "
             "one of them"
         )
@@ -95,7 +96,7 @@ def whole(entry: Entry, key: str, where: str, default: int | None = None) -> int
     """
     value = entry.get(key, default)
     if not is_whole(value) or abs(value) > 2**64:
-        raise ValueError(
+        raise UserError(
             f"{name_of(where, key)} ({shown(value)}) must be a whole number within "
             f"-2**64 to 2**64; write e.g. {default or 0}"
         )
@@ -110,7 +111,7 @@ def positive(entry: Entry, key: str, where: str, default: int | None = None) -> 
     """
     value = whole(entry, key, where, default)
     if not 1 <= value <= planning.SIDE_LIMIT:
-        raise ValueError(
+        raise UserError(
             f"{name_of(where, key)} ({value}) must be from 1 to {planning.SIDE_LIMIT} "
             f"pixels; write e.g. {default or 512}"
         )
@@ -125,7 +126,7 @@ def truth(entry: Entry, key: str, where: str, default: bool) -> bool:
     """
     value = entry.get(key, default)
     if not isinstance(value, bool):
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(value)}) must be true or false; write one of them"
         )
     return value
@@ -141,19 +142,19 @@ def rectangle(
     """
     value = entry.get(key)
     if not (isinstance(value, list) and len(value) == 4 and all(map(is_whole, value))):
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(value)}) must be four whole numbers: first row, "
             "first column, height, width; write e.g. [-64, 0, 128, 256]"
         )
     if max(map(abs, value)) > 2**64:
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(value)}) must lie within -2**62 to 2**62; choose "
             "a place nearer to 0"
         )
     try:
         planning.Window(*value)
     except ValueError as error:
-        raise ValueError(f"{where}.{key}: {error}") from error
+        raise UserError(f"{where}.{key}: {error}") from error
     return tuple(value)
 
 
@@ -165,7 +166,7 @@ def place(entry: Entry, key: str, where: str) -> tuple[int, int]:
     """
     value = two_whole(entry, key, where, "row, column", [-64, 1024])
     if max(map(abs, value)) > planning.POSITION_LIMIT:
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(value)}) must lie within -2**62 to 2**62; choose "
             "a place nearer to 0"
         )
@@ -186,7 +187,7 @@ def two_whole(
         and len(value) == 2
         and all(is_whole(each) and abs(each) <= 2**64 for each in value)
     ):
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(value)}) must be two whole numbers within -2**64 "
             f"to 2**64: {what}; write e.g. {list(example)}"
         )
@@ -202,7 +203,7 @@ def share(entry: Entry, key: str, where: str) -> float:
     value = entry.get(key)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and 0 <= value <= 1):
-        raise ValueError(
+        raise UserError(
             f"{name_of(where, key)} ({shown(value)}) must be a number from 0 to 1; "
             "write e.g. 0.5"
         )
@@ -217,11 +218,11 @@ def filled_list(entry: Entry, key: str, where: str, most: int) -> list[Any]:
     """
     value = entry.get(key)
     if not isinstance(value, list) or not value:
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} ({shown(value)}) must be a list of at least one; write one"
         )
     if len(value) > most:
-        raise ValueError(
+        raise UserError(
             f"{where}.{key} must be at most {most}, and they are {len(value)}; remove "
             "some"
         )
@@ -239,20 +240,20 @@ def inside(folder: pathlib.Path | None, name: str) -> pathlib.Path:
       ValueError: it lies elsewhere.
     """
     if "\0" in name or not name.strip() or len(name) > _LONGEST_NAME:
-        raise ValueError(
+        raise UserError(
             f"file ({shown(name)}) must have a name that a file can have; give one"
         )
     if folder is None:
         return pathlib.Path(name)
     path = pathlib.PurePath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(
+        raise UserError(
             f"file ({shown(name)}) must lie in the world file's folder; copy it there, "
             "and name it without a path to elsewhere"
         )
     whole_path = folder / path
     if folder.resolve() not in whole_path.resolve().parents:  # through a link
-        raise ValueError(
+        raise UserError(
             f"file ({shown(name)}) must lie in the world file's folder, not behind a "
             "link; copy it there"
         )

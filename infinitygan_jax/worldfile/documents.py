@@ -14,7 +14,7 @@ from typing import Any
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import files
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.worldfile.checked import inside, known_keys, shown
 from infinitygan_jax.worldfile.entries import Reader
@@ -100,7 +100,7 @@ class Document:
             message names it.
         """
         if self.digest != bundle.digest:
-            raise ValueError(
+            raise UserError(
                 f"the world must be painted with checkpoint {self.name} "
                 f"({self.digest[:12]}), and this one is {bundle.config.name} "
                 f"({bundle.digest[:12]}); give that one with --checkpoint"
@@ -116,13 +116,13 @@ def load(path: str | os.PathLike) -> Document:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(
+        raise UserError(
             f"world file ({path}) must be a file, and there is none; write one with "
             "--save_world"
         )
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(
+        raise UserError(
             f"world file ({path}) must be at most {MAX_BYTES} bytes, and has {size}; "
             "remove edits"
         )
@@ -131,19 +131,19 @@ def load(path: str | os.PathLike) -> Document:
             path.read_bytes(), object_pairs_hook=_said_once, parse_int=_short_number
         )
     except _Unclear as error:
-        raise ValueError(f"world file ({path}) {error}") from error
+        raise UserError(f"world file ({path}) {error}") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(
+        raise UserError(
             f"world file ({path}) must be JSON ({one_line(error)}); see "
             "docs/world_file.md"
         ) from error
     if not isinstance(values, dict) or "format" not in values:
-        raise ValueError(
+        raise UserError(
             f"world file ({path}) must be an object that says format {shown(FORMAT)}, "
             "and says none: it is no world file; write one with --save_world"
         )
     if values["format"] != FORMAT:
-        raise ValueError(
+        raise UserError(
             f"world file ({path}) must say format {shown(FORMAT)}, and says "
             f"{shown(values['format'])}; use the version of infinitygan_jax that wrote "
             "it"
@@ -154,7 +154,7 @@ def load(path: str | os.PathLike) -> Document:
         isinstance(checkpoint, dict)
         and all(isinstance(checkpoint.get(key), str) for key in ("name", "digest"))
     ):
-        raise ValueError(
+        raise UserError(
             f'world file ({path}) must name its checkpoint: {{"name": ..., "digest": '
             "...}; see docs/world_file.md"
         )

@@ -15,7 +15,7 @@ from infinitygan_jax.config import PAINTING
 from infinitygan_jax.data import decoding
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.sampling import fusion
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
@@ -86,11 +86,11 @@ class Reader:
         scene = Scene(self._styles(period), octaves, mix=self._mix(), **painting)
         edits = self._values.get("edits", [])
         if not isinstance(edits, list):
-            raise ValueError(
+            raise UserError(
                 f"edits ({checked.shown(edits)}) must be a list; write [] for none"
             )
         if len(edits) > MAX_EDITS:
-            raise ValueError(
+            raise UserError(
                 f"edits must be at most {MAX_EDITS}, and they are {len(edits)}; remove "
                 "some"
             )
@@ -120,7 +120,7 @@ class Reader:
         if entry is None:
             return None
         if not isinstance(entry, dict):
-            raise ValueError(
+            raise UserError(
                 f"latents ({checked.shown(entry)}) must be an object; write e.g. "
                 '{"between": [11, 22], "share": 0.5}'
             )
@@ -136,7 +136,7 @@ class Reader:
             and len(period) == 2
             and all(each is None or checked.is_whole(each) for each in period)
         ):
-            raise ValueError(
+            raise UserError(
                 f"period ({checked.shown(period)}) must be rows and columns, each a "
                 "whole number or null; leave it out for a world that does not repeat"
             )
@@ -186,7 +186,7 @@ class Reader:
         for index, site in enumerate(given):
             name = f"{where}.sites[{index}]"
             if not isinstance(site, dict):
-                raise ValueError(
+                raise UserError(
                     f"{name} ({checked.shown(site)}) must be an object with a style "
                     'and a place; write {"style": 7, "at": [0, 0]}'
                 )
@@ -226,7 +226,7 @@ class Reader:
         if not isinstance(what, list) or not all(
             each in ("structure", "texture") for each in what
         ):
-            raise ValueError(
+            raise UserError(
                 f"{where}.what ({checked.shown(what)}) must be a list of "
                 '"structure" and "texture"; write one of them or both'
             )
@@ -241,7 +241,7 @@ class Reader:
             self._check_cell(edit, where, remedy)
         if "statistics_of" in entry:
             if not edit.structure:
-                raise ValueError(
+                raise UserError(
                     f"{where}.statistics_of is of local latents, and texture alone is "
                     'resampled; add "structure" to what, or leave it out'
                 )
@@ -264,7 +264,7 @@ class Reader:
         """Refuses a region that lies between all cells, or might, and changes none."""
         region, cell = edit.region, self._bundle.config.model.cell_size
         if min(region.height, region.width) < cell:
-            raise ValueError(
+            raise UserError(
                 f"{where}.rectangle ({region.width}x{region.height}, width by height) "
                 f"must be at least {cell}x{cell} pixels, a cell of the model: styles "
                 f"and structure are no finer; {remedy}"
@@ -284,7 +284,7 @@ class Reader:
         else:
             part = region.share_near(rows, cols, edit.feather)[1]
         if not part.any():
-            raise ValueError(
+            raise UserError(
                 f"{where}.mask must meet a cell of the model, {cell}x{cell} pixels: "
                 f"styles and structure are no finer; {remedy}"
             )
@@ -296,7 +296,7 @@ class Reader:
             # Before it is laid out.
             pixels = (height + 2 * feather) * (width + 2 * feather)
             if pixels > _MAX_MASK:
-                raise ValueError(
+                raise UserError(
                     f"{where}: a rectangle with a mask must be of at most {_MAX_MASK} "
                     f"pixels, its feather included, and it has {pixels}; divide it "
                     "into several edits"
@@ -304,7 +304,7 @@ class Reader:
             image = self._opened(entry["mask"], f"{where}.mask", _decoded)
             mask = _mask(image, height, width)
             if not mask.any():
-                raise ValueError(
+                raise UserError(
                     f"{where}.mask ({checked.shown(entry['mask'])}) must select "
                     f"something, and has no pixel of {_INSIDE} or lighter; give "
                     "another, or leave it out for all of the rectangle"
@@ -318,12 +318,12 @@ class Reader:
             try:
                 return Seed(value)
             except ValueError as error:
-                raise ValueError(f"{where}: {error}") from error
+                raise UserError(f"{where}: {error}") from error
         if isinstance(value, dict) and set(value) == {"inversion"}:
             return self._inversion(value["inversion"], where).source
         if isinstance(value, dict) and "between" in value:
             return Between(*_between(value, where))
-        raise ValueError(
+        raise UserError(
             f'{where} ({checked.shown(value)}) must be a seed, {{"between": SEEDS, '
             '"share": NUMBER} or {"inversion": FILE}; write e.g. 7'
         )
@@ -337,7 +337,7 @@ class Reader:
 
     def _inversion(self, name: Any, where: str) -> Inversion:
         if not isinstance(name, str):
-            raise ValueError(
+            raise UserError(
                 f"{where} ({checked.shown(name)}) must be the name of a .npz file; "
                 "write one"
             )
@@ -351,7 +351,7 @@ class Reader:
     ) -> np.ndarray:
         """An image that the document names."""
         if not isinstance(name, str):
-            raise ValueError(
+            raise UserError(
                 f"{where} ({checked.shown(name)}) must be the name of an image; write "
                 "one"
             )
@@ -359,7 +359,7 @@ class Reader:
         try:
             return read(path)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"{where} ({checked.shown(name)}) cannot be read ({one_line(error)}); "
                 "give another"
             ) from error
@@ -373,7 +373,7 @@ def _naming(where: str) -> Iterator[str]:
     except ValueError as error:
         if str(error).startswith(where):
             raise
-        raise ValueError(f"{where}: {error}") from error
+        raise UserError(f"{where}: {error}") from error
 
 
 def _between(entry: checked.Entry, where: str, *more: str) -> tuple[int, int, float]:
@@ -396,7 +396,7 @@ def _decoded(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:
     try:
         return decoding.decode(str(path))
     except decoding.ImageError as error:
-        raise ValueError(f"image ({path.name}) {error}; give another") from error
+        raise UserError(f"image ({path.name}) {error}; give another") from error
 
 
 def _mask(

@@ -4,6 +4,7 @@ import os
 import pathlib
 
 from infinitygan_jax import files
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers import (
     deepzoom,
     job,
@@ -34,7 +35,7 @@ def writer_of(path: str | os.PathLike) -> type[Writer]:
     """
     ending = pathlib.Path(path).suffix
     if ending.lower() not in WRITERS:
-        raise ValueError(
+        raise UserError(
             f"no writer knows the ending {ending!r} of {path}; valid endings are "
             f"{', '.join(WRITERS)}"
         )
@@ -72,7 +73,7 @@ def check_output(
     if max(height, width) > writer.max_side:
         others = [e for e, w in WRITERS.items() if w.max_side >= max(height, width)]
         remedy = f"{', '.join(others)} can hold it, or " if others else ""
-        raise ValueError(
+        raise UserError(
             f"size ({width}x{height}) must be at most {writer.max_side} a side for a "
             f"{path.suffix} file; {remedy}paint it in parts with --origin"
         )
@@ -101,13 +102,13 @@ def check_shards(path: str | os.PathLike, height: int, width: int, shards: int) 
     writer = writer_of(path)
     if not writer.shardable:
         able = ", ".join(e for e, w in WRITERS.items() if w.shardable)
-        raise ValueError(
+        raise UserError(
             f"--shard and --finish need a format whose tiles are files, and "
             f"{path.suffix} is one file; use {able}"
         )
     rows, cols = layout.grid((height, width))
     if shards > rows * cols:
-        raise ValueError(
+        raise UserError(
             f"shards ({shards}) must be at most the tiles of {layout.TILE} px of the "
             f"picture ({rows * cols}); use {rows * cols} or fewer"
         )
@@ -121,17 +122,17 @@ def _check_in_the_way(
         if output.is_symlink():
             # A picture gets its names by renames, which would replace the link; and
             # what lies beside it would not lie beside what it leads to.
-            raise ValueError(
+            raise UserError(
                 f"output ({output}) must not be a symbolic link, and it leads to "
                 f"{os.path.realpath(output)}; write there with --out, or remove the "
                 "link"
             )
         if output != folder and output.is_dir():
-            raise ValueError(
+            raise UserError(
                 f"output file ({output}) is a folder; give a file name in it"
             )
         if output == folder and output.exists() and not output.is_dir():
-            raise ValueError(
+            raise UserError(
                 f"output folder ({output}) is a file; move it away, or choose another "
                 "with --out"
             )
@@ -140,7 +141,7 @@ def _check_in_the_way(
     ours = writer.texts_of(path) or job.is_publishing(path)
     for output in besides:
         if output.exists() and not ours:
-            raise ValueError(
+            raise UserError(
                 f"output ({output}) is there already, and is not of a picture of "
                 "infinitygan_jax; move it away, or choose another with --out"
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from infinitygan_jax.messages import readable_bytes
+from infinitygan_jax.messages import UserError, readable_bytes
 from infinitygan_jax.sampling.plan import Window
 
 
@@ -125,16 +125,16 @@ class Writer(abc.ABC):
         if self._part == len(self.parts):
             if not len(strip):
                 return self._size[0], 0
-            raise ValueError("nothing of this picture is missing; give no more strips")
+            raise UserError("nothing of this picture is missing; give no more strips")
         part = self.parts[self._part]
         if strip.dtype != np.uint8 or strip.shape[1:] != (part.width, 3):
-            raise ValueError(
+            raise UserError(
                 f"strip ({strip.dtype}, {strip.shape}) must be uint8 (rows, "
                 f"{part.width}, 3)"
             )
         rows = self._row + len(strip)
         if rows > part.height:
-            raise ValueError(
+            raise UserError(
                 f"rows ({rows}) must be at most what is missing ({part.height})"
             )
         top, self._row = part.top + self._row, rows
@@ -165,7 +165,7 @@ class Writer(abc.ABC):
     def _check_whole(self) -> None:
         if self._part < len(self.parts):
             part = self.parts[self._part]
-            raise ValueError(
+            raise UserError(
                 f"rows ({part.top + self._row}) must be the picture's height "
                 f"({self._size[0]}) when it is closed; give the missing strips"
             )
@@ -196,7 +196,7 @@ def check_room(folder: pathlib.Path, need: int, what: str, remedy: str) -> None:
     """
     free = shutil.disk_usage(folder).free
     if need > free:
-        raise ValueError(
+        raise UserError(
             f"{what} may need {readable_bytes(need)} and {folder} has "
             f"{readable_bytes(free)} free; {remedy}"
         )

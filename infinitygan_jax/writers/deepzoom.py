@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers import png
 from infinitygan_jax.writers.job import part_of
 from infinitygan_jax.writers.layout import TILE
@@ -97,7 +98,7 @@ class DeepZoomWriter(PyramidWriter):
             with Image.open(io.BytesIO(file.read_bytes()), formats=["PNG"]) as image:
                 return np.asarray(image)
         except (OSError, SyntaxError, ValueError) as error:
-            raise ValueError(
+            raise UserError(
                 f"tile ({file}) must be unaltered since it was written, and it is not; "
                 "delete it, and paint it again with the same command, or the same "
                 "--shard"

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from infinitygan_jax import files, machine
+from infinitygan_jax.messages import UserError
 
 SUFFIX = ".job"
 PICTURE = "picture"
@@ -99,12 +100,12 @@ class Job:
         if not self._is_shard and _is_of_no_use(self.folder, self._outputs[-1]):
             _remove_contents(self.folder)
         if (self.folder / PICTURE).exists() and not file.exists():
-            raise ValueError(  # of a shard: others may work here, so it stays
+            raise UserError(  # of a shard: others may work here, so it stays
                 f"the job {self.folder} holds tiles of a picture that is not known; "
                 "delete that folder"
             )
         if self._is_shard and (self.folder / _WHOLE).exists():
-            raise ValueError(
+            raise UserError(
                 f"the job {self.folder} has all its tiles and was stopped while it got "
                 "its name; run the command with --finish"
             )
@@ -135,7 +136,7 @@ class Job:
           ValueError: somebody did.
         """
         if not (self.folder / _ARGUMENTS).exists():
-            raise ValueError(
+            raise UserError(
                 f"the job {self.folder} must stay while a picture is painted, and it "
                 "was removed; give the same command again"
             )
@@ -266,7 +267,7 @@ def is_other(
         remedy = ", or add --overwrite"
         if of_shards or overwrite is None:
             remedy = " once nobody needs it"
-        raise ValueError(
+        raise UserError(
             f"the unfinished job {folder} has other arguments ({'; '.join(changed)}); "
             f"give the former ones, or delete that folder{remedy}"
         )
@@ -284,7 +285,7 @@ def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
     for path in outputs:
         if os.path.lexists(path):  # a link that leads nowhere too
             kind = "folder" if path.is_dir() else "file"
-            raise ValueError(
+            raise UserError(
                 f"output {kind} ({path}) is there already; add --overwrite to replace "
                 "it, or choose another with --out"
             )
@@ -300,7 +301,7 @@ def _check_ours(folder: pathlib.Path) -> None:
         if folder.is_dir() and not folder.is_symlink():
             others = [p for p in folder.iterdir() if not _NAMES.fullmatch(p.name)]
         if others:
-            raise ValueError(
+            raise UserError(
                 f"unfinished pictures are kept in {folder}, and {others[0]} is not of "
                 "one; move it away, or choose another --out"
             ) from None
@@ -374,7 +375,7 @@ def _locked(
         locked = machine.try_lock(file, shared)
         if locked is False:
             file.close()
-            raise ValueError(
+            raise UserError(
                 f"the job {folder} must not be in use, and another process works on "
                 "it; wait for it, stop it, or write to another --out"
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.job import part_of
 from infinitygan_jax.writers.layout import TILE
 from infinitygan_jax.writers.pyramid import PyramidWriter
@@ -106,7 +107,7 @@ class OmeZarrWriter(PyramidWriter):
         try:
             pixels = self._arrays[level][place].read().result()
         except ValueError as error:  # tensorstore's, of several lines
-            raise ValueError(
+            raise UserError(
                 f"chunk ({self._folder}/{level}/c/0/{row}/{col}) must be unaltered "
                 "since it was written, and it is not; delete it, and paint it again "
                 "with the same command, or the same --shard"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from isal import isal_zlib
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.single import SingleFileWriter
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -130,7 +131,7 @@ def _text(keyword: str, text: str) -> bytes:
     except UnicodeEncodeError:
         key = b""
     if not 1 <= len(key) <= 79 or b"\0" in key:
-        raise ValueError(
+        raise UserError(
             f"PNG keyword ({keyword!r}) must be 1 to 79 Latin-1 characters; shorten it"
         )
     text = text.replace("\0", " ")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from infinitygan_jax import machine
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.base import Writer, check_room
 from infinitygan_jax.writers.copies import Halves, halved
 from infinitygan_jax.writers.job import (
@@ -461,7 +462,7 @@ class PyramidWriter(Writer):
                 missing.append(f"{index} has {there.sum()} of {there.size} files")
         if missing:
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-            raise ValueError(
+            raise UserError(
                 f"every shard must be painted before --finish, and {len(missing)} of "
                 f"{number} are not ({'; '.join(missing[:8])}{more}); run those again "
                 "with --shard"
@@ -485,12 +486,12 @@ def begun_shards(path: pathlib.Path) -> int:
     """
     number = arguments_of(path).get("Shards", "")
     if number == "none":
-        raise ValueError(
+        raise UserError(
             f"--finish puts together what was painted with --shard, and the job of "
             f"{path} was begun without; give the command again without --finish"
         )
     if not number.isdecimal():
-        raise ValueError(
+        raise UserError(
             f"--finish puts together what was painted with --shard, and {path} has no "
             "unfinished job; run the shards first"
         )

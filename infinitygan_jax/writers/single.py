@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.base import Writer
 from infinitygan_jax.writers.job import check_free
 
@@ -36,7 +37,7 @@ class SingleFileWriter(Writer):
           OSError: the part file cannot be written.
         """
         if not (1 <= height <= self.max_side and 1 <= width <= self.max_side):
-            raise ValueError(
+            raise UserError(
                 f"size ({width}x{height}) must be 1 to {self.max_side} a side for this "
                 "format; paint it in parts"
             )
@@ -81,7 +82,7 @@ class SingleFileWriter(Writer):
                 check_free([self.path], self._overwrite)
             except ValueError as error:  # another has its name by now
                 self._keeps_part = True
-                raise ValueError(
+                raise UserError(
                     f"{error}; what was painted is in {self.part}"
                 ) from error
             os.replace(self.part, self.path)

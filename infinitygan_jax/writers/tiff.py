@@ -12,6 +12,7 @@ import numpy as np
 from isal import isal_zlib
 
 from infinitygan_jax import files
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.job import allocated, folder_of, part_of
 from infinitygan_jax.writers.layout import BLOCK, TILE, grid
 from infinitygan_jax.writers.pyramid import PyramidWriter
@@ -113,7 +114,7 @@ class TiffWriter(PyramidWriter):
                     yield tile
                 else:
                     return
-        raise ValueError(
+        raise UserError(
             f"tiles ({path}) must be unaltered since they were written, and they are "
             "not; delete that file, and the same command paints them again"
         )

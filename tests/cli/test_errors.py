@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from infinitygan_jax.cli import errors
+from infinitygan_jax.messages import UserError
 
 
 def run(error):
@@ -25,11 +26,11 @@ def run(error):
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ValueError("size (0) must be above 0"), "error: size (0) must be above 0"),
-        (ValueError("first\n\n  second\n"), "error: first second"),
-        (ValueError(), "error: ValueError"),
-        (ValueError(f"x ({'9' * 5000}) is"), f"error: x ({'9' * 20}...) is\n"),
-        (ValueError("x" * 5000), f"error: {'x' * 100}...\n"),
+        (UserError("size (0) must be above 0"), "error: size (0) must be above 0"),
+        (UserError("first\n\n  second\n"), "error: first second"),
+        (UserError(), "error: UserError"),
+        (UserError(f"x ({'9' * 5000}) is"), f"error: x ({'9' * 20}...) is\n"),
+        (UserError("x" * 5000), f"error: {'x' * 100}...\n"),
         (FileNotFoundError(2, "No such file", "a.png"), "error: a.png: No such file"),
         (OSError("no reason"), "error: no reason"),
         (
@@ -56,6 +57,7 @@ def test_mistakes_are_one_line_with_status_2(error, line, capsys):
 _PROGRAM = """
 import os, signal, sys, threading, time
 from infinitygan_jax.cli import errors
+from infinitygan_jax.messages import UserError
 
 def main():
     threading.Thread(target=time.sleep, args=(60,)).start()  # as one that compiles
@@ -116,6 +118,7 @@ def test_an_interrupt_in_a_callback_of_jax_ends_a_program():
 _TALKATIVE = """
 import os, sys
 from infinitygan_jax.cli import errors
+from infinitygan_jax.messages import UserError
 
 def main():
     made = open("made", "wb")
@@ -160,7 +163,9 @@ def test_an_interrupt_exits_with_130(capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-@pytest.mark.parametrize("error", [TypeError("a"), KeyError("b"), AssertionError("c")])
+@pytest.mark.parametrize(
+    "error", [TypeError("a"), KeyError("b"), AssertionError("c"), ValueError("d")]
+)
 def test_bugs_keep_their_traceback(error):
     @errors.exit_on_error
     def main():
@@ -175,7 +180,7 @@ def test_mistakes_keep_their_traceback_on_request(monkeypatch):
 
     @errors.exit_on_error
     def main():
-        raise ValueError("size (0) must be above 0")
+        raise UserError("size (0) must be above 0")
 
     with pytest.raises(ValueError, match="must be above 0"):
         main()

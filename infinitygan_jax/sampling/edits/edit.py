@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from infinitygan_jax import fields
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.styles import Axis, Source
 
@@ -40,7 +41,7 @@ class Region:
         planning.Window(self.top, self.left, self.height, self.width)  # its limits
         size = (self.height, self.width)
         if self.mask is not None and self.mask.shape != size:
-            raise ValueError(
+            raise UserError(
                 f"mask {self.mask.shape} must be of the region's size {size}; scale it"
             )
 
@@ -183,7 +184,7 @@ def check_feather(feather: int) -> None:
       ValueError: out of range.
     """
     if not 0 <= feather <= planning.SIDE_LIMIT:
-        raise ValueError(
+        raise UserError(
             f"feather ({feather}) must be from 0 to {planning.SIDE_LIMIT} pixels; use "
             "0 for the narrowest"
         )
@@ -260,7 +261,7 @@ class Resample:
     def __post_init__(self):
         fields.stream_key(self.seed, fields.Z_LOCAL)  # refuses what is out of range
         if not (self.structure or self.texture):
-            raise ValueError(
+            raise UserError(
                 "an edit must draw structure, texture or both anew; name one of them"
             )
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.edit import Edit, Resample
@@ -229,7 +230,7 @@ def check_resamples(number: int) -> None:
       ValueError: too many.
     """
     if number >= tiles.MAX_STREAMS:
-        raise ValueError(
+        raise UserError(
             f"edits seen by one tile ({number}) that draw anew must be below "
             f"{tiles.MAX_STREAMS}; use a smaller --tile"
         )

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
+from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.compositing import Known, places_of
 from infinitygan_jax.sampling.edits.edit import Region, check_feather
@@ -64,7 +65,7 @@ class Placement:
                 place - off + (cell if 2 * off >= cell else 0)
                 for place, off in ((self.top, down), (self.left, right))
             ]
-            raise ValueError(
+            raise UserError(
                 f"a picture at {self.top},{self.left} (row, column) must lie on the "
                 f"model's cells of {cell} pixels; the nearest place is "
                 f"{near[0]},{near[1]}"
