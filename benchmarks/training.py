@@ -219,7 +219,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     if not args.compiling:  # compiled code that is kept would be timed
-        devices.prepare()
+        devices.prepare(trains=True)
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
     for name in args.model or MODELS:
         if args.compiling:

@@ -77,15 +77,22 @@ def jit_in_a_hurry(function: Callable[..., Any], **settings) -> Callable[..., An
     return jax.jit(function, compiler_options=options, **settings)
 
 
-def prepare() -> None:
+def prepare(trains: bool = False) -> None:
     """What commands that paint, search or train do first: nothing is made twice.
 
     Freed memory stays with the process (`machine.keep_memory`), which threads that JAX
     starts with the first device do not see later, and compiled functions stay on disk.
     Cycles of garbage are looked for seldom: tracing makes a great many objects, and few
     of them are garbage.
+
+    Args:
+      trains: freed memory is given back (`machine.use_one_arena`), as training's would
+        fall into pieces.
     """
-    machine.keep_memory()
+    if trains:
+        machine.use_one_arena()
+    else:
+        machine.keep_memory()
     if not gc.get_freeze_count():
         gc.collect()
         gc.freeze()  # what is imported stays

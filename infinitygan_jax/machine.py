@@ -14,8 +14,9 @@ _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
 
-_MALLOC_OPTIONS = (  # glibc's numbers for them, of malloc.h
-    (-8, 1),  # M_ARENA_MAX
+# glibc's numbers of options of malloc, and what they are set to.
+_ONE_ARENA = ((-8, 1),)  # M_ARENA_MAX
+_KEPT = (
     (-4, 0),  # M_MMAP_MAX: no block is mapped alone
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: of what is free at the end of the heap
 )
@@ -66,17 +67,35 @@ def keep_memory() -> bool:
     Returns:
       Whether it was done; elsewhere than in glibc there is nothing to do.
     """
+    global _is_kept
+    _is_kept = _set_malloc(*_ONE_ARENA, *_KEPT)
+    return _is_kept
+
+
+def use_one_arena() -> bool:
+    """Lets glibc take all memory from one place, and give back large blocks at once.
+
+    A training step frees blocks of a thousand sizes in an order of its own. Kept as
+    `keep_memory` keeps them, the heap falls into pieces, until it is many times what
+    is in use and most of it is new to the processor's caches. A user's own settings
+    of ``malloc`` stay. To be called before threads start.
+
+    Returns:
+      Whether it was done; elsewhere than in glibc there is nothing to do.
+    """
+    return _set_malloc(*_ONE_ARENA)
+
+
+def _set_malloc(*options: tuple[int, int]) -> bool:
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if "glibc.malloc" in tunables or any(n.startswith("MALLOC_") for n in os.environ):
         return False
-    global _is_kept
     try:
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018  others may number options otherwise
-        _is_kept = all(libc.mallopt(*option) == 1 for option in _MALLOC_OPTIONS)
+        return all(libc.mallopt(*option) == 1 for option in options)
     except (AttributeError, OSError, TypeError):  # not glibc; Windows
-        _is_kept = False
-    return _is_kept
+        return False
 
 
 def give_back() -> None:

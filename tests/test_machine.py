@@ -55,6 +55,58 @@ print(kept - resident())
 """
 
 
+ONE_ARENA = """
+import ctypes, pathlib, sys, threading
+from infinitygan_jax import machine
+if sys.argv[1] == "one":
+    assert machine.use_one_arena()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+all_there = threading.Barrier(4)
+
+def take():
+    block = ctypes.c_void_p(libc.malloc(10_000))
+    all_there.wait()  # an arena is taken over from a thread that ended
+    libc.free(block)
+
+threads = [threading.Thread(target=take) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+before = resident()
+block = ctypes.c_void_p(libc.malloc(10**8))
+ctypes.memset(block, 1, 10**8)
+libc.free(block)
+file = ctypes.c_void_p(libc.fopen(sys.argv[2].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+print(pathlib.Path(sys.argv[2]).read_text().count("<heap nr="), resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_training_takes_memory_from_one_place_and_gives_large_blocks_back(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    environment.pop("GLIBC_TUNABLES", None)
+    found = {}
+    for case in ("one", "many"):
+        result = subprocess.run(
+            [sys.executable, "-c", ONE_ARENA, case, str(tmp_path / case)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 0, result.stderr
+        found[case] = [int(word) for word in result.stdout.split()]
+    (arenas, kept), (more, _) = found["one"], found["many"]
+    assert arenas == 1 < more
+    assert kept < 10**7
+
+
 def test_memory_is_at_most_the_container_s(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
     monkeypatch.setattr(machine, "_CONTAINER_LIMITS", (str(limit),))
@@ -112,4 +164,5 @@ def test_other_allocators_are_left_alone(monkeypatch):
     for other in (object(), None):
         monkeypatch.setattr(ctypes, "CDLL", lambda _, other=other: other)
         assert machine.keep_memory() is False
+        assert machine.use_one_arena() is False
         machine.give_back()  # nothing

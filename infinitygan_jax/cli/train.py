@@ -9,7 +9,7 @@ from absl import flags
 
 from infinitygan_jax import devices
 from infinitygan_jax.cli import config_flag, errors
-from infinitygan_jax.messages import one_line
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.training import loop
 
 SIGNAL_STATUS = 128  # a run stopped by signal n exits with this + n, as in a shell
@@ -29,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv if argv is None else argv
     config, values = config_flag.parse_config(argv, _define_flags())
     if not values.workdir:
-        raise ValueError("no workdir; name a folder, as --workdir=runs/landscape")
+        raise UserError("no workdir; name a folder, as --workdir=runs/landscape")
     _start_logging()
-    devices.prepare()
+    devices.prepare(trains=True)
     _start_distributed(values)
     outcome = loop.train(config, values.workdir, values.amend)
     if outcome.signal is not None:
@@ -108,12 +108,12 @@ def _start_distributed(values: flags.FlagValues) -> None:
         return
     if missing:
         given = [f"--{name}" for name in manual if f"--{name}" not in missing]
-        raise ValueError(
+        raise UserError(
             f"{', '.join(given)} without {' and '.join(missing)}; give all three, or "
             "--distributed alone"
         )
     if values.process_id >= values.num_processes:
-        raise ValueError(
+        raise UserError(
             f"--process_id ({values.process_id}) must be below --num_processes "
             f"({values.num_processes})"
         )
@@ -124,7 +124,7 @@ def _initialize(**kwargs) -> None:
     try:
         jax.distributed.initialize(**kwargs)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"cannot join the other processes ({one_line(error)}); check "
             "--coordinator_address, --num_processes and --process_id"
         ) from error
