@@ -287,9 +287,9 @@ class TrainConfig:
                 f"train.batch_size ({self.batch_size}) must be even, as samples form "
                 f"pairs; use {self.batch_size + 1}"
             )
-        if self.seed >= 2**32:
+        if self.seed >= 2**64:
             raise UserError(
-                f"train.seed ({self.seed}) must be below 2**32; use {self.seed % 2**32}"
+                f"train.seed ({self.seed}) must be below 2**64; use {self.seed % 2**64}"
             )
         if self.style_mixing > 1:
             raise UserError(

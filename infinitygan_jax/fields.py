@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt16, UInt32
+from jaxtyping import Array, Float, PRNGKeyArray, UInt16, UInt32
 
 from infinitygan_jax.messages import UserError
 
@@ -56,6 +56,34 @@ def threefry2x32(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, A
     return x0, x1
 
 
+def check_seed(seed: int, name: str = "seed") -> None:
+    """Checks a seed of anything that is drawn.
+
+    Args:
+      seed: 0 to 2**64 - 1.
+      name: what messages call it.
+
+    Raises:
+      ValueError: it is out of range.
+    """
+    if not 0 <= seed < SEED_LIMIT:
+        raise UserError(
+            f"{name} ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % SEED_LIMIT}"
+        )
+
+
+def key_of(seed: int) -> PRNGKeyArray:
+    """The key of a seed, for draws that are of no place in the world.
+
+    Of a seed below 2**32 it is `jax.random.key`'s, which drops what lies above.
+
+    Args:
+      seed: 0 to 2**64 - 1.
+    """
+    words_of_seed = np.array([seed >> 32, seed & _MASK], np.uint32)
+    return jax.random.wrap_key_data(words_of_seed, impl="threefry2x32")
+
+
 def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
     """The key of one stream of one seed; on the host.
 
@@ -66,10 +94,7 @@ def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
     Raises:
       ValueError: the seed is out of range.
     """
-    if not 0 <= seed < SEED_LIMIT:
-        raise UserError(
-            f"seed ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % SEED_LIMIT}"
-        )
+    check_seed(seed)
     # Arrays, not scalars: NumPy warns of a scalar's wrap-around, which is meant here.
     high, low, zero, index = (
         np.array([word], np.uint32) for word in (seed >> 32, seed & _MASK, 0, stream)

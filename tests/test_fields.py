@@ -142,3 +142,20 @@ def test_words_repeat_with_a_period():
     expected = fields.words(0, 7)[[5, 6, 0, 1, 2, 3, 4, 5, 6, 0]]
     for start in (5, -2, 5 - 7 * 2**55, 5 + 7 * 2**55):
         np.testing.assert_array_equal(fields.words(start, 10, period=7), expected)
+
+
+def test_seeds_of_64_bits_have_keys_of_their_own():
+    """Those of 32 bits have JAX's."""
+    for seed in (0, 7, 2**32 - 1):
+        expected = jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
+        found = jax.random.key_data(fields.key_of(seed))
+        np.testing.assert_array_equal(found, expected)
+    seeds = (7, 2**32 + 7, 2**63 + 7, 2**64 - 1)
+    keys = {tuple(jax.random.key_data(fields.key_of(s)).tolist()) for s in seeds}
+    assert len(keys) == len(seeds)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_seeds_out_of_range_are_named(seed):
+    with pytest.raises(ValueError, match=rf"--seed \({seed}\) must be from 0 to 2"):
+        fields.check_seed(seed, "--seed")

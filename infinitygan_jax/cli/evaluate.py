@@ -215,6 +215,7 @@ def _out(args: argparse.Namespace) -> pathlib.Path | None:
 
 
 def _check_numbers(args: argparse.Namespace, size: int) -> None:
+    from infinitygan_jax import fields
     from infinitygan_jax.evaluation import distances, judge
 
     least, most = distances.GROUPS, judge.MOST_PICTURES
@@ -223,10 +224,7 @@ def _check_numbers(args: argparse.Namespace, size: int) -> None:
             f"--num ({args.num}) must be from {least}, which the kernel distance "
             f"needs, to {most}; use e.g. 5000"
         )
-    if not 0 <= args.seed < 2**32:
-        raise UserError(
-            f"--seed ({args.seed}) must be from 0 to 2**32 - 1; use {args.seed % 2**32}"
-        )
+    fields.check_seed(args.seed, "--seed")
     if not judge.LEAST_SIZE <= size <= _MOST_SIZE:
         raise UserError(
             f"--size ({size}) must be from {judge.LEAST_SIZE}, below which the feature "

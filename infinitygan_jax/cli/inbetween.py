@@ -52,14 +52,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         writers.check_output(out, size.height, size.width, args.overwrite)
     images = inversion_options.check(args, args.images)
 
-    from infinitygan_jax import devices
+    from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import outpainting, place
-    from infinitygan_jax.sampling import styles
     from infinitygan_jax.training import stored
 
     devices.prepare()
     bundle = stored.load_bundle(args.checkpoint)
-    styles.Seed(args.seed)  # refuses what is out of range
+    fields.check_seed(args.seed, "--seed")
     model = bundle.config.model
     if args.tile is not None:
         planning.check_tile_size(args.tile, model)

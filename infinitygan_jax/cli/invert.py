@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     outs = _outs(args)
     tasks = _tasks(args, outs)
 
-    from infinitygan_jax import devices
+    from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import invert, perceptual
     from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.sampling import world as world_lib
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     distance = None
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips)
-    invert.check_seed(args.seed)
+    fields.check_seed(args.seed, "--seed")
     world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work

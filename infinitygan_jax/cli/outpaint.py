@@ -92,16 +92,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             writers.check_output(out, size.height, size.width, args.overwrite)
     images = inversion_options.check(args, [args.image])
 
-    from infinitygan_jax import devices
+    from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import outpainting
-    from infinitygan_jax.sampling import styles
     from infinitygan_jax.training import stored
 
     devices.prepare()
     bundle = stored.load_bundle(args.checkpoint)
     seeds = range(args.seed, args.seed + args.count)
     for seed in (seeds[0], seeds[-1]):
-        styles.Seed(seed)  # refuses what is out of range
+        fields.check_seed(seed, "--seed")
     if args.tile is not None:
         planning.check_tile_size(args.tile, bundle.config.model)
     for image in images.values():  # before the search

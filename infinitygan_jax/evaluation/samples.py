@@ -57,7 +57,7 @@ def samples(
       config: of the model.
       params: of its generator.
       num: of pictures.
-      seed: 0 to 2**32 - 1.
+      seed: 0 to 2**64 - 1.
       whole: paint images of ``data.full_size`` pixels a side, their middle on the
         horizon, and not patches at places that are drawn as in training.
       truncation: local latents are multiplied by this; 1 is as in training.

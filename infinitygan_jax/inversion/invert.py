@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from infinitygan_jax import devices
+from infinitygan_jax import devices, fields
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.inversion import memory, perceptual, priors, search
@@ -58,7 +58,7 @@ def invert(
       masks: True where their pixels are known; None where all are.
       settings: of the search.
       distance: perceptual distance; by default `perceptual.distance_of` the model.
-      seed: of all random draws, 0 to 2**32 - 1.
+      seed: of all random draws, 0 to 2**64 - 1.
       horizon: row of the pictures in which the horizon lies; by default the middle.
       vertical_span: pixels of the world's vertical range; by default that of `World`.
       start: latents to start from; by default the mean style and random others.
@@ -187,18 +187,6 @@ def check_pictures(
         raise UserError("a mask must leave pixels known, and one knows none")
 
 
-def check_seed(seed: int) -> None:
-    """Checks the seed of a search.
-
-    Raises:
-      ValueError: it is out of range.
-    """
-    if not 0 <= seed < 2**32:
-        raise UserError(
-            f"seed ({seed}) must be from 0 to 2**32 - 1; use {abs(seed) % 2**32}"
-        )
-
-
 def psnr(
     painted: UInt8[np.ndarray, "h w 3"],
     image: UInt8[np.ndarray, "h w 3"],
@@ -220,7 +208,7 @@ def _problem(
     place: Place,
     vertical_span: int | None,
 ) -> Problem:
-    check_seed(seed)
+    fields.check_seed(seed)
     model = bundle.config.model
     here = coords_of(model, place, vertical_span)
     weights = known[..., None].astype(np.float32)
@@ -237,7 +225,7 @@ def _problem(
         here=here,
         near=jnp.asarray(place.cells_near(settings.margin)),
         inside=tuple(map(jnp.asarray, place.noise_inside())),
-        key=jax.random.key(seed, impl="threefry2x32"),
+        key=fields.key_of(seed),
         truncation=model.truncation,
     )
 

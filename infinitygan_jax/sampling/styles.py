@@ -34,7 +34,7 @@ class Seed:
     seed: int
 
     def __post_init__(self):
-        fields.stream_key(self.seed, fields.Z_GLOBAL)  # refuses what is out of range
+        fields.check_seed(self.seed)
 
 
 @dataclasses.dataclass(frozen=True)

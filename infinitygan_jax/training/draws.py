@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from infinitygan_jax import coords, geometry
+from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.config import Config
 from infinitygan_jax.models.generator import noise_shapes
 
@@ -51,7 +51,7 @@ class Samples:
 
 def step_key(seed: int, purpose: int, step: Int[Array, ""]) -> PRNGKeyArray:
     """The key of one purpose in one step."""
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
+    key = jax.random.fold_in(fields.key_of(seed), purpose)
     return jax.random.fold_in(key, step)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from infinitygan_jax import fields
 from infinitygan_jax.config import Config, TrainConfig
 from infinitygan_jax.models.discriminator import feature_widths, init_discriminator
 from infinitygan_jax.models.generator import init_generator
@@ -95,7 +96,7 @@ def ema_decay(config: TrainConfig, step: Int[Array, ""]) -> Float[Array, ""]:
 
 def init_state(config: Config) -> TrainState:
     """The state before the first step, a function of ``config.train.seed``."""
-    key = jax.random.key(config.train.seed, impl="threefry2x32")
+    key = fields.key_of(config.train.seed)
     g_key, d_key = jax.random.split(key, 2)
     g_params = init_generator(config.model, g_key)
     d_params, d_state = init_discriminator(config.model, d_key)

@@ -219,7 +219,7 @@ def test_unusable_pictures_are_left_out_and_named_in_one_line(
         (["--data", "bright", "--num", "19"], ["--num (19)", "from 20"]),
         (["--data", "bright", "--num", "50001"], ["--num (50001)", "to 50000"]),
         (["--data", "bright", "--num", "x"], ["--num ('x')", "whole number"]),
-        (["--data", "bright", "--seed", "-1"], ["--seed (-1)", "2**32"]),
+        (["--data", "bright", "--seed", "-1"], ["--seed (-1)", "2**64"]),
         (["--data", "bright", "--size", "63"], ["--size (63)", "from 64"]),
         (["--data", "bright", "--size", "99999"], ["--size (99999)", "to 2048"]),
         (["--data", "bright", "--view", "101"], ["--view (101)", "101/197"]),
