@@ -145,12 +145,23 @@ def _packaged(path: str) -> str:
     file = pathlib.Path(name)
     if file.exists() or file.parent != pathlib.Path("configs"):
         return path
+    for folder in _package_folders():
+        if (folder / file.name).is_file():
+            return f"{folder / file.name}{colon}{variant}"
+    return path
+
+
+def _package_folders() -> list[pathlib.Path]:
+    """Where the installed package has its configs; a checkout has none."""
     spec = importlib.util.find_spec("infinitygan_jax.configs")
     folders = spec.submodule_search_locations if spec else ()
-    for folder in folders or ():
-        if (pathlib.Path(folder) / file.name).is_file():
-            return f"{pathlib.Path(folder) / file.name}{colon}{variant}"
-    return path
+    return [pathlib.Path(folder) for folder in folders or ()]
+
+
+def _packaged_names() -> list[str]:
+    """Names of the files of settings that the package has."""
+    files = [file for folder in _package_folders() for file in folder.glob("*.py")]
+    return sorted(file.name for file in files if _defines(file))
 
 
 def _check_file(path: str) -> None:
@@ -160,6 +171,8 @@ def _check_file(path: str) -> None:
     folder = file if file.is_dir() else file.parent
     found = {*folder.glob("*.py"), *pathlib.Path("configs").glob("*.py")}
     others = {other.stem: str(other) for other in sorted(found) if _defines(other)}
+    for name in _packaged_names():
+        others.setdefault(pathlib.Path(name).stem, f"configs/{name}")
     near = nearest(file.stem, others)
     if near:
         remedy = f"the nearest is {others[near]}"

@@ -82,7 +82,7 @@ def run(main: Callable[[], Any]) -> None:
     status = INTERRUPTED
     try:
         main()
-        sys.stdout.flush()
+        exit_on_error(sys.stdout.flush)()  # a full disk, say
     except KeyboardInterrupt:  # while the command was imported
         print("interrupted", file=sys.stderr)
     except SystemExit as end:
@@ -116,11 +116,13 @@ class _Forgiving:
     def _forgiven(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
+        except OSError as error:
             # What is left in its buffer goes nowhere, now and at Python's end.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise
 
 
 def _open_missing_streams() -> None:

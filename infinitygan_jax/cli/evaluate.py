@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "samples",
         metavar="CHECKPOINT|FOLDER",
         help="a bundled model's name, a .safetensors file or a workdir of "
-        "run_train.py; or a folder of pictures, as --data takes it",
+        "run_train.py (or WORKDIR@STEP); or a folder of pictures, as --data takes it",
     )
     parser.add_argument(
         "--data",

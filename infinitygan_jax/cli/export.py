@@ -16,10 +16,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = errors.ArgumentParser(
         prog="python -m infinitygan_jax.cli.export",
-        description="Writes the newest checkpoint of a workdir, the generator's moving "
-        "average, and a discriminator that sees pixels alone, as one file.",
+        description="Writes a checkpoint of a workdir, the generator's moving average, "
+        "and a discriminator that sees pixels alone, as one file.",
     )
-    parser.add_argument("workdir", metavar="WORKDIR", help="made by run_train.py")
+    parser.add_argument(
+        "workdir",
+        metavar="WORKDIR",
+        help="made by run_train.py: its newest checkpoint, or WORKDIR@STEP",
+    )
     parser.add_argument("file", metavar="FILE", help="ends in .safetensors")
     parser.add_argument(
         "--info",

@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
         "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),
+        **options.painting_texts(args),
         "Command": options.command_of(
             ("python", "-m", "infinitygan_jax.cli.inbetween"),
             *(_parser(), args),

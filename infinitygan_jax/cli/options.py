@@ -77,6 +77,15 @@ def painting_words(args: argparse.Namespace) -> list[str]:
     return [f"--{name}={value}" for name, value in painting_of(args).items()]
 
 
+def painting_texts(args: argparse.Namespace) -> dict[str, str]:
+    """What a file says of those settings where they were given, in options.
+
+    Unfinished jobs of earlier versions say nothing of what is as the model says.
+    """
+    words = painting_words(args)
+    return {"Painting": " ".join(words)} if words else {}
+
+
 def command_of(
     program: Sequence[str],
     parser: argparse.ArgumentParser,

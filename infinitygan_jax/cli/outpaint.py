@@ -116,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         texts = rendering.texts_of(world, window, bundle) | {
             "Picture": pathlib.Path(args.image).name,
             "Picture's place": f"{inversion.top},{inversion.left}",
+            **options.painting_texts(args),
             "Command": options.command_of(
                 ("python", "-m", "infinitygan_jax.cli.outpaint"),
                 *(_parser(), args),

@@ -1,7 +1,6 @@
 """``infinitygan VERB ...``: every command under one name."""
 
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 
@@ -37,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(_help())
         return
     if verb == "--version":
-        print(importlib.metadata.version("infinitygan_jax"))
+        from infinitygan_jax.cli import rendering
+
+        print(rendering.software())
         return
     if verb not in VERBS:
         near = nearest(verb, VERBS)

@@ -23,7 +23,9 @@ from infinitygan_jax.messages import UserError, one_line
 logger = logging.getLogger(__name__)
 
 ARCHIVE = ".zip"
-_MOST_BYTES = 2**30  # of one file in an archive, which may say that it has more
+_MOST_BYTES = 2**30  # of one file in an archive
+# Compressions of which a reader unpacks no more than it asks for.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _SLICED = re.compile(r"(?P<whole>.+)\[(?P<inside>[^\[\]/]*)\]")
 _SLICE = re.compile(r"\s*([-+]?[0-9]{1,18})?\s*:\s*([-+]?[0-9]{1,18})?\s*")
@@ -85,7 +87,7 @@ class FolderSource(FileSource):
 class ArchiveSource(FileSource):
     """The image files in a .zip archive, sorted by name, or a slice.
 
-    The same data as a folder with these files: a run may go on with either.
+    The same data as the folder that was packed: a run may go on with either.
     """
 
     cheap_headers = False  # A file is read whole.
@@ -102,13 +104,15 @@ class ArchiveSource(FileSource):
         return self._archive.getinfo(name).file_size
 
     def _file(self, name: str) -> io.BytesIO:
-        size = self._num_bytes(name)
-        if size > _MOST_BYTES:
-            raise decoding.ImageError(f"is too large ({size} bytes)")
+        info = self._archive.getinfo(name)
+        if info.compress_type not in _BOUNDED:
+            raise decoding.ImageError("is neither stored nor deflated in its archive")
+        if info.file_size > _MOST_BYTES:
+            raise decoding.ImageError(f"is too large ({info.file_size} bytes)")
         try:
-            return io.BytesIO(self._archive.read(name))
-        # Broken data, a password, or a compression that Python does not know: each
-        # decompressor has errors of its own. What the system says has a number.
+            with self._archive.open(info) as file:
+                return io.BytesIO(file.read(info.file_size))
+        # Broken data, or a password. What the system says has a number.
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -134,8 +138,8 @@ def open_files(root: str) -> FileSource:
     bounds = _SLICE.fullmatch(inside)
     if bounds is None:
         raise UserError(
-            "the data source must be a folder or a slice of one, FOLDER[A:B] with "
-            f"whole numbers, and there is no folder {root}, and [{inside}] is no "
+            "the data source must be a folder or .zip, or a slice of one, FOLDER[A:B] "
+            f"with whole numbers, and there is no folder {root}, and [{inside}] is no "
             "slice; write one such as [:-100] or [-100:]"
         )
     whole = _whole(name)
@@ -192,11 +196,7 @@ def _whole_folder(root: str) -> FolderSource:
             f"the data folder must hold images, but there is none below {root}{but}; "
             f"the endings looked for are {', '.join(decoding.SUFFIXES)}"
         )
-    if runs:
-        logger.warning(
-            "leaving out %d %s of training runs below %s; the first is %s",
-            *(len(runs), "folder" if len(runs) == 1 else "folders", root, min(runs)),
-        )
+    _warn_of_runs(root, runs)
     _warn_of_others(root, others)
     return FolderSource(root, tuple(sorted(names)))
 
@@ -206,15 +206,15 @@ def _whole_archive(path: str) -> ArchiveSource:
     others: list[str] = []
     try:
         with zipfile.ZipFile(path) as archive:
+            runs = _runs_in(archive.namelist())
             for info in archive.infolist():
                 parts = pathlib.PurePosixPath(info.filename).parts
                 # What macOS adds beside each file is no image, whatever its name says.
                 hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-                if info.is_dir() or hidden:
+                if info.is_dir() or hidden or info.filename.startswith(runs):
                     continue
-                is_image = _is_image(
-                    info.filename, functools.partial(archive.open, info)
-                )
+                opened = functools.partial(_open_in, archive, info)
+                is_image = _is_image(info.filename, opened)
                 (names if is_image else others).append(info.filename)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise UserError(
@@ -232,6 +232,7 @@ def _whole_archive(path: str) -> ArchiveSource:
             f"the files of a data archive must have names of their own, but {path} "
             f"has {twice} twice; make it again"
         )
+    _warn_of_runs(path, [run.rstrip("/") for run in runs])
     _warn_of_others(path, others)
     return ArchiveSource(path, tuple(sorted(names)))
 
@@ -246,6 +247,34 @@ def _is_image(name: str, open_file: Callable[[], io.BufferedIOBase]) -> bool:
             return decoding.is_image(file)
     except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
         return False  # and is named, as all that is left out
+
+
+def _open_in(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBase:
+    """Opens a file of an archive, if a reader unpacks no more than it asks for."""
+    if info.compress_type not in _BOUNDED:
+        raise NotImplementedError
+    return archive.open(info)
+
+
+def _runs_in(names: Sequence[str]) -> tuple[str, ...]:
+    """Folders of training runs among the files of an archive; each ends in a slash."""
+    folders = {
+        name.removesuffix(files.RUN_SETTINGS)
+        for name in names
+        if name.endswith(f"/{files.RUN_SETTINGS}")
+    }
+    inner = f"{files.RUN_CHECKPOINTS}/"
+    checkpoints = {name.partition(inner)[0] for name in names if inner in name}
+    return tuple(sorted(folders & checkpoints))
+
+
+def _warn_of_runs(root: str, runs: Sequence[str]) -> None:
+    """Says in one line which folders are no photographs'."""
+    if runs:
+        logger.warning(
+            "leaving out %d %s of training runs below %s; the first is %s",
+            *(len(runs), "folder" if len(runs) == 1 else "folders", root, min(runs)),
+        )
 
 
 def _open(path: str) -> io.BufferedIOBase:

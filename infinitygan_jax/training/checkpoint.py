@@ -76,12 +76,15 @@ class Checkpoints:
         self._begin, self._seconds_before = time.monotonic(), 0.0
         self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._pending: concurrent.futures.Future | None = None
-        policies = ocp.training.preservation_policies
-        kept = [policies.LatestN(NUM_KEPT)]
-        if config.train.keep_every:
-            kept.append(policies.EveryNSteps(config.train.keep_every))
         path = checkpoints_path(workdir).absolute()
         _check_files(path)
+        policies = ocp.training.preservation_policies
+        kept = [
+            policies.LatestN(NUM_KEPT),
+            policies.CustomSteps(_kept_before(workdir)),
+        ]
+        if config.train.keep_every:
+            kept.append(policies.EveryNSteps(config.train.keep_every))
         self._checkpointer = ocp.training.Checkpointer(
             path,
             save_decision_policy=(
@@ -365,6 +368,16 @@ def _write_file_digests(folder: pathlib.Path) -> None:
     lines = [f"{digest}  {name}" for name, digest in _digests_of_files(folder).items()]
     text = "\n".join(lines) + "\n"
     files.write_whole(folder / FILE_DIGESTS, text.encode())
+
+
+def _kept_before(workdir: str | os.PathLike) -> list[int]:
+    """Steps that were kept on purpose: they stay, whatever is kept from here on."""
+    folders = checkpoints_path(workdir).glob("*")
+    steps = sorted(int(each.name) for each in folders if each.name.isdecimal())
+    former = run_config.read(workdir)
+    period = former.train.keep_every if former else 0
+    newest = [step for step in steps[-NUM_KEPT:] if period and step % period == 0]
+    return steps[:-NUM_KEPT] + newest
 
 
 def _check_files(path: pathlib.Path, step: int | None = None) -> None:

@@ -96,8 +96,8 @@ def train(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Ou
         if done is not None and done >= config.train.num_steps:
             logger.info(
                 "finished already: step %d of %d is saved; to go on, give a larger "
-                "--config.train.num_steps",
-                *(done, config.train.num_steps),
+                "--config.train.num_steps%s",
+                *(done, config.train.num_steps, _of_initial(config)),
             )
             # Those of painting may be new.
             _together(lambda: _write_settings(workdir, config, checkpoints, data))
@@ -455,9 +455,13 @@ def _first_state(
             return state, 0
         logger.info("starting from step 0 with the weights of %s", config.train.initial)
         return warm_start.begin(state, initial), 0
-    unused = "; train.initial was for step 0" if config.train.initial else ""
-    logger.info("going on from step %d%s", step, unused)
+    logger.info("going on from step %d%s", step, _of_initial(config))
     return checkpoints.restore(_initializer(config)), step
+
+
+def _of_initial(config: Config) -> str:
+    """What a run that has a checkpoint says of the model that it began with."""
+    return "; train.initial was for step 0" if config.train.initial else ""
 
 
 def _batches(

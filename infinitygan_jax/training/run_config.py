@@ -150,9 +150,10 @@ def write(
     former, amended = _read(workdir)
     changed = {} if former is None else _changes(former, config)
     lines = list(changed.values())
-    # A run that is killed before its next checkpoint amends once.
-    known = [(each.step, each.data) for each in amended[-1:]] == [(step, data)]
-    if former_data and data != former_data and not known:
+    # A run that is killed before its next checkpoint amends once, or takes it back.
+    if former_data and amended and amended[-1].step == step and amended[-1].data:
+        former_data = amended[-1].data
+    if former_data and data != former_data:
         lines.append(f"photographs: {former_data} -> {data}")
     if lines:
         values = config_lib.by_name(former)

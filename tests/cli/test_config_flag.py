@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import pathlib
 
 import pytest
 from absl import flags
@@ -250,8 +251,14 @@ def test_a_faulty_file_is_one_line(tmp_path, text, part):
 def test_where_no_settings_lie_the_project_s_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run_train.py").write_text("from other import main")
-    message = error_of("--config=nowhere.py")
+    with monkeypatch.context() as patch:
+        patch.setattr(config_flag, "_package_folders", list)  # not installed
+        message = error_of("--config=nowhere.py")
     assert message.endswith("; name one, such as configs/landscape.py of the project")
+    package = [pathlib.Path(__file__).parents[2] / "configs"]
+    monkeypatch.setattr(config_flag, "_package_folders", lambda: package)
+    assert "there are configs/landscape.py, " in error_of("--config=nowhere.py")
+    assert error_of("--config=configs/maps_.py").endswith("nearest is configs/maps.py")
 
 
 def test_a_file_with_unknown_settings_names_the_nearest(tmp_path):

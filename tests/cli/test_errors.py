@@ -152,6 +152,31 @@ def test_what_is_made_is_made_whoever_listens(tmp_path, streams):
     assert (tmp_path / "made").read_bytes() == b"whole"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_behind_what_is_printed_is_one_line(buffered):
+    text = (
+        "from infinitygan_jax.cli import errors\n"
+        "errors.run(errors.exit_on_error(lambda: print('a line')))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    if not buffered:
+        environment["PYTHONUNBUFFERED"] = "1"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert (
+        done.stderr.startswith("error: No space left") and done.stderr.count("\n") == 1
+    )
+
+
 def test_a_program_that_ends_by_itself_is_ended_by_python():
     errors.run(lambda: None)
     with pytest.raises(SystemExit, match="2"):

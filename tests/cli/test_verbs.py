@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import infinitygan_jax
 from infinitygan_jax.cli import verbs
 from tests.cli.refusals import refused
 
@@ -31,6 +32,12 @@ def test_every_command_is_a_verb():
         if "errors.run(main)" in path.read_text("utf-8")
     }
     assert commands == {*verbs.VERBS, "convert_features"}
+
+
+def test_the_version_is_the_packages(capsys):
+    verbs.main(["--version"])
+    version = f"infinitygan_jax {infinitygan_jax.__version__}\n"
+    assert capsys.readouterr().out in (version, "infinitygan_jax\n")
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])

@@ -178,7 +178,7 @@ def test_bad_options_are_one_line_and_nothing_is_written(
     [
         ({"format": "infinitygan_jax world 2"}, ("world 1", "world 2")),
         ({"checkpoint": {"name": "other", "digest": "ab" * 32}}, ("other (abab",)),
-        ({"seed": "7"}, ("seed ('7')",)),
+        ({"seed": "7"}, ('seed ("7")',)),
         ({"horizon": []}, ("horizon ([])",)),
         ({"horizon": 2**70}, ("horizon",)),
         ({"edits": [RESAMPLE | {"mask": "../map.png"}]}, ("edits[0]", "folder")),

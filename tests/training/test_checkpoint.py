@@ -67,6 +67,7 @@ def test_newest_state_comes_back_whole_and_two_are_kept(tmp_path):
 
 def test_steps_are_kept_where_asked_and_each_can_be_painted(tmp_path):
     config = changed("train", save_every=3, keep_every=6)
+    run_config.write(tmp_path, config)
     with Checkpoints(tmp_path, config) as checkpoints:
         for step in range(3, 24, 3):
             checkpoints.save(step, make_state(step))
@@ -79,6 +80,13 @@ def test_steps_are_kept_where_asked_and_each_can_be_painted(tmp_path):
         assert_same(bundle.generator, expected)
     with pytest.raises(ValueError, match=r"@9\) must be .*keeps 6, 12, 18, 21; name"):
         stored.load_bundle(f"{tmp_path}@9")
+    # They stay when the run goes on without the setting, or with another.
+    for number, others in ((24, {}), (30, {"save_every": 5, "keep_every": 10})):
+        with Checkpoints(tmp_path, changed("train", **others)) as checkpoints:
+            checkpoints.save(number, make_state(number))
+            checkpoints.save(number + 1, make_state(number + 1))
+    kept = {path.name for path in checkpoint.checkpoints_path(tmp_path).iterdir()}
+    assert {"6", "12", "18", "30", "31"} <= kept
     file = next(p for p in (tmp_path / "checkpoints" / "12").rglob("*") if p.is_file())
     file.write_bytes(b"other")
     with pytest.raises(ValueError, match="12"):
@@ -87,7 +95,7 @@ def test_steps_are_kept_where_asked_and_each_can_be_painted(tmp_path):
     # A folder whose own name ends so is that folder.
     tmp_path.joinpath("checkpoints", "12").rename(tmp_path / "damaged")
     other = tmp_path.rename(tmp_path.with_name("run@6"))
-    assert stored.load_bundle(other).info["step"] == "21"
+    assert stored.load_bundle(other).info["step"] == "31"
 
 
 def test_saving_a_step_twice_keeps_the_first(tmp_path):

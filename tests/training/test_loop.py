@@ -221,6 +221,13 @@ def test_a_run_goes_on_with_other_images_where_asked(run, tmp_path, monkeypatch)
     (amended,) = run_config.amendments(tmp_path)
     assert (amended.step, dict(amended.former)) == (3, {})
     assert amended.data.startswith("13 images")
+    # Taken back before anything was learned from them, and amended again.
+    with pytest.raises(Killed):
+        run(kill, num_steps=5)
+    with pytest.raises(Killed):
+        run(kill, num_steps=5, source="generated:13", amend=True)
+    changes = [each.data[:2] for each in run_config.amendments(tmp_path)]
+    assert changes == ["13", "12", "13"]
     assert run(num_steps=5, source="generated:13")[1].step == 5
     with pytest.raises(ValueError, match="12 images"):
         run(num_steps=6)

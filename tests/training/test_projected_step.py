@@ -117,14 +117,14 @@ def vectors(gradients):
     return arrays | {name: np.concatenate(each) for name, each in layers.items()}
 
 
-def check_gradients(found, reference):
+def check_gradients(found, reference, rtol=1e-5):
     """Checks that gradients are the reference's, but for rounding."""
     expected = vectors(reference)
     largest = max(np.linalg.norm(leaf) for leaf in jax.tree.leaves(reference))
     assert largest > 1e-4
     for name, vector in vectors(found).items():
         error = np.linalg.norm(vector - expected[name])
-        assert error < 1e-5 * np.linalg.norm(expected[name]) + 1e-6 * largest, name
+        assert error < rtol * np.linalg.norm(expected[name]) + 1e-6 * largest, name
 
 
 @pytest.mark.parametrize("phase", ("d", "g"))
@@ -226,8 +226,9 @@ def test_r1_is_of_the_features_that_heads_see(shallow_network, initial):
         results.append(steps.gradients["d_r1"](state, batch))
     (gradients, metrics), (split, of_split) = jax.device_get(results)
     assert metrics["r1"] > 0
-    np.testing.assert_allclose(of_split["r1"], metrics["r1"], rtol=1e-5)
-    check_gradients(split, gradients)
+    # Gradients of gradients: up to 2e-5 on processors with AVX-512.
+    np.testing.assert_allclose(of_split["r1"], metrics["r1"], rtol=5e-5)
+    check_gradients(split, gradients, rtol=5e-5)
     for name in ("head_0", "head_3", "pixel_head", "layout_head"):
         moves = any(leaf.any() for leaf in jax.tree.leaves(gradients[name]))
         assert moves == (name in ("head_0", "head_3")), name

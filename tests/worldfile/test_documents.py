@@ -14,13 +14,12 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import PAINTING
-from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling import costs, tiles
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter, Scene
-from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.training.stored import load_bundle
@@ -267,7 +266,7 @@ def test_statistics_are_measured_when_a_tile_sees_them(folder, measured, monkeyp
     document.save(folder / "statistics.json")
     assert documents.load(folder / "statistics.json") == document
     assert len(set(world.scene.edits)) == 7
-    world.blends(planning.Window(0, 0, 64, 64))
+    world.blends(Window(0, 0, 64, 64))
     world[0:8, 2000:2008]  # which sees none
     assert worlds == []
     assert len(checks) == 1
@@ -304,7 +303,7 @@ def test_statistics_do_not_depend_on_the_tile_size(period, monkeypatch):
     found = []
     for tile_size in (12, 64):
         monkeypatch.setattr(
-            planning, "measuring_tile_size", lambda *_, size=tile_size: size
+            costs, "measuring_tile_size", lambda *_, size=tile_size: size
         )
         options = {"seed": SEED, "scene": Scene(edits=edits), "tile_size": 32}
         options |= {"level": tile_size % 3}
