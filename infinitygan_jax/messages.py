@@ -34,7 +34,7 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         names = [str(n) for n in (error.filename, error.filename2) if n is not None]
-        text = ": ".join([*([" -> ".join(names)] if names else []), error.strerror])
+        text = ": ".join(filter(None, (" -> ".join(names), error.strerror)))
     for endless in _ENDLESS:
         text = endless.sub(r"\1...", text)
     return " ".join(text.split()) or type(error).__name__

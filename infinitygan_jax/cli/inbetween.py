@@ -35,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    args = _parser().parse_args(
+    parser = _parser()
+    args = parser.parse_args(
         errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     )
     size = window_of(args.size, "0,0")
@@ -80,13 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
         "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),
-        **options.painting_texts(args),
-        "Command": options.command_of(
-            ("python", "-m", "infinitygan_jax.cli.inbetween"),
-            *(_parser(), args),
-            tile=world.tile_size,
-            save_inversions=None,
-        ),
+        **options.given_texts(args),
+        "Command": options.command_of(parser, args, tile=world.tile_size),
     }
     rendering.paint_into(world, window, out, texts, args.overwrite)
     print(f"{out}: {time.perf_counter() - start:.1f} s")

@@ -4,7 +4,6 @@ import argparse
 import os
 import re
 import shlex
-from collections.abc import Sequence
 
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, check_painting
 from infinitygan_jax.messages import UserError
@@ -77,7 +76,7 @@ def painting_words(args: argparse.Namespace) -> list[str]:
     return [f"--{name}={value}" for name, value in painting_of(args).items()]
 
 
-def painting_texts(args: argparse.Namespace) -> dict[str, str]:
+def given_texts(args: argparse.Namespace) -> dict[str, str]:
     """What a file says of those settings where they were given, in options.
 
     Unfinished jobs of earlier versions say nothing of what is as the model says.
@@ -87,22 +86,22 @@ def painting_texts(args: argparse.Namespace) -> dict[str, str]:
 
 
 def command_of(
-    program: Sequence[str],
     parser: argparse.ArgumentParser,
     args: argparse.Namespace,
     **said: object,
 ) -> str:
     """What does again what was asked for, without folders, which are nobody's business.
 
+    Where something was written is left out.
+
     Args:
-      program: its first words.
-      parser: of the command.
+      parser: of the command; its ``prog`` are the first words.
       args: what was parsed.
       **said: values of options that were chosen for them; None leaves one out, as does
         an option's default.
     """
-    said = {"out": None, "overwrite": None, **said}
-    words = list(program)
+    said = {"out": None, "overwrite": None, "save_inversions": None, **said}
+    words = shlex.split(parser.prog)
     for action in parser._actions:
         value = said.get(action.dest, getattr(args, action.dest, None))
         if value is None or value is False or value == action.default:

@@ -77,7 +77,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    args = _parser().parse_args(
+    parser = _parser()
+    args = parser.parse_args(
         errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
     )
     size = window_of(args.size, "0,0")
@@ -116,14 +117,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         texts = rendering.texts_of(world, window, bundle) | {
             "Picture": pathlib.Path(args.image).name,
             "Picture's place": f"{inversion.top},{inversion.left}",
-            **options.painting_texts(args),
+            **options.given_texts(args),
             "Command": options.command_of(
-                ("python", "-m", "infinitygan_jax.cli.outpaint"),
-                *(_parser(), args),
-                seed=seed,
-                tile=world.tile_size,
-                count=None,
-                save_inversions=None,
+                parser, args, seed=seed, tile=world.tile_size, count=None
             ),
         }
         rendering.paint_into(world, window, out, texts, args.overwrite)

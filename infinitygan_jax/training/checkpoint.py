@@ -40,8 +40,12 @@ def checkpoints_path(workdir: str | os.PathLike) -> pathlib.Path:
 
 def has_checkpoint(workdir: str | os.PathLike) -> bool:
     """Whether a run in this workdir has saved a step."""
-    path = checkpoints_path(workdir)
-    return path.is_dir() and any(each.name.isdecimal() for each in path.iterdir())
+    return bool(_steps_in(checkpoints_path(workdir)))
+
+
+def _steps_in(path: pathlib.Path) -> list[int]:
+    """Steps of the checkpoints in a folder, in order; none where there is no folder."""
+    return sorted(int(each.name) for each in path.glob("*") if each.name.isdecimal())
 
 
 def state_bytes(make_state: Callable[[], Any]) -> int:
@@ -372,8 +376,7 @@ def _write_file_digests(folder: pathlib.Path) -> None:
 
 def _kept_before(workdir: str | os.PathLike) -> list[int]:
     """Steps that were kept on purpose: they stay, whatever is kept from here on."""
-    folders = checkpoints_path(workdir).glob("*")
-    steps = sorted(int(each.name) for each in folders if each.name.isdecimal())
+    steps = _steps_in(checkpoints_path(workdir))
     former = run_config.read(workdir)
     period = former.train.keep_every if former else 0
     newest = [step for step in steps[-NUM_KEPT:] if period and step % period == 0]
@@ -386,7 +389,7 @@ def _check_files(path: pathlib.Path, step: int | None = None) -> None:
     Raises:
       ValueError: one was altered, or that step is not there.
     """
-    numbers = sorted(int(p.name) for p in path.glob("*") if p.name.isdecimal())
+    numbers = _steps_in(path)
     if step is not None and step not in numbers:
         kept = ", ".join(map(str, numbers)) or "none"
         raise UserError(
