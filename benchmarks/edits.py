@@ -20,15 +20,15 @@ from infinitygan_jax.inversion.place import Place, default_span
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
-from infinitygan_jax.sampling.edits.placement import Placement
+from infinitygan_jax.sampling.edits.edit import Edit
+from infinitygan_jax.sampling.edits.pin import Pin
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.training import stored
-
-_Edit = Resample | Pin | Placement
 
 
 def inverted(bundle: bundle_lib.Bundle, side: int) -> Inversion:
@@ -58,8 +58,8 @@ def spread(
     side: int,
     window: Window,
     times: int,
-    make: Callable[[int, int, int], _Edit],
-) -> tuple[_Edit, ...]:
+    make: Callable[[int, int, int], Edit],
+) -> tuple[Edit, ...]:
     """Edits at random places of a part of the world around a window.
 
     Args:
@@ -82,19 +82,19 @@ def spread(
 
 def kinds(
     bundle: bundle_lib.Bundle, count: int, side: int, styles: int
-) -> dict[str, Callable[[int, int, int], _Edit]]:
+) -> dict[str, Callable[[int, int, int], Edit]]:
     """What makes the edits of each kind of case, by its name."""
     model, picture = bundle.config.model, inverted(bundle, side)
 
-    def resampled(index: int, top: int, left: int) -> _Edit:
+    def resampled(index: int, top: int, left: int) -> Edit:
         return Resample(Region(top, left, side, side), 1000 + index)
 
-    def pinned(index: int, top: int, left: int) -> _Edit:
+    def pinned(index: int, top: int, left: int) -> Edit:
         if not index % 2:
             return resampled(index, top, left)
         return Pin(Region(top, left, side, side), Seed(100 + index % styles), side)
 
-    def placed(exact: bool, index: int, top: int, left: int) -> _Edit:
+    def placed(exact: bool, index: int, top: int, left: int) -> Edit:
         cell = model.cell_size
         top, left = top // cell * cell, left // cell * cell
         return placement_of(picture, model, top, left, side, exact)

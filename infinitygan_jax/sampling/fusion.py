@@ -18,7 +18,6 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
 from infinitygan_jax.sampling.styles import Biomes, Painted, Site, Source
 
-KINDS = ("one", "sites", "chain", "biomes", "map")
 FEATHER = 64  # pixels over which an edit's style fades, where nobody says
 MAP_BLEND = 64  # likewise of a painted map
 _MOST_SHARES = 2**26  # numbers of a painted map: its pixels times styles

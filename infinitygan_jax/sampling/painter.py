@@ -17,16 +17,15 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import Modulations, with_noise_scale
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits import edit as edit_lib
-from infinitygan_jax.sampling.edits.edit import Edit, Pin, Region, Resample
-from infinitygan_jax.sampling.edits.fields import FieldEditor, check_resamples
-from infinitygan_jax.sampling.edits.placement import Placement
+from infinitygan_jax.sampling.edits.edit import Edit
+from infinitygan_jax.sampling.edits.fields import FieldEditor, check_draws
+from infinitygan_jax.sampling.edits.region import Boxes, Region
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
 
-_Edits = Sequence[Edit | Placement]
+_Edits = Sequence[Edit]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Scene:
 
     styles: StyleField | None = None
     octaves: int = 1
-    edits: tuple[Edit | Placement, ...] = ()
+    edits: tuple[Edit, ...] = ()
     mix: Mix | None = None
     truncation: float | None = None
     noise_scale: float | None = None
@@ -106,7 +105,7 @@ class Painter:
         self._mesh = device_lib.make_mesh(devices)
         self._level = level
         self._styles = scene.styles or Constant(style_lib.Seed(seed))
-        self._boxes = edit_lib.Boxes([(e.region, e.reach) for e in scene.edits])
+        self._boxes = Boxes([(e.region, e.reach) for e in scene.edits])
         self._truncation = np.float32(scene.of_painting("truncation", model))
         self._editor = FieldEditor(
             *(model, cell_pixels, tile_size, seed, frame),
@@ -162,27 +161,28 @@ class Painter:
         Raises:
           ValueError: a tile sees too many styles or seeds.
         """
-        pins = [e for e in self._scene.edits if isinstance(e, Pin | Placement)]
-        few = len(self._scene.edits) - len(pins) < tiles.MAX_STREAMS
-        if isinstance(self._styles, Constant) and not pins and few:
+        edits = self._scene.edits
+        styled = any(edit.source is not None for edit in edits)
+        few = sum(edit.seed is not None for edit in edits) < tiles.MAX_STREAMS
+        if isinstance(self._styles, Constant) and not styled and few:
             return False
         blends = False
         for tile in wanted:
             seen = self._edits_of(tile)
-            _check_resamples_of(seen)
+            _check_draws_of(seen)
             sources = self._weights(tile, seen).sources
             style_lib.check_styles(len(sources))
             blends |= len(sources) > 1
         return blends
 
-    def check_resamples(self, wanted: Iterable[Tile]) -> None:
+    def check_draws(self, wanted: Iterable[Tile]) -> None:
         """Checks that latents of some tiles can be drawn; draws nothing.
 
         Raises:
           ValueError: a tile sees too many edits that draw anew.
         """
         for tile in wanted:
-            _check_resamples_of(self._edits_of(tile))
+            _check_draws_of(self._edits_of(tile))
 
     def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "h w c"]:
         """Local latents of a tile's own cells that lie in a rectangle.
@@ -231,7 +231,7 @@ class Painter:
         )
         on_devices = device_lib.split(inputs, self._mesh)
         edits = [edit for tile_edits in seen for edit in tile_edits]
-        if not any(isinstance(edit, Resample | Placement) for edit in edits):
+        if all(edit.seed is None and not edit.gives_fields for edit in edits):
             keys, streams = self._streams_of(self._seed, len(wanted))
             drawn = self._functions.draw(keys, streams, on_devices)
             return self._truncated(self._mixed(drawn, streams, on_devices))
@@ -239,11 +239,11 @@ class Painter:
         keys, streams, affine = device_lib.split(edited[:3], self._mesh)
         drawn = self._functions.draw(keys, streams, on_devices)
         drawn = self._mixed(drawn, streams, on_devices)
-        if any(isinstance(e, Resample) and e.statistics is not None for e in edits):
+        if any(edit.statistics is not None for edit in edits):
             drawn = self._functions.adapt(drawn, streams, affine)
         else:
             drawn = self._truncated(drawn)
-        if any(isinstance(edit, Placement) for edit in edits):
+        if any(edit.gives_fields for edit in edits):
             given, masks = device_lib.split(edited[3:], self._mesh)
             drawn = self._functions.replace(drawn, given, masks)
         return drawn
@@ -278,7 +278,7 @@ class Painter:
                 edit.source, *edit.region.share_near(rows, cols, edit.feather)
             )
             for edit in seen
-            if isinstance(edit, Pin | Placement) and edit.source is not None
+            if edit.source is not None
         ]
         return style_lib.with_layers(weights, layers) if layers else weights
 
@@ -292,6 +292,6 @@ class Painter:
 _times = jax.jit(jnp.multiply)
 
 
-def _check_resamples_of(seen: _Edits) -> None:
+def _check_draws_of(seen: _Edits) -> None:
     """Checks how many of the edits that a tile sees draw anew."""
-    check_resamples(sum(isinstance(edit, Resample) for edit in seen))
+    check_draws(sum(edit.seed is not None for edit in seen))

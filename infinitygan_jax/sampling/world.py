@@ -22,9 +22,9 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.edits.edit import Edit, Region, Resample
+from infinitygan_jax.sampling.edits.edit import check_fits
 from infinitygan_jax.sampling.edits.overlays import Ahead, Awaited, Overlays, Painting
-from infinitygan_jax.sampling.edits.placement import Placement
+from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.tiles import MAX_STREAMS
@@ -439,8 +439,8 @@ class World:
         size = costs.measuring_tile_size(self.config, window)
         world = self._in_full(size)
         plan = world.plan(window)
-        if sum(isinstance(each, Resample) for each in self.scene.edits) >= MAX_STREAMS:
-            world._painter.check_resamples(plan.tiles())
+        if sum(each.seed is not None for each in self.scene.edits) >= MAX_STREAMS:
+            world._painter.check_draws(plan.tiles())
         return world, plan
 
     def pieces(self, window: Window) -> list[list[Window]]:
@@ -630,24 +630,6 @@ def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:
     place.strip[:, start : start + right - left] = pixels[
         top - row : bottom - row, left - col : right - col
     ]
-
-
-def check_fits(edit: Edit | Placement, period: tuple[int | None, int | None]) -> None:
-    """Checks that an edit does not meet itself where the world repeats.
-
-    Raises:
-      ValueError: it does, or lies beyond the world's end.
-    """
-    region, reach = edit.region, 2 * edit.reach
-    sides = (("height", region.height), ("width", region.width))
-    for each, (name, side) in zip(period, sides, strict=True):
-        if each is not None and side + reach > each:
-            kind = "a picture and what sees it" if isinstance(edit, Placement) else "it"
-            raise UserError(
-                f"an edit of {region.width}x{region.height} pixels, {edit.reach} "
-                f"beyond {kind}, must fit into the {name} ({each}) after which the "
-                "world repeats; wrap a larger picture"
-            )
 
 
 def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:

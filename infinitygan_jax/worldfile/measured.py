@@ -4,17 +4,11 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from infinitygan_jax.sampling.edits.edit import (
-    Boxes,
-    MeasuredLater,
-    Pin,
-    Resample,
-    Statistics,
-)
-from infinitygan_jax.sampling.edits.placement import Placement
+from infinitygan_jax.sampling.edits.edit import Edit
+from infinitygan_jax.sampling.edits.region import Boxes
+from infinitygan_jax.sampling.edits.statistics import MeasuredLater, Statistics
 from infinitygan_jax.sampling.world import World
 
-_Edit = Resample | Pin | Placement
 Rectangle = tuple[int, int, int, int]  # first row, first column, height, width
 
 
@@ -28,7 +22,7 @@ class Measurements:
     def __init__(
         self,
         plain: World,
-        edits: Sequence[_Edit],
+        edits: Sequence[Edit],
         rectangles: Mapping[int, Rectangle],
     ):
         """Takes what is asked; nothing is measured yet.

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import fields
-from infinitygan_jax.sampling.edits.edit import Region, Resample
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix, along_arc
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile

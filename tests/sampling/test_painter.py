@@ -10,7 +10,10 @@ import pytest
 
 from infinitygan_jax import config, geometry
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample, Statistics
+from infinitygan_jax.sampling.edits.pin import Pin
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.resample import Resample
+from infinitygan_jax.sampling.edits.statistics import Statistics
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.styles import (

@@ -14,7 +14,8 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, machine
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.edits.edit import Region, Resample
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Window

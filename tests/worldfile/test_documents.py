@@ -16,7 +16,9 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.sampling import costs, tiles
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.edits.edit import Pin, Region, Resample
+from infinitygan_jax.sampling.edits.pin import Pin
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter, Scene
 from infinitygan_jax.sampling.plan import Tile, Window
@@ -751,7 +753,8 @@ def test_the_example_of_the_documentation_is_painted(tmp_path):
 
 def test_every_key_is_documented():
     text = (ROOT / "docs" / "world_file.md").read_text("utf-8")
-    source = (ROOT / "infinitygan_jax/worldfile/entries.py").read_text("utf-8")
+    folder = ROOT / "infinitygan_jax/worldfile"
+    source = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
     keys = {"format", "checkpoint", "name", "digest"}
     for call in re.findall(r"(?:names = |known_keys)\((.*?)\)\n", source, re.DOTALL):
         keys |= set(re.findall(r'"(\w+)"', call))

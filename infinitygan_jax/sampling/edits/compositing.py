@@ -39,26 +39,27 @@ class Picture(NamedTuple):
     image: UInt8[np.ndarray, "h w 3"]
     mask: Bool[np.ndarray, "h w"]
 
-    @classmethod
-    def of(cls, known: Known, top: int, left: int, level: int) -> "Picture":
-        """In a picture of 1 / 2**level of the size, from a place in the whole one.
+    def at_level(self, level: int) -> "Picture":
+        """The same in a picture of 1 / 2**level of the size.
 
         Colours are means of what is known in a square, and known if half of it is.
         """
         if not level:
-            return cls(top, left, *known)
-        mask = known.mask[..., None].astype(np.float32)
+            return self
+        mask = self.mask[..., None].astype(np.float32)
         # From the start of a square on, and of whole ones.
         pads = [
             (start % 2**level, -(start + side) % 2**level)
-            for start, side in zip((top, left), known.mask.shape, strict=True)
+            for start, side in zip((self.top, self.left), self.mask.shape, strict=True)
         ]
         colours, share = (
             averaged(np.pad(each, [*pads, (0, 0)]), level)
-            for each in (known.image * mask, mask)
+            for each in (self.image * mask, mask)
         )
         image = np.rint(colours / np.maximum(share, 4.0**-level)).astype(np.uint8)
-        return cls(top >> level, left >> level, image, share[..., 0] >= 0.5)
+        return Picture(
+            self.top >> level, self.left >> level, image, share[..., 0] >= 0.5
+        )
 
 
 class Rim(NamedTuple):

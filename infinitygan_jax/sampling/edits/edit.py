@@ -4,177 +4,148 @@ An edit is a few numbers. It changes the fields of a region - local latents, noi
 styles, coordinates - and so the pixels that see that region, and no others.
 """
 
-import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from infinitygan_jax import fields
+from infinitygan_jax import coords
+from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.edits.compositing import Picture
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.statistics import MeasuredLater, Statistics
 from infinitygan_jax.sampling.styles import Axis, Source
 
-_KEPT_SIDE = 64  # positions of a region and its feathers, of which shares are kept
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Region:
-    """A rectangle of world pixels, or a part of it.
+class Lattice(NamedTuple):
+    """Where cells lie in the world.
 
     Attributes:
-      top, left: of the first pixel; any integers.
-      height, width: pixels.
-      mask: which pixels of the rectangle belong to it; None for all.
+      cell: pixels of a cell at level 0, also where stages are left out.
+      frame: of the world's coordinates.
     """
 
-    top: int
-    left: int
-    height: int
-    width: int
-    mask: Bool[np.ndarray, "h w"] | None = None
+    cell: int
+    frame: coords.Frame
 
-    def __post_init__(self):
-        planning.Window(self.top, self.left, self.height, self.width)  # its limits
-        size = (self.height, self.width)
-        if self.mask is not None and self.mask.shape != size:
-            raise UserError(
-                f"mask {self.mask.shape} must be of the region's size {size}; scale it"
+    @property
+    def periods(self) -> tuple[int | None, int | None]:
+        """Rows and columns of cells after which the world repeats, or None."""
+        return self.frame.row_period, self.frame.col_period
+
+    def axes(self, rows: Span, cols: Span) -> tuple[Axis, Axis]:
+        """World positions, in pixels of level 0, of two spans of any stage."""
+        first, second = (
+            Axis(
+                span.start * (self.cell >> span.level),
+                span.size,
+                self.cell >> span.level,
+                None if period is None else period * self.cell,
             )
-
-    def squares(
-        self, rows: Axis, cols: Axis
-    ) -> tuple[tuple[Any, Any], Bool[np.ndarray, "h w"]]:
-        """Which of the squares that start at the crossings have their middle in it.
-
-        Returns:
-          Rows and columns of squares, for ``array[...]``, and which of them.
-        """
-        if self.mask is None and rows.period is None and cols.period is None:
-            runs = _run(rows, self.top, self.height), _run(cols, self.left, self.width)
-            return runs, np.ones([run.stop - run.start for run in runs], bool)
-        # Of squares, the middle; cells span whole ones.
-        row, inside_rows = _places(rows, self.top, self.height, rows.step / 2)
-        col, inside_cols = _places(cols, self.left, self.width, cols.step / 2)
-        where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
-        if self.mask is None:
-            return where, np.ones((where[0].size, where[1].size), bool)
-        return where, self.mask[np.ix_(row[inside_rows], col[inside_cols])]
-
-    def share(self, rows: Axis, cols: Axis, feather: int) -> Float[np.ndarray, "h w"]:
-        """1 in the region, falling smoothly to 0 over ``feather`` pixels around it."""
-        share = np.zeros((rows.size, cols.size))
-        where, part = self.share_near(rows, cols, feather)
-        share[where] = part
-        return share
-
-    def share_near(
-        self, rows: Axis, cols: Axis, feather: int
-    ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
-        """``share`` without what is 0.
-
-        Returns:
-          Indices of rows and columns, for ``array[...]``, and the shares there.
-        """
-        if self.mask is None and self._is_kept(rows, cols, feather):
-            steps = rows.step, cols.step
-            phases = rows.start % rows.step, cols.start % cols.step
-            return _kept_shares(self, feather, phases, steps).of(rows, cols)
-        if self.mask is None:
-            return self._share_of_rectangle(rows, cols, feather)
-        soft = self._soft(feather)
-        row, inside_rows = _places(rows, self.top - feather, self.height + 2 * feather)
-        col, inside_cols = _places(cols, self.left - feather, self.width + 2 * feather)
-        where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
-        return where, soft[np.ix_(row[inside_rows], col[inside_cols])]
-
-    def _is_kept(self, rows: Axis, cols: Axis, feather: int) -> bool:
-        """Whether shares on a lattice are few, and the same for all tiles."""
-        sides = ((rows, self.height), (cols, self.width))
-        return all(
-            axis.period is None and (size + 2 * feather) // axis.step <= _KEPT_SIDE
-            for axis, size in sides
+            for span, period in zip((rows, cols), self.periods, strict=True)
         )
-
-    def _share_of_rectangle(
-        self, rows: Axis, cols: Axis, feather: int
-    ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
-        """``share_near`` where there is no mask."""
-        width = max(feather, 1)
-        down = rows.distances(self.top, self.top + self.height)
-        right = cols.distances(self.left, self.left + self.width)
-        where = np.ix_(np.flatnonzero(down < width), np.flatnonzero(right < width))
-        distance = np.hypot(down[where[0]], right[where[1]])
-        return where, (1 - smoothstep(distance / width)).astype(np.float32)
-
-    def _soft(self, feather: int) -> Float[np.ndarray, "H W"]:
-        """The mask, feathered outwards: of the rectangle and ``feather`` around it."""
-        cached = self.__dict__.get("_softened")
-        if cached is None or cached[0] != feather:
-            soft = feathered(self.mask, feather)
-            object.__setattr__(self, "_softened", (feather, soft))
-            return soft
-        return cached[1]
+        return first, second
 
 
-class _Shares(NamedTuple):
-    """Shares of a region at all positions of a lattice where they are not 0.
+class TileFields(NamedTuple):
+    """What the fields of one tile come from, without an axis of tiles.
 
     Attributes:
-      rows, cols: the positions.
-      shares: there.
+      spans: what they cover: of rows, and of columns.
+      lattice: where that is.
+      streams: which stream each value is drawn from; 0 is the world's own.
+      given: values that stand in for drawn ones.
+      masks: where these do.
     """
 
-    rows: Axis
-    cols: Axis
-    shares: Float[np.ndarray, "h w"]
-
-    def of(
-        self, rows: Axis, cols: Axis
-    ) -> tuple[tuple[np.ndarray, np.ndarray], Float[np.ndarray, "h w"]]:
-        """See ``Region.share_near``; for axes of the lattice."""
-        where, parts = [], []
-        for axis, own in ((rows, self.rows), (cols, self.cols)):
-            ahead = (own.start - axis.start) // axis.step
-            first, stop = max(ahead, 0), min(ahead + own.size, axis.size)
-            where.append(np.arange(first, stop))
-            parts.append(slice(first - ahead, max(stop, first) - ahead))
-        return np.ix_(*where), self.shares[tuple(parts)]
+    spans: tuple[AxisSpans, AxisSpans]
+    lattice: Lattice
+    streams: tiles.Streams
+    given: tiles.Fields
+    masks: tiles.FieldMasks
 
 
-# Of an edit, for one tile after the other that sees it. At most some 30 MB.
-@functools.lru_cache(maxsize=2048)
-def _kept_shares(
-    region: Region, feather: int, phases: tuple[int, int], steps: tuple[int, int]
-) -> _Shares:
-    """Shares on the lattice of ``steps`` whose positions leave ``phases`` over."""
-    width = max(feather, 1)
-    starts = region.top - width, region.left - width
-    sizes = region.height, region.width
-    axes = []
-    for start, size, phase, step in zip(starts, sizes, phases, steps, strict=True):
-        start -= (start - phase) % step
-        axes.append(Axis(start, (size + 2 * width) // step + 2, step))
-    where, shares = region._share_of_rectangle(*axes, feather)
-    shares.flags.writeable = False
-    rows, cols = (
-        Axis(axis.start + step * int(index.min(initial=axis.size)), index.size, step)
-        for axis, index, step in zip(axes, where, steps, strict=True)
-    )
-    return _Shares(rows, cols, shares)
+class Edit:
+    """What a world asks of its edits; a kind of edit is a subclass.
+
+    What is here is an edit that changes nothing, and a kind says what it changes: draws
+    of its own (``seed``), fields that it brings (``gives_fields``), a style, known
+    pixels. Edits are laid over each other in order. Their numbers do not change.
+
+    Attributes:
+      region: where.
+      feather: pixels around the region over which style and coordinates fade.
+      seed: of a stream of its own that fields are drawn from; None for none.
+      statistics: that latents drawn from this take; None for those of any draw.
+      source: the style that shows in the region; None for those around it.
+      gives_fields: whether it brings latents, noise and coordinates.
+      picture: pixels that are shown as they are, at level 0; None for none.
+    """
+
+    region: Region
+    feather: int = 0
+    seed: int | None = None
+    statistics: Statistics | MeasuredLater | None = None
+    source: Source | None = None
+    gives_fields: bool = False
+    picture: Picture | None = None
+
+    @property
+    def reach(self) -> int:
+        """Pixels around the region that it changes, beside what sees it."""
+        return self.feather
+
+    def meets(self, rows: Axis, cols: Axis) -> bool:
+        """Whether it changes anything at the crossings of two axes of cells."""
+        return bool(self.region.share_near(rows, cols, self.feather)[1].any())
+
+    def write(self, tile: TileFields, stream: int) -> None:
+        """Changes what the latents and noise of a tile come from.
+
+        Args:
+          tile: its ``streams``, ``given`` and ``masks`` are changed.
+          stream: the number of its own stream, if it has one.
+        """
+
+    def bend(
+        self,
+        bends: Float[np.ndarray, "h w 2"],
+        where: tuple[np.ndarray, np.ndarray],
+        share: Float[np.ndarray, "n m"],
+        spans: tuple[Span, Span],
+        lattice: Lattice,
+    ) -> None:
+        """Moves coordinates of a tile's cells towards its own, if it gives fields.
+
+        Args:
+          bends: how far those of rows and of columns are moved; changed.
+          where: rows and columns of cells that it changes.
+          share: of the way to its own, there; see ``Region.share_near``.
+          spans: of all cells.
+          lattice: where they lie.
+        """
 
 
-def feathered(mask: Bool[np.ndarray, "h w"], feather: int) -> Float[np.ndarray, "H W"]:
-    """1 on a mask, falling smoothly to 0 within ``feather`` pixels around it."""
-    # scipy comes with JAX; it takes half a second to import.
-    from scipy import ndimage
+def check_fits(edit: Edit, period: tuple[int | None, int | None]) -> None:
+    """Checks that an edit does not meet itself where the world repeats.
 
-    padded = np.pad(mask, feather)
-    distance = ndimage.distance_transform_edt(~padded)
-    return (1 - smoothstep(distance / max(feather, 1))).astype(np.float32)
+    Raises:
+      ValueError: it does.
+    """
+    region, reach = edit.region, 2 * edit.reach
+    sides = (("height", region.height), ("width", region.width))
+    for each, (name, side) in zip(period, sides, strict=True):
+        if each is not None and side + reach > each:
+            # What a picture's latents reach is more than its pixels.
+            subject = "a picture and what sees it" if edit.gives_fields else "it"
+            raise UserError(
+                f"an edit of {region.width}x{region.height} pixels, {edit.reach} "
+                f"beyond {subject}, must fit into the {name} ({each}) after which the "
+                "world repeats; wrap a larger picture"
+            )
 
 
 def check_feather(feather: int) -> None:
@@ -188,165 +159,3 @@ def check_feather(feather: int) -> None:
             f"feather ({feather}) must be from 0 to {planning.SIDE_LIMIT} pixels; use "
             "0 for the narrowest"
         )
-
-
-def smoothstep(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """0 up to 0, 1 from 1 on, smooth between."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
-def _places(
-    axis: Axis, start: int, size: int, offset: float = 0
-) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-    """Indices from ``start`` of positions, and which of them are below ``size``."""
-    # From the middle, which with a period is the same one for all of the run.
-    place = axis.offsets(Fraction(2 * start + size, 2)) + size / 2 + offset
-    inside = (place >= 0) & (place < size)
-    return np.where(inside, np.floor(place), 0).astype(int), inside
-
-
-def _run(axis: Axis, start: int, size: int) -> slice:
-    """Which positions of an axis without a period have half a step more in a run."""
-    ends = (
-        -((axis.step - 2 * (place - axis.start)) // (2 * axis.step))
-        for place in (start, start + size)
-    )
-    first, stop = (min(max(end, 0), axis.size) for end in ends)
-    return slice(first, stop)
-
-
-class Statistics(NamedTuple):
-    """Mean and standard deviation of each channel of local latents."""
-
-    mean: Float[np.ndarray, " c"]
-    deviation: Float[np.ndarray, " c"]
-
-
-class MeasuredLater:
-    """Stands for ``Statistics`` that are measured when one of them is read."""
-
-    def __init__(self, measure: Callable[[], Statistics]):
-        self._measure = measure
-
-    @property
-    def mean(self) -> Float[np.ndarray, " c"]:
-        """See ``Statistics``."""
-        return self._measure().mean
-
-    @property
-    def deviation(self) -> Float[np.ndarray, " c"]:
-        """See ``Statistics``."""
-        return self._measure().deviation
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Resample:
-    """Other draws of local latents, noise or both in a region.
-
-    Attributes:
-      region: where; at least a cell a side where latents are drawn anew.
-      seed: whose draws.
-      structure: draws local latents.
-      texture: draws noise.
-      statistics: that the new latents take, or None.
-    """
-
-    region: Region
-    seed: int
-    structure: bool = True
-    texture: bool = True
-    statistics: Statistics | MeasuredLater | None = None
-
-    def __post_init__(self):
-        fields.stream_key(self.seed, fields.Z_LOCAL)  # refuses what is out of range
-        if not (self.structure or self.texture):
-            raise UserError(
-                "an edit must draw structure, texture or both anew; name one of them"
-            )
-
-    @property
-    def reach(self) -> int:
-        """Pixels around the region that it changes, beside what sees it."""
-        return 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pin:
-    """One style in a region, blended into what is around it.
-
-    Attributes:
-      region: where.
-      source: the style.
-      feather: pixels around the region over which it fades; at least 0.
-    """
-
-    region: Region
-    source: Source
-    feather: int = 0
-
-    def __post_init__(self):
-        check_feather(self.feather)
-
-    @property
-    def reach(self) -> int:
-        """Pixels around the region that it changes, beside what sees it."""
-        return self.feather
-
-
-Edit = Resample | Pin
-
-
-class Boxes:
-    """Rectangles of edits, to find those that a tile sees without asking each."""
-
-    def __init__(self, areas: Sequence[tuple[Region, int]]):
-        """Takes regions, and how many pixels beyond each is changed."""
-        regions = [region for region, _ in areas]
-        reach = [more for _, more in areas]
-        self._rows = _ends([(r.top, r.height) for r in regions], reach)
-        self._cols = _ends([(r.left, r.width) for r in regions], reach)
-
-    def seen(self, rows: Axis, cols: Axis) -> list[int]:
-        """Indices, in order, of those that reach the squares of two axes."""
-        along = [_meets(rows, *self._rows), _meets(cols, *self._cols)]
-        return np.flatnonzero(along[0] & along[1]).tolist()
-
-    def meeting(
-        self,
-        top: int,
-        left: int,
-        height: int,
-        width: int,
-        period: Sequence[int | None],
-    ) -> list[int]:
-        """Indices, in order, of those that reach a rectangle of world pixels.
-
-        Args:
-          top: its first row.
-          left: its first column.
-          height: its rows.
-          width: its columns.
-          period: rows and columns after which the world repeats, or None.
-        """
-        return self.seen(
-            Axis(top, height, 1, period[0]), Axis(left, width, 1, period[1])
-        )
-
-
-def _ends(
-    runs: Sequence[tuple[int, int]], reach: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    starts = [start - more for (start, _), more in zip(runs, reach, strict=True)]
-    sizes = [size + 2 * more for (_, size), more in zip(runs, reach, strict=True)]
-    return np.array(starts, np.int64), np.array(sizes, np.int64)
-
-
-def _meets(axis: Axis, starts: np.ndarray, sizes: np.ndarray) -> Bool[np.ndarray, " n"]:
-    # A weight is interpolated up to the next cell: a square more at each end.
-    start, size = axis.start - axis.step, (axis.size + 2) * axis.step
-    if axis.period is None:
-        return (starts < start + size) & (starts + sizes > start)
-    after = (starts - start % axis.period) % axis.period
-    before = (start % axis.period - starts) % axis.period
-    return (after < size) | (before < sizes)

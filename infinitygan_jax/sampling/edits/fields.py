@@ -12,8 +12,8 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits.edit import Edit, Resample
-from infinitygan_jax.sampling.edits.placement import Placement, bent_coords
+from infinitygan_jax.sampling.edits.edit import Edit, Lattice, TileFields
+from infinitygan_jax.sampling.edits.placement import bent_coords
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis
 
@@ -51,89 +51,67 @@ class FieldEditor:
     ):
         """Takes what ``Painter`` takes."""
         self._model = model
-        self._cell_pixels = cell_pixels
         self._tile_size = tile_size
         self._seed = seed
         self._frame = frame
+        self._lattice = Lattice(cell_pixels, frame)
         self._octaves = octaves
         self._truncation = truncation
         self._keys: collections.OrderedDict[int, tiles.Keys] = collections.OrderedDict()
 
-    @property
-    def periods(self) -> tuple[int | None, int | None]:
-        """Cells after which the world repeats."""
-        return self._frame.row_period, self._frame.col_period
-
     def cell_axes(self, tile: Tile) -> tuple[Axis, Axis]:
         """World positions of a tile's cells, margins included."""
         rows, cols = self._spans(tile)
-        return self._axes(rows.latent, cols.latent)
+        return self._lattice.axes(rows.latent, cols.latent)
 
     def plain(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
         """Keys and streams of a tile without edits, of a seed."""
         streams = tiles.own_stream(self._model, self._tile_size)
         return self._keys_of([seed]), streams
 
-    def edited(self, tile: Tile, edits: Sequence[Edit | Placement]) -> EditedFields:
+    def edited(self, tile: Tile, edits: Sequence[Edit]) -> EditedFields:
         """Fields of a tile with the edits that it sees, in order.
 
         Raises:
           ValueError: too many of them draw anew.
         """
         spans = self._spans(tile)
-        resamples = [edit for edit in edits if isinstance(edit, Resample)]
-        check_resamples(len(resamples))
+        drawing = [edit for edit in edits if edit.seed is not None]
+        check_draws(len(drawing))
         streams = tiles.own_stream(self._model, self._tile_size)
         given, masks = self._blank(tile)
-        plain, index = given.coords, 0
+        changed = TileFields(spans, self._lattice, streams, given, masks)
+        stream = 0
         for edit in edits:
-            if isinstance(edit, Resample):
-                # A stream of its own for each: seeds may be equal, statistics not.
-                index += 1
-                self._resample(edit, index, spans, streams, masks)
-            elif isinstance(edit, Placement):
-                edit.put(given, masks, spans, self.periods)
-        given = given._replace(coords=self._bent_coords(plain, edits, spans))
-        masks.coords[...] = (given.coords != plain).any(axis=-1, keepdims=True)
+            # A stream of its own for each: seeds may be equal, statistics not.
+            stream += edit.seed is not None
+            edit.write(changed, stream)
+        here = self._bent_coords(given.coords, edits, spans)
+        masks.coords[...] = (here != given.coords).any(axis=-1, keepdims=True)
         return EditedFields(
-            keys=self._keys_of([self._seed, *(edit.seed for edit in resamples)]),
+            keys=self._keys_of([self._seed, *(edit.seed for edit in drawing)]),
             streams=streams,
-            affine=self._affine(resamples),
-            given=given,
+            affine=self._affine(drawing),
+            given=given._replace(coords=here),
             masks=masks,
         )
 
     def _spans(self, tile: Tile) -> tuple[geometry.AxisSpans, geometry.AxisSpans]:
         return planning.tile_axes(tile, self._tile_size, self._model.num_stages)
 
-    def _axes(self, rows: geometry.Span, cols: geometry.Span) -> tuple[Axis, Axis]:
-        """World positions of two spans, in pixels of the whole model."""
-        # Of level 0, whatever stage a span is of, also where stages are left out.
-        cell = self._cell_pixels
-        first, second = (
-            Axis(
-                span.start * (cell >> span.level),
-                span.size,
-                cell >> span.level,
-                None if period is None else period * cell,
-            )
-            for span, period in zip((rows, cols), self.periods, strict=True)
-        )
-        return first, second
-
     def _bent_coords(
         self,
         here: Float[np.ndarray, "h w c"],
-        edits: Sequence[Edit | Placement],
+        edits: Sequence[Edit],
         spans: tuple[geometry.AxisSpans, geometry.AxisSpans],
     ) -> Float[np.ndarray, "h w c"]:
         """Coordinates, turned into those of placements, the last over the others."""
         latent = spans[0].latent, spans[1].latent
-        axes = self._axes(*latent)
+        axes = self._lattice.axes(*latent)
         covered = np.zeros(here.shape[:2], bool)
         shown = []
         for edit in reversed(edits):
-            if isinstance(edit, Placement):
+            if edit.gives_fields:
                 where, share = edit.region.share_near(*axes, edit.feather)
                 if not (covered[where] | (share == 0)).all():
                     shown.append((edit, where, share))
@@ -142,36 +120,14 @@ class FieldEditor:
             return here
         bends = np.zeros((*here.shape[:2], 2))
         for edit, where, share in reversed(shown):
-            edit.bend(bends, where, share, latent, axes, self._frame)
+            edit.bend(bends, where, share, latent, self._lattice)
         return bent_coords(here, bends)
 
-    def _resample(
-        self,
-        edit: Resample,
-        index: int,
-        spans: tuple[geometry.AxisSpans, geometry.AxisSpans],
-        streams: tiles.Streams,
-        masks: tiles.FieldMasks,
-    ) -> None:
-        """Writes an edit's number where it draws; nothing is given there any more."""
-        rows, cols = spans
-        fields = []
-        if edit.structure:
-            fields.append((rows.latent, cols.latent, streams.latent, masks.z_local))
-        if edit.texture:
-            fields += zip(
-                rows.noise, cols.noise, streams.noise, masks.noise, strict=True
-            )
-        for down, right, stream, mask in fields:
-            where, part = edit.region.squares(*self._axes(down, right))
-            stream[where] = np.where(part, np.uint16(index), stream[where])
-            mask[where] &= ~part[..., None]
-
-    def _affine(self, resamples: Sequence[Resample]) -> tiles.Affine:
+    def _affine(self, drawing: Sequence[Edit]) -> tiles.Affine:
         shape = (tiles.MAX_STREAMS, self._model.z_local_size)
         scale = np.full(shape, self._truncation)  # where no statistics are given
         shift = np.zeros(shape, np.float32)
-        for index, edit in enumerate(resamples, 1):
+        for index, edit in enumerate(drawing, 1):
             if edit.statistics is not None:
                 scale[index] = edit.statistics.deviation
                 shift[index] = edit.statistics.mean
@@ -223,7 +179,7 @@ class FieldEditor:
         )
 
 
-def check_resamples(number: int) -> None:
+def check_draws(number: int) -> None:
     """Checks how many edits that draw anew one tile sees.
 
     Raises:

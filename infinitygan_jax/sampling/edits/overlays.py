@@ -15,8 +15,8 @@ from jaxtyping import Int, UInt8
 
 from infinitygan_jax.sampling.edits import compositing
 from infinitygan_jax.sampling.edits.compositing import Overlay, Picture, Rim
-from infinitygan_jax.sampling.edits.edit import Boxes, Edit, Region
-from infinitygan_jax.sampling.edits.placement import Placement
+from infinitygan_jax.sampling.edits.edit import Edit
+from infinitygan_jax.sampling.edits.region import Boxes, Region
 from infinitygan_jax.sampling.plan import Tile, Window
 
 _KEPT_BYTES = 2**28  # of overlays, if there is more than one
@@ -95,7 +95,7 @@ class Overlays:
 
     def __init__(
         self,
-        edits: Sequence[Edit | Placement],
+        edits: Sequence[Edit],
         tile_size: int,
         level: int,
         averaged: int,
@@ -112,11 +112,8 @@ class Overlays:
           period: rows and columns, as painted, after which the world repeats, or None.
           corner: row and column, as painted, of the repeat whose tiles are painted.
         """
-        self._placed = [
-            edit
-            for edit in edits
-            if isinstance(edit, Placement) and edit.known is not None
-        ]
+        pictures = [edit.picture for edit in edits]
+        self._placed = [each for each in pictures if each is not None]
         self._tile_size = tile_size
         self._level = level
         self._averaged = averaged
@@ -124,7 +121,7 @@ class Overlays:
         self._corner = corner
         areas = []
         for each in self._placed:
-            region = Region(each.top, each.left, each.height, each.width)
+            region = Region(each.top, each.left, *each.mask.shape)
             areas.append((region, self._ring(each) << level))
         self._boxes = Boxes(areas)
         # At level 0 these are the placements' own arrays, else a quarter at most.
@@ -196,9 +193,9 @@ class Overlays:
         means = np.rint(compositing.averaged(laid, level)).astype(np.uint8)
         return np.where(changed, means, painting.shown)
 
-    def _ring(self, placement: Placement) -> int:
+    def _ring(self, placed: Picture) -> int:
         """Pixels, as painted, around a picture that are corrected."""
-        ring = compositing.ring_of(placement.height, placement.width)
+        ring = compositing.ring_of(*placed.mask.shape)
         return max(ring >> self._level, 1)
 
     def _reaching(self, part: Window) -> list[int]:
@@ -225,8 +222,7 @@ class Overlays:
 
     def _picture(self, index: int) -> Picture:
         if index not in self._pictures:
-            each, level = self._placed[index], self._level
-            self._pictures[index] = Picture.of(each.known, each.top, each.left, level)
+            self._pictures[index] = self._placed[index].at_level(self._level)
         return self._pictures[index]
 
     def _rim(self, index: int) -> Rim:

@@ -13,16 +13,21 @@ from jaxtyping import Float, Int64
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits.compositing import Known, places_of
-from infinitygan_jax.sampling.edits.edit import Region, check_feather
+from infinitygan_jax.sampling.edits.compositing import Known, Picture, places_of
+from infinitygan_jax.sampling.edits.edit import (
+    Edit,
+    Lattice,
+    TileFields,
+    check_feather,
+)
+from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.styles import Axis, Given
 
 _MOST_FEATHERED = 32  # cells around a picture whose coordinates are kept
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Placement:
+class Placement(Edit):
     """Latents of a picture, at a place.
 
     Attributes:
@@ -45,7 +50,7 @@ class Placement:
     height: int
     width: int
     num_stages: int
-    source: Given | None
+    source: Given | None = dataclasses.field()  # not the default of `Edit`
     z_local: Float[np.ndarray, "H W c"]
     noise: tuple[Float[np.ndarray, "_ _"], ...]
     coords_kind: str
@@ -54,6 +59,7 @@ class Placement:
     own_left: int
     feather: int = 0
     known: Known | None = None
+    gives_fields = True
 
     def __post_init__(self):
         check_feather(self.feather)
@@ -94,46 +100,27 @@ class Placement:
         """The pixels of all cells whose latents it brings."""
         rows, cols = (axis.latent for axis in self.spans)
         cell = self.cell
-        return Region(
-            *(rows.start * cell, cols.start * cell),
-            *(rows.size * cell, cols.size * cell),
+        corner = rows.start * cell, cols.start * cell
+        return Region(*corner, rows.size * cell, cols.size * cell)
+
+    @functools.cached_property
+    def picture(self) -> Picture | None:
+        """Known pixels at their place."""
+        return self.known and Picture(self.top, self.left, *self.known)
+
+    def write(self, tile: TileFields, stream: int) -> None:
+        """Writes its latents and noise into those of a tile, where they meet."""
+        levels = zip(
+            (tile.given.z_local, *tile.given.noise),
+            (tile.masks.z_local, *tile.masks.noise),
+            (self.z_local, *(values[..., None] for values in self.noise)),
+            _levels(tile.spans),
+            _levels(self.spans),
+            strict=False,  # a generator that is stopped early has less noise
         )
-
-    @property
-    def reach(self) -> int:
-        """Pixels around the region that it changes, beside what sees it."""
-        return self.feather
-
-    def put(
-        self,
-        given: tiles.Fields,
-        masks: tiles.FieldMasks,
-        spans: tuple[AxisSpans, AxisSpans],
-        periods: tuple[int | None, int | None],
-    ) -> None:
-        """Writes its latents and noise into those of one tile, where they meet.
-
-        Args:
-          given: of one tile, without an axis of tiles; changed.
-          masks: where ``given`` holds; changed.
-          spans: of the tile.
-          periods: cells after which the world repeats, or None.
-        """
-        latent = [tuple(axis.latent for axis in axes) for axes in (spans, self.spans)]
-        noise = [
-            zip(*(axis.noise for axis in axes), strict=True)
-            for axes in (spans, self.spans)
-        ]
-        fields = [(given.z_local, masks.z_local, self.z_local, *latent)]
-        fields += [
-            (drawn, mask, values[..., None], *levels)
-            for drawn, mask, values, *levels in zip(
-                given.noise, masks.noise, self.noise, *noise, strict=False
-            )
-        ]
-        for drawn, mask, values, tile, own in fields:
-            for to, part in places_of(tile, own, periods):
-                drawn[to] = values[part]
+        for given, mask, values, there, own in levels:
+            for to, part in places_of(there, own, tile.lattice.periods):
+                given[to] = values[part]
                 mask[to] = True
 
     def bend(
@@ -142,22 +129,14 @@ class Placement:
         where: tuple[np.ndarray, np.ndarray],
         share: Float[np.ndarray, "n m"],
         spans: tuple[Span, Span],
-        axes: tuple[Axis, Axis],
-        world: coords.Frame,
+        lattice: Lattice,
     ) -> None:
-        """Moves coordinates of a tile's cells towards its own where it lies.
-
-        Args:
-          bends: how far those of rows and of columns are moved (`bent_coords`);
-            changed.
-          where: rows and columns of cells that it changes.
-          share: of the way to its own, there; see ``Region.share_near``.
-          spans: of all cells.
-          axes: their positions.
-          world: frame of the world.
-        """
+        """See `Edit`; for `bent_coords`."""
+        axes = lattice.axes(*spans)
         offsets = [
-            self._offsets(axis, spans[axis], axes[axis], where[axis].ravel(), world)
+            self._offsets(
+                axis, spans[axis], axes[axis], where[axis].ravel(), lattice.frame
+            )
             for axis in (0, 1)
         ]
         whole = np.stack(np.broadcast_arrays(offsets[0][:, None], offsets[1]), axis=-1)
@@ -228,6 +207,13 @@ class Placement:
         run = self.spans[axis].latent
         start = run.start + run.size // 2 - moved + first
         return _part(self.coords_kind, axis, start, size, self.frame)
+
+
+def _levels(spans: tuple[AxisSpans, AxisSpans]) -> list[tuple[Span, Span]]:
+    """Rows and columns of local latents, and of each map of noise."""
+    rows, cols = spans
+    noise = zip(rows.noise, cols.noise, strict=True)
+    return [(rows.latent, cols.latent), *noise]
 
 
 def _part(

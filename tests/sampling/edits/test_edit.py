@@ -1,158 +1,104 @@
-"""Regions and layers: which places an edit covers, against their definition."""
+"""A kind of edit is what its class says: nothing else asks which kind it is."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
-from infinitygan_jax.sampling.edits.edit import Boxes, Region
-from infinitygan_jax.sampling.styles import Axis, Layer, Seed, Weights, with_layers
+from infinitygan_jax import geometry
+from infinitygan_jax.messages import UserError
+from infinitygan_jax.sampling.edits.edit import Edit, check_fits
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.styles import Seed
+from infinitygan_jax.sampling.world import World
+from tests.sampling import tiny
+
+CELL = tiny.MODEL.cell_size
+# A pixel's cell sees so many before and after it.
+REACH = (geometry.STRUCTURE_MARGIN + 3) * CELL
+SIDES = (-8, 16, 16, 24)
+REGION = Region(*SIDES)
+ROWS, COLS = slice(-96, 96), slice(-80, 144)
 
 
-def _random_axes(rng, period=None):
-    step = int(rng.choice([1, 2, 4, 8]))
-    return [
-        Axis(step * int(rng.integers(-40, 40)), int(rng.integers(1, 40)), step, period)
-        for _ in range(2)
-    ]
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Constant(Edit):
+    """Gives all latents of a region one value: a kind that the package has not."""
+
+    region: Region
+    value: float
+    gives_fields = True
+
+    def write(self, tile, stream):
+        rows, cols = (axis.latent for axis in tile.spans)
+        where, part = self.region.squares(*tile.lattice.axes(rows, cols))
+        tile.given.z_local[where] = self.value
+        tile.masks.z_local[where] |= part[..., None]
 
 
-def _positions(axis):
-    return axis.start + axis.step * np.arange(axis.size)
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Nothing(Edit):
+    region: Region
 
 
-def _random_region(rng, mask=False):
-    top, left = rng.integers(-200, 200, 2).tolist()
-    height, width = rng.integers(1, 120, 2).tolist()
-    part = rng.random((height, width)) < 0.5 if mask else None
-    return Region(top, left, height, width, part)
-
-
-@pytest.mark.parametrize("mask", [False, True])
-@pytest.mark.parametrize("period", [None, 640])
-def test_squares_are_those_whose_middle_lies_in_the_region(mask, period):
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        rows, cols = _random_axes(rng, period)
-        region = _random_region(rng, mask)
-        found = np.zeros((rows.size, cols.size), bool)
-        where, part = region.squares(rows, cols)
-        found[where] = part
-        y = _positions(rows) + rows.step / 2 - region.top
-        x = _positions(cols) + cols.step / 2 - region.left
-        if period is not None:
-            y, x = y % period, x % period
-        inside = [(y >= 0) & (y < region.height), (x >= 0) & (x < region.width)]
-        expected = inside[0][:, None] & inside[1][None, :]
-        if mask:
-            row = np.where(inside[0], y, 0).astype(int)
-            col = np.where(inside[1], x, 0).astype(int)
-            expected &= region.mask[np.ix_(row, col)]
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_far_squares_are_like_near_ones():
-    near = Region(3, -5, 40, 24).squares(Axis(-16, 20, 8), Axis(-32, 20, 8))
-    shift = 2**60
-    far = Region(3 + shift, -5 - shift, 40, 24).squares(
-        Axis(-16 + shift, 20, 8), Axis(-32 - shift, 20, 8)
+def _world(*edits):
+    return World(
+        tiny.MODEL,
+        tiny.params(),
+        seed=11,
+        tile_size=32,
+        devices=jax.devices()[:1],
+        scene=Scene(edits=edits),
     )
-    assert near[0] == far[0]
-    assert near[1].shape == (5, 3)  # middles at 4 .. 36, and at -4 .. 12
 
 
-@pytest.mark.parametrize("feather", [0, 30])
-def test_shares_fall_from_the_region_to_the_feather(feather):
-    """1 inside, 0 beyond; half way, 1 - (3/4 - 2/8) = 0.5."""
-    region = Region(0, 0, 64, 64)
-    rows, cols = Axis(-96, 60, 4), Axis(-96, 60, 4)
-    share = region.share(rows, cols, feather)
-    y, x = np.meshgrid(_positions(rows), _positions(cols), indexing="ij")
-    outside = np.hypot(
-        np.maximum(np.maximum(-y, y - 64), 0), np.maximum(np.maximum(-x, x - 64), 0)
+def test_a_new_kind_of_edit_needs_its_class_alone():
+    plain = _world()[ROWS, COLS].astype(int)
+    edited = _world(_Constant(REGION, 3.0))
+    changed = (edited[ROWS, COLS] != plain).any(axis=-1)
+    # Deviations over a region whose latents are all 3 are 0, their means 3.
+    mean, deviation = edited.latent_statistics(*SIDES)
+    np.testing.assert_array_equal(mean, np.float32(3))
+    np.testing.assert_array_equal(deviation, np.float32(0))
+    # Of the region, rows -8 to 8 and columns 16 to 40.
+    assert changed[88:104, 96:120].mean() > 0.5
+    assert min(88, 96) > REACH
+    changed[88 - REACH : 104 + REACH, 96 - REACH : 120 + REACH] = False
+    assert not changed.any()
+
+
+def test_what_a_kind_says_composes():
+    """A style and other draws in one edit, which no kind of the package has."""
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Both(_Constant):
+        source: Seed = dataclasses.field()
+        feather: int = 8
+
+    plain = _world(_Constant(REGION, 3.0))[ROWS, COLS].astype(int)
+    both = _world(Both(REGION, 3.0, Seed(9)))
+    assert (both[ROWS, COLS] != plain).any()
+    assert both._painter.blends(both.plan(Window(*SIDES)).tiles())
+
+
+def test_an_edit_that_changes_nothing_changes_no_byte():
+    np.testing.assert_array_equal(
+        _world(_Nothing(REGION))[ROWS, COLS], _world()[ROWS, COLS]
     )
-    assert (share[outside == 0] == 1).all()
-    assert (share[outside >= max(feather, 1)] == 0).all()
-    if feather:
-        half = region.share(Axis(-15, 1, 4), Axis(32, 1, 4), feather)
-        np.testing.assert_allclose(half, 0.5)
-        assert np.abs(np.diff(share, axis=0)).max() <= 1.5 * 4 / feather + 1e-9
 
 
-@pytest.mark.parametrize("period", [None, 640])
-def test_boxes_find_every_edit_that_shows(period):
-    rng = np.random.default_rng(1)
-    regions = [_random_region(rng) for _ in range(60)]
-    reach = rng.integers(0, 50, 60).tolist()
-    boxes = Boxes(list(zip(regions, reach, strict=True)))
-    missed_all = 0
-    for _ in range(50):
-        rows, cols = _random_axes(rng, period)
-        seen = boxes.seen(rows, cols)
-        assert seen == sorted(seen)
-        missed_all += 60 - len(seen)
-        for index, (region, feather) in enumerate(zip(regions, reach, strict=True)):
-            shows = region.share(rows, cols, feather).any()
-            shows |= region.squares(rows, cols)[1].any()
-            assert index in seen or not shows
-    assert missed_all > 500  # and not all of them
+@pytest.mark.parametrize("feather", [0, 20])
+def test_edits_fit_into_a_world_that_repeats(feather):
+    """40 rows and feathers on both sides: 40 and 80."""
 
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Feathered(_Nothing):
+        feather: int = 0
 
-def test_layers_are_over_those_before_them():
-    """Slow reference: every place alone, one layer after the other."""
-    rng = np.random.default_rng(2)
-    base = rng.random((9, 11, 2)).astype(np.float32)
-    base /= base.sum(axis=-1, keepdims=True)
-    layers, expected = [], np.concatenate([base, np.zeros((9, 11, 2))], axis=-1)
-    for index in (2, 0, 3, 2):
-        where = np.ix_(*(np.sort(rng.permutation(n)[: n // 2]) for n in (9, 11)))
-        share = rng.random((4, 5)) * (rng.random((4, 5)) < 0.8)
-        layers.append(Layer(Seed(index), where, share))
-        expected[where] *= 1 - share[..., None]
-        expected[(*where, index)] += share
-    found = with_layers(Weights((Seed(0), Seed(1)), base), layers)
-    assert found.sources == tuple(map(Seed, (0, 1, 2, 3)))
-    np.testing.assert_allclose(found.weights, expected, atol=1e-6)
-    np.testing.assert_allclose(found.weights.sum(axis=-1), 1, atol=1e-6)
-
-
-def test_a_layer_changes_no_bit_beside_it():
-    rng = np.random.default_rng(3)
-    base = rng.random((9, 11, 2)).astype(np.float32)
-    before = base.copy()
-    where = np.ix_([2, 3], [4, 5])
-    layers = [Layer(Seed(7), where, np.ones((2, 2)))]
-    found = with_layers(Weights((Seed(0), Seed(1)), base), layers)
-    np.testing.assert_array_equal(base, before)
-    beside = np.ones((9, 11), bool)
-    beside[where] = False
-    np.testing.assert_array_equal(found.weights[beside][:, :2], base[beside])
-    assert (found.weights[where] == [0, 0, 1]).all()
-    # Covered wholly, a style is not seen at all.
-    whole = [Layer(Seed(7), np.ix_(range(9), range(11)), np.ones((9, 11)))]
-    assert with_layers(Weights((Seed(0),), base[..., :1]), whole).sources == (Seed(7),)
-
-
-def test_shares_that_are_kept_are_those_worked_out_anew():
-    """Of regions that cells fall beside, too, wherever they lie and cells begin."""
-    rng = np.random.default_rng(0)
-    shown = 0
-    for index in range(3000):
-        far = (0, 2**41, -(2**50))[index % 3]
-        step = int(2 ** rng.integers(4))
-        top, left = (far + int(place) for place in rng.integers(-150, 150, 2))
-        region = Region(top, left, *map(int, rng.integers(1, 120, 2)))
-        feather = int(rng.choice([0, 1, 5, 40]))
-        rows, cols = (
-            Axis(far + int(start), int(size), step)
-            for start, size in zip(
-                rng.integers(-200, 200, 2), rng.integers(1, 60, 2), strict=True
-            )
-        )
-        pictures = []
-        for share in (region.share_near, region._share_of_rectangle):
-            where, part = share(rows, cols, feather)
-            assert part.dtype == np.float32
-            pictures.append(np.zeros((rows.size, cols.size), np.float32))
-            pictures[-1][where] = part
-        np.testing.assert_array_equal(*pictures)
-        shown += pictures[0].any()
-    assert shown > 300
+    edit = Feathered(Region(0, 0, 40, 8), feather)
+    check_fits(edit, (40 + 2 * feather, None))
+    with pytest.raises(UserError, match=r"must fit into the height \(\d+\) after"):
+        check_fits(edit, (40 + 2 * feather - 1, None))

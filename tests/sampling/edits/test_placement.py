@@ -17,8 +17,9 @@ from infinitygan_jax import coords, fields, geometry
 from infinitygan_jax.sampling.edits import compositing, overlays
 from infinitygan_jax.sampling.edits import placement as placing
 from infinitygan_jax.sampling.edits.compositing import Known, Picture
-from infinitygan_jax.sampling.edits.edit import Region, Resample
 from infinitygan_jax.sampling.edits.placement import Placement
+from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
@@ -431,7 +432,7 @@ def test_reduced_pictures_meet_what_is_painted(level, size, holes):
     mask[5:8, 7:15] = not holes
     large = np.repeat(np.repeat(painted, square, 0), square, 1).astype(int) + 40
     image = _to_uint8(large[32 : 32 + size[0], 32 : 32 + size[1]])
-    picture = Picture.of(Known(image, mask), 32, 32, level)
+    picture = Picture(32, 32, image, mask).at_level(level)
     assert picture[:2] == (32 // square, 32 // square)
     shown = _laid([picture], painted, 8)
     added = (shown.astype(int) - painted).mean(-1)
@@ -741,7 +742,7 @@ def test_placements_that_others_cover_are_not_bent(monkeypatch):
     for edit in edits:
         where, share = edit.region.share_near(*axes, edit.feather)
         if share.any():
-            bend(edit, bends, where, share, tuple(latent), axes, editor._frame)
+            bend(edit, bends, where, share, tuple(latent), editor._lattice)
     np.testing.assert_array_equal(found, placing.bent_coords(here, bends))
 
 
