@@ -1,11 +1,11 @@
 """Windows that overlap, one after the other: what they share is painted once."""
 
-import collections
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
+from infinitygan_jax.cache import Cache
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.world import World
 
@@ -26,46 +26,34 @@ def read_windows(
       The windows' pixels, byte for byte as ``world[...]`` gives them.
     """
     size = world.plan(windows[0]).tile_pixels
-    most = kept_bytes // (3 * size * size)
     # What has to be painted follows from the windows alone, so that devices can be
     # ahead of what is asked for.
-    ahead = _Kept(most)
-    wanted = (
-        tile for window in windows for tile in ahead.missing(world.plan(window).tiles())
-    )
-    painted = _paint_tiles(world, wanted, size)
-    kept = _Kept(most)
-    tiles: dict[Tile, UInt8[np.ndarray, "t t 3"]] = {}
+    painted = _paint_tiles(world, _missing(world, windows, kept_bytes), size)
+    kept: Cache[Tile, UInt8[np.ndarray, "t t 3"]] = Cache(kept_bytes)
     for window in windows:
-        seen = world.plan(window).tiles()
-        for tile in kept.missing(seen):
-            tiles[tile] = next(painted)
-        yield _cut_out(window, tiles, seen, size)
-        for tile in [tile for tile in tiles if tile not in kept]:
-            del tiles[tile]
+        tiles = {}
+        for tile in world.plan(window).tiles():
+            pixels = kept.get(tile)
+            if pixels is None:
+                pixels = next(painted)
+                kept.put(tile, pixels, pixels.nbytes)
+            tiles[tile] = pixels
+        kept.shrink(len(tiles))
+        yield _cut_out(window, tiles, size)
 
 
-class _Kept:
-    """Which tiles are kept: those used last, up to a number, or those of one window."""
-
-    def __init__(self, most: int):
-        self._most = most
-        self._tiles: collections.OrderedDict[Tile, None] = collections.OrderedDict()
-
-    def __contains__(self, tile: Tile) -> bool:
-        return tile in self._tiles
-
-    def missing(self, seen: Sequence[Tile]) -> list[Tile]:
-        """Those of the tiles that are not kept; now they are, and others may not."""
-        missing = []
-        for tile in seen:
-            if tile not in self._tiles:
-                missing.append(tile)
-            self._tiles[tile] = None
-            self._tiles.move_to_end(tile)
-        while len(self._tiles) > max(self._most, len(seen)):
-            self._tiles.popitem(last=False)
-        return missing
+def _missing(
+    world: World, windows: Iterable[Window], kept_bytes: int
+) -> Iterator[Tile]:
+    """Tiles in the order in which ``read_windows`` does not have them."""
+    kept: Cache[Tile, Tile] = Cache(kept_bytes)
+    for window in windows:
+        plan = world.plan(window)
+        for tile in plan.tiles():
+            if kept.get(tile) is None:
+                kept.put(tile, tile, 3 * plan.tile_pixels**2)
+                yield tile
+        kept.shrink(plan.num_tiles)
 
 
 def _paint_tiles(
@@ -83,16 +71,15 @@ def _paint_tiles(
 
 def _cut_out(
     window: Window,
-    tiles: dict[Tile, UInt8[np.ndarray, "t t 3"]],
-    seen: Sequence[Tile],
+    tiles: Mapping[Tile, UInt8[np.ndarray, "t t 3"]],
     size: int,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A window from the tiles that it touches."""
     picture = np.empty((window.height, window.width, 3), np.uint8)
-    for tile in seen:
+    for tile, pixels in tiles.items():
         top, left = tile.row * size - window.top, tile.col * size - window.left
         target = picture[max(top, 0) : top + size, max(left, 0) : left + size]
         rows, cols = max(-top, 0), max(-left, 0)
-        source = tiles[tile][rows:, cols:]
+        source = pixels[rows:, cols:]
         target[:] = source[: target.shape[0], : target.shape[1]]
     return picture

@@ -1,6 +1,5 @@
 """What styles are: latents, mapped styles and what these make of the layers."""
 
-import collections
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infinitygan_jax import fields
+from infinitygan_jax.cache import Cache
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.models.generator import (
     Modulations,
@@ -29,7 +29,7 @@ from infinitygan_jax.sampling.styles import (
 )
 from infinitygan_jax.sampling.tiles import Look, stack
 
-_KEPT_STYLES = 1024
+_KEPT_BYTES = 2**26  # of modulations
 
 
 class _Known(NamedTuple):
@@ -54,7 +54,7 @@ class Looks:
         """Takes sizes, and the generator's parameters, best on a device."""
         self._model = model
         self._params = params
-        self._known: collections.OrderedDict[Source, _Known] = collections.OrderedDict()
+        self._known: Cache[Source, _Known] = Cache(_KEPT_BYTES)
 
     def __getitem__(self, source: Source) -> Look:
         """Host arrays of a style."""
@@ -93,17 +93,14 @@ class Looks:
         return np.stack(shares), stack(styles)
 
     def _modulated(self, source: Source) -> _Known:
-        known = self._known.pop(source, None)
-        if known is None:
+        def found() -> _Known:
             look = self[source]
             # By one function for all styles, so that each has the same bits wherever,
             # and beside whichever others, it shows.
-            found = jax.device_get(_modulating(self._params, *look))
-            known = _Known(look.digest(), found)
-        self._known[source] = known
-        if len(self._known) > _KEPT_STYLES:
-            self._known.popitem(last=False)
-        return known
+            modulated = jax.device_get(_modulating(self._params, *look))
+            return _Known(look.digest(), modulated)
+
+        return self._known.of(source, found, _bytes_of)
 
     def _latent(
         self, source: Seed | LatticePoint | Between
@@ -122,6 +119,10 @@ class Looks:
             *(source.row, source.col),
             size,
         )
+
+
+def _bytes_of(known: _Known) -> int:
+    return sum(each.nbytes for each in jax.tree.leaves(known.modulations))
 
 
 _modulating = jax.jit(modulations)

@@ -1,6 +1,7 @@
 """What the fields of a tile are drawn from, and what stands in for drawn values."""
 
-import collections
+import functools
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infinitygan_jax import coords, geometry
+from infinitygan_jax.cache import Cache
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
@@ -17,7 +19,7 @@ from infinitygan_jax.sampling.edits.placement import bent_coords
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.styles import Axis
 
-_KEPT_KEYS = 65536  # seeds
+_KEPT_BYTES = 2**26  # of keys
 
 
 class EditedFields(NamedTuple):
@@ -57,7 +59,7 @@ class FieldEditor:
         self._lattice = Lattice(cell_pixels, frame)
         self._octaves = octaves
         self._truncation = truncation
-        self._keys: collections.OrderedDict[int, tiles.Keys] = collections.OrderedDict()
+        self._keys: Cache[int, tiles.Keys] = Cache(_KEPT_BYTES)
 
     def cell_axes(self, tile: Tile) -> tuple[Axis, Axis]:
         """World positions of a tile's cells, margins included."""
@@ -162,13 +164,14 @@ class FieldEditor:
 
     def _keys_of(self, seeds: Sequence[int]) -> tiles.Keys:
         """Keys of streams, of one number whatever the seeds."""
-        for seed in seeds:
-            if seed not in self._keys:
-                self._keys[seed] = tiles.make_keys(self._model, seed, self._octaves)
-            self._keys.move_to_end(seed)
-        parts = [self._keys[seed] for seed in seeds]
-        while len(self._keys) > _KEPT_KEYS:
-            self._keys.popitem(last=False)
+        parts = [
+            self._keys.of(
+                seed,
+                functools.partial(tiles.make_keys, self._model, seed, self._octaves),
+                _bytes_of,
+            )
+            for seed in seeds
+        ]
         more = [(0, tiles.MAX_STREAMS - len(seeds)), (0, 0)]
         latent = np.stack([keys.latent for keys in parts])
         noise = np.stack([keys.noise for keys in parts], axis=1)
@@ -177,6 +180,11 @@ class FieldEditor:
             noise=np.pad(noise, [(0, 0), *more]),
             octaves=parts[0].octaves,
         )
+
+
+def _bytes_of(keys: tiles.Keys) -> int:
+    """Memory of keys, Python's objects included."""
+    return sum(sys.getsizeof(each) + each.nbytes for each in keys)
 
 
 def check_draws(number: int) -> None:

@@ -5,14 +5,13 @@ by follows from what the world's own tiles show at a picture's edge: these tiles
 painted before the first that the picture reaches is shown.
 """
 
-import collections
 import dataclasses
-import threading
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from infinitygan_jax.cache import Cache
 from infinitygan_jax.sampling.edits import compositing
 from infinitygan_jax.sampling.edits.compositing import Overlay, Picture, Rim
 from infinitygan_jax.sampling.edits.edit import Edit
@@ -65,29 +64,26 @@ class Ahead:
 
     def __init__(self, tile_size: int):
         """Takes pixels a side of a tile, as painted."""
-        self._most = max(_AHEAD_BYTES // (3 * tile_size**2), 1)
-        # Those needed last at the end.
-        self._paintings: collections.OrderedDict[Tile, Painting] = (
-            collections.OrderedDict()
-        )
+        self._tile_bytes = 3 * tile_size**2
+        self._paintings: Cache[Tile, Painting] = Cache(_AHEAD_BYTES)
         self.awaited: dict[int, Awaited] = {}
 
     def wanted(self, tile: Tile) -> tuple[Painting, bool]:
         """A tile, which is kept now, and whether it has to be painted yet."""
-        is_new = tile not in self._paintings
-        if is_new:
-            self._paintings[tile] = Painting(tile, both=True, is_ahead=True)
-        self._paintings.move_to_end(tile)
-        return self._paintings[tile], is_new
+        painting = self._paintings.get(tile)
+        if painting is not None:
+            return painting, False
+        painting = Painting(tile, both=True, is_ahead=True)
+        self._paintings.put(tile, painting, self._tile_bytes)
+        return painting, True
 
     def take(self, tile: Tile) -> Painting | None:
         """A tile whose turn it is, if it was painted before."""
-        return self._paintings.pop(tile, None)
+        return self._paintings.pop(tile)
 
     def forget(self) -> None:
         """Drops tiles not needed for longest; whoever waits for one holds it."""
-        while len(self._paintings) > self._most:
-            self._paintings.popitem(last=False)
+        self._paintings.shrink()
 
 
 class Overlays:
@@ -126,10 +122,7 @@ class Overlays:
         self._boxes = Boxes(areas)
         # At level 0 these are the placements' own arrays, else a quarter at most.
         self._pictures: dict[int, Picture] = {}
-        # Overlays that were needed last, the very last at the end.
-        self._kept: collections.OrderedDict[int, Awaited] = collections.OrderedDict()
-        self._kept_bytes = 0
-        self._lock = threading.Lock()  # windows may be read at once
+        self._kept: Cache[int, Awaited] = Cache(_KEPT_BYTES)
 
     def needed(
         self, tile: Tile, part: Window, ahead: Ahead
@@ -147,7 +140,7 @@ class Overlays:
         missing: list[Painting] = []
         over = []
         for index in self._reaching(part) if self._placed else ():
-            awaited = self._found(index) or ahead.awaited.get(index)
+            awaited = self._kept.get(index) or ahead.awaited.get(index)
             if awaited is None:
                 awaited = Awaited(index, self._rim(index), [])
                 missing += self._wait(awaited, ahead)
@@ -172,7 +165,8 @@ class Overlays:
         for each, overlay in zip(missing, overlays, strict=True):
             each.overlay, each.rim, each.edges = overlay, None, []
             del ahead.awaited[each.index]
-            self._keep(each)
+            self._kept.put(each.index, each, each.overlay.nbytes)
+            self._kept.shrink()
 
     def over(
         self, painting: Painting, awaited: Sequence[Awaited]
@@ -256,20 +250,3 @@ class Overlays:
                 missing += [painting] * is_new
                 awaited.edges.append((painting, (index, rows[index], cols[index])))
         return missing
-
-    def _found(self, index: int) -> Awaited | None:
-        """An overlay that is kept."""
-        with self._lock:
-            if index in self._kept:
-                self._kept.move_to_end(index)
-            return self._kept.get(index)
-
-    def _keep(self, awaited: Awaited) -> None:
-        """Keeps an overlay, and as many of those needed before as there is room for."""
-        with self._lock:
-            former = self._kept.pop(awaited.index, None)
-            for each, sign in ((former, -1), (awaited, 1)):
-                self._kept_bytes += sign * each.overlay.nbytes if each else 0
-            self._kept[awaited.index] = awaited
-            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-                self._kept_bytes -= self._kept.popitem(last=False)[1].overlay.nbytes

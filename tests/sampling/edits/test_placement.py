@@ -546,7 +546,7 @@ def test_only_what_is_seen_is_measured():
     world = _world(11, Scene(edits=(*far, _exact(40, 44))))
     shown = _show(world, 40, 44)
     np.testing.assert_array_equal(shown, _known().image)
-    assert list(world._overlays._kept) == [1000]
+    assert world._overlays._kept.keys() == [1000]
 
 
 def test_overlays_are_kept_by_their_bytes(monkeypatch):
@@ -557,20 +557,21 @@ def test_overlays_are_kept_by_their_bytes(monkeypatch):
         return [_show(world, 40, 44 + 400 * index) for index in (0, 1, 0, 2)]
 
     shown = show(world)
-    assert list(world._overlays._kept) == [1, 0, 2]  # as they were needed last
-    for each in world._overlays._kept.values():
+    assert world._overlays._kept.keys() == [1, 0, 2]  # as they were needed last
+    for index in range(3):
+        each = world._overlays._kept.get(index)
         assert each.rim is None
         assert not each.edges
-    size = world._overlays._kept[0].overlay.nbytes
-    assert world._overlays._kept_bytes == 3 * size
+    size = each.overlay.nbytes
+    assert world._overlays._kept.num_bytes == 3 * size
     monkeypatch.setattr(overlays, "_KEPT_BYTES", 2 * size)
     world = _world(11, Scene(edits=edits))
     np.testing.assert_array_equal(show(world), shown)
-    assert list(world._overlays._kept) == [0, 2]
+    assert world._overlays._kept.keys() == [0, 2]
     monkeypatch.setattr(overlays, "_KEPT_BYTES", 1)  # less than one
     world = _world(11, Scene(edits=edits))
     np.testing.assert_array_equal(show(world), shown)
-    assert list(world._overlays._kept) == [2]
+    assert world._overlays._kept.keys() == [2]
 
 
 def test_tiles_are_painted_once_for_all_pictures(monkeypatch):
@@ -657,7 +658,7 @@ def test_who_breaks_off_leaves_nothing(monkeypatch):
     strips = world.strips(Window(0, 0, 128, 128))
     next(strips)
     assert heads[0]().awaited
-    assert not world._overlays._kept
+    assert not world._overlays._kept.keys()
     del strips
     gc.collect()
     assert heads[0]() is None
