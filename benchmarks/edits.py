@@ -7,6 +7,7 @@ the machine does meets all of them.
 """
 
 import argparse
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +26,8 @@ from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.looks import Looks
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.training import stored
 
@@ -119,7 +120,7 @@ def measure(
     for _ in range(repeats):
         for index, world in enumerate(worlds):
             # Without styles and overlays yet.
-            world = world.varied(world.seed, world.scene)
+            world = dataclasses.replace(world)
             start = time.perf_counter(), time.process_time()
             list(world.strips(window))
             wall[index] = min(wall[index], time.perf_counter() - start[0])

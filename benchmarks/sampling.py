@@ -27,12 +27,13 @@ import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
-from infinitygan_jax import coords, devices, writers
+from infinitygan_jax import devices, writers
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import world as world_lib
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.painter import Painter
+from infinitygan_jax.sampling.setup import Setup
 from infinitygan_jax.training import stored
 from infinitygan_jax.writers import layout, parts
 
@@ -85,17 +86,7 @@ def _painter_of(
     tile_size: int,
     some: Sequence[jax.Device],
 ) -> Painter:
-    return Painter(
-        model=model,
-        cell_pixels=model.cell_size,
-        params=params,
-        seed=0,
-        frame=coords.AS_TRAINED,
-        scene=Scene(),
-        tile_size=tile_size,
-        devices=some,
-        level=0,
-    )
+    return Painter(Setup(model, tile_size, tuple(some)), params)
 
 
 def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> None:

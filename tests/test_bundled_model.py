@@ -11,7 +11,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.models.generator import check_params
-from infinitygan_jax.sampling.world import SPAN_STRETCH, learned_span
+from infinitygan_jax.sampling.frame import SPAN_STRETCH, learned_span
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"

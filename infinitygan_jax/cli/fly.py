@@ -207,7 +207,7 @@ def _world(
     """The world to fly over, in tiles that suit the flight."""
     from infinitygan_jax.films import flights
     from infinitygan_jax.sampling import world as world_lib
-    from infinitygan_jax.sampling.painter import Scene
+    from infinitygan_jax.sampling.scene import Scene
     from infinitygan_jax.training import stored
 
     if document is None:

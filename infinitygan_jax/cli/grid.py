@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import grids
     from infinitygan_jax.sampling import world as world_lib
-    from infinitygan_jax.sampling.painter import Scene
+    from infinitygan_jax.sampling.scene import Scene
     from infinitygan_jax.training import stored
 
     sheet = grids.Sheet(

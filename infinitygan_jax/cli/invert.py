@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import invert, perceptual
     from infinitygan_jax.models.generator import check_params
-    from infinitygan_jax.sampling import world as world_lib
+    from infinitygan_jax.sampling import frame as frame_lib
     from infinitygan_jax.training import stored
 
     if args.published and args.continued:
@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips)
     fields.check_seed(args.seed, "--seed")
-    world_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
+    frame_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work
         names, images = [t.name for t in batch], [t.image for t in batch]

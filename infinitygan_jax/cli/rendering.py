@@ -40,7 +40,7 @@ def check_memory(
     plan, writer_type = world.plan(window), writers.writer_of(out)
     costs.check_memory(
         parts.plan_of_part(plan, writer_type),
-        world.painted_config,
+        world.setup.model,
         paints_on_host(world),
         machine.memory_bytes(),
         writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
@@ -122,7 +122,7 @@ def describe(
     blends: bool,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
-    window, size, model = plan.window, plan.tile_pixels, world.painted_config
+    window, size, model = plan.window, plan.tile_pixels, world.setup.model
     device = world.devices[0]
     tiled = costs.tile_operations(plan, model)
     more = tiled / costs.window_operations(plan, model) - 1
@@ -209,7 +209,7 @@ def texts_of(
 ) -> dict[str, str]:
     """What a picture says of itself, but for what a world file says beside."""
     axes = [axis for axis, each in zip("yx", world.period, strict=True) if each]
-    quick = world.painted_config != world.config
+    quick = world.setup.model != world.config
     return {
         "Software": software(),
         "Checkpoint": bundle.config.name,

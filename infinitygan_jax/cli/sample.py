@@ -322,7 +322,7 @@ def _describe_rest(
         return []
     windows = layout.windows_of(runs, size, None)
     tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
-    share = tiles * costs.operations(world.painted_config, *[plan.tile_size] * 2)
+    share = tiles * costs.operations(world.setup.model, *[plan.tile_size] * 2)
     return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 

@@ -228,7 +228,9 @@ def _world_of(world: World, flight: Flight, sight: Sight) -> World:
         styles = Constant(Seed(flight.seeds[0] if flight.seeds else world.seed))
     mix = sight.mix if flight.seeds else world.scene.mix
     scene = dataclasses.replace(world.scene, styles=styles, mix=mix)
-    return world.varied(world.seed if sight.seed is None else sight.seed, scene)
+    return dataclasses.replace(
+        world, seed=world.seed if sight.seed is None else sight.seed, scene=scene
+    )
 
 
 def shifted(

@@ -13,8 +13,8 @@ from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Constant, Site, Sites
 from infinitygan_jax.sampling.world import World
 

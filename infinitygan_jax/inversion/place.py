@@ -13,7 +13,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import make_generator
-from infinitygan_jax.sampling import world as world_lib
+from infinitygan_jax.sampling import frame as frame_lib
 
 # The cells a side that a pixel's texture is made from, and that training shows.
 LEAST_CELLS = geometry.TILE_CELLS_EXTRA + 1
@@ -132,7 +132,7 @@ def default_span(model: ModelConfig) -> int | None:
     """The vertical span of a world that is not told of one."""
     if model.coords == "plane":
         return None
-    return world_lib.SPAN_STRETCH * world_lib.learned_span(model)
+    return frame_lib.SPAN_STRETCH * frame_lib.learned_span(model)
 
 
 def coords_of(
@@ -143,7 +143,7 @@ def coords_of(
     Raises:
       ValueError: the vertical span is out of range, or of no meaning for this model.
     """
-    frame = world_lib.frame_of(model, 0, vertical_span, (None, None))
+    frame = frame_lib.frame_of(model, 0, vertical_span, (None, None))
     rows, cols = place.rows.latent, place.cols.latent
     parts = coords.world_coords(
         model.coords, rows.start, rows.size, cols.start, cols.size, frame

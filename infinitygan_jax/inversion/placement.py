@@ -5,7 +5,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling.edits.compositing import Known
 from infinitygan_jax.sampling.edits.placement import Placement
-from infinitygan_jax.sampling.world import frame_of
+from infinitygan_jax.sampling.frame import frame_of
 
 
 def frame_of_inversion(inversion: Inversion, model: ModelConfig) -> coords.Frame:

@@ -86,7 +86,10 @@ def worlds(world: World, sheet: Sheet) -> list[list[World]]:
         dataclasses.replace(world.scene, styles=Constant(Seed(style)), mix=None)
         for style in sheet.columns
     ]
-    return [[world.varied(row, scene) for scene in scenes] for row in sheet.rows]
+    return [
+        [dataclasses.replace(world, seed=row, scene=scene) for scene in scenes]
+        for row in sheet.rows
+    ]
 
 
 def strips(

@@ -1,6 +1,5 @@
 """Tiles of one world on its devices: plain, of many styles, and edited."""
 
-import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,10 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from infinitygan_jax import coords, geometry
 from infinitygan_jax import devices as device_lib
-from infinitygan_jax.config import PAINTING, ModelConfig, check_painting
-from infinitygan_jax.messages import UserError
+from infinitygan_jax import geometry
 from infinitygan_jax.models.generator import Modulations, with_noise_scale
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
@@ -21,96 +18,36 @@ from infinitygan_jax.sampling.edits.edit import Edit
 from infinitygan_jax.sampling.edits.fields import FieldEditor, check_draws
 from infinitygan_jax.sampling.edits.region import Boxes, Region
 from infinitygan_jax.sampling.looks import Looks
-from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Tile
-from infinitygan_jax.sampling.styles import Axis, Constant, StyleField
+from infinitygan_jax.sampling.setup import Setup
+from infinitygan_jax.sampling.styles import Axis, Constant
 
 _Edits = Sequence[Edit]
 
 
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    """What a world shows beside what follows from its seed.
+class Painter:
+    """Paints tiles of one world; nothing is compiled before the first.
 
     Attributes:
-      styles: which styles show where; None for the seed's own all over.
-      octaves: fields of local latents that are summed, each twice as coarse as the one
-        before; 1 is as in training.
-      edits: in order; a later one is over an earlier one.
-      mix: fields between those of two seeds, in place of the seed's own.
-      truncation: local latents are multiplied by this, 0 to 1; those of placements are
-        not. None: as the model's settings say.
-      noise_scale: noise, that of placements too, is multiplied by this, 0 to 1. None:
-        as the model's settings say.
+      setup: how they are painted.
     """
 
-    styles: StyleField | None = None
-    octaves: int = 1
-    edits: tuple[Edit, ...] = ()
-    mix: Mix | None = None
-    truncation: float | None = None
-    noise_scale: float | None = None
-
-    def __post_init__(self):
-        if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
-            raise UserError(
-                f"octaves ({self.octaves}) must be from 1 to {tiles.MAX_OCTAVES}; 1 is "
-                "as in training"
-            )
-        for name in PAINTING:
-            if getattr(self, name) is not None:
-                check_painting(name, getattr(self, name))
-
-    def of_painting(self, name: str, model: ModelConfig) -> float:
-        """One of `config.PAINTING` where this shows of a model."""
-        own = getattr(self, name)
-        return getattr(model, name) if own is None else own
-
-
-class Painter:
-    """Paints tiles of one world; nothing is compiled before the first."""
-
-    def __init__(
-        self,
-        model: ModelConfig,
-        cell_pixels: int,
-        params: Mapping[str, Any],
-        seed: int,
-        frame: coords.Frame,
-        scene: Scene,
-        tile_size: int,
-        devices: Sequence[jax.Device],
-        level: int,
-    ):
+    def __init__(self, setup: Setup, params: Mapping[str, Any]):
         """Takes what ``World`` has checked.
 
         Args:
-          model: as painted, maybe without its last stages.
-          cell_pixels: pixels of a cell in the whole model; edits are in such pixels.
-          params: the generator's parameters.
-          seed: of the fields, and of the style where ``scene`` has none.
-          frame: of the coordinates.
-          scene: what there is beside what follows from the seed.
-          tile_size: pixels a side, as painted.
-          devices: to paint on.
-          level: squares of 2**level pixels a side are averaged to one.
+          setup: how tiles are painted.
+          params: parameters of the generator as painted.
         """
-        self._model = model
-        noise_scale = scene.of_painting("noise_scale", model)
+        self.setup = setup
+        scene = setup.scene
+        noise_scale = scene.of_painting("noise_scale", setup.model)
         self._params = with_noise_scale(params, noise_scale)
-        self._seed = seed
-        self._frame = frame
-        self._scene = scene
-        self._tile_size = tile_size
-        self._mesh = device_lib.make_mesh(devices)
-        self._level = level
-        self._styles = scene.styles or Constant(style_lib.Seed(seed))
+        self._mesh = device_lib.make_mesh(setup.devices)
+        self._styles = scene.styles or Constant(style_lib.Seed(setup.seed))
         self._boxes = Boxes([(e.region, e.reach) for e in scene.edits])
-        self._truncation = np.float32(scene.of_painting("truncation", model))
-        self._editor = FieldEditor(
-            *(model, cell_pixels, tile_size, seed, frame),
-            *(scene.octaves, self._truncation),
-        )
+        self._truncation = np.float32(scene.of_painting("truncation", setup.model))
+        self._editor = FieldEditor(setup)
         self._last_styles: tuple[Any, Any] = (None, None)  # of tiles of one style each
         self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
 
@@ -131,7 +68,7 @@ class Painter:
         """Like ``paint``, and the same tiles before squares of pixels are averaged."""
         colours = self._colours(wanted)
         shown = self._functions.shown(colours)
-        return shown, self._functions.whole(colours) if self._level else shown
+        return shown, self._functions.whole(colours) if self.setup.averaged else shown
 
     def _colours(self, wanted: Sequence[Tile]) -> Float[Array, "b t t 3"]:
         seen = [self._edits_of(tile) for tile in wanted]
@@ -161,7 +98,7 @@ class Painter:
         Raises:
           ValueError: a tile sees too many styles or seeds.
         """
-        edits = self._scene.edits
+        edits = self.setup.scene.edits
         styled = any(edit.source is not None for edit in edits)
         few = sum(edit.seed is not None for edit in edits) < tiles.MAX_STREAMS
         if isinstance(self._styles, Constant) and not styled and few:
@@ -192,7 +129,7 @@ class Painter:
         copies = self._mesh.size  # one for each device
         drawn = self._draw([tile] * copies, [self._edits_of(tile)] * copies)
         margin = geometry.TILE_CELLS_BEFORE + geometry.STRUCTURE_MARGIN
-        own = slice(margin, margin + self._tile_size // self._model.cell_size)
+        own = slice(margin, margin + self.setup.tile_size // self.setup.model.cell_size)
         latents = np.asarray(drawn.z_local)[0, own, own]
         axes = [
             Axis(axis.start + margin * axis.step, len(latents), axis.step)
@@ -203,11 +140,11 @@ class Painter:
 
     @functools.cached_property
     def _functions(self) -> tiles.TileFunctions:
-        return tiles.tile_functions(self._model, self._mesh, self._level)
+        return tiles.tile_functions(self.setup.model, self._mesh, self.setup.averaged)
 
     @functools.cached_property
     def _looks(self) -> Looks:
-        return Looks(self._model, self._params_on_devices)
+        return Looks(self.setup.model, self._params_on_devices)
 
     @functools.cached_property
     def _params_on_devices(self) -> Mapping[str, Any]:
@@ -225,14 +162,14 @@ class Painter:
         return self._unedited[key]
 
     def _draw(self, wanted: Sequence[Tile], seen: Sequence[_Edits]) -> tiles.Fields:
+        setup = self.setup
         inputs = tiles.tile_inputs(
-            *(self._model, self._tile_size, wanted, self._frame),
-            self._scene.octaves,
+            setup.model, setup.tile_size, wanted, setup.frame, setup.scene.octaves
         )
         on_devices = device_lib.split(inputs, self._mesh)
         edits = [edit for tile_edits in seen for edit in tile_edits]
         if all(edit.seed is None and not edit.gives_fields for edit in edits):
-            keys, streams = self._streams_of(self._seed, len(wanted))
+            keys, streams = self._streams_of(self.setup.seed, len(wanted))
             drawn = self._functions.draw(keys, streams, on_devices)
             return self._truncated(self._mixed(drawn, streams, on_devices))
         edited = tiles.stack(list(map(self._editor.edited, wanted, seen)))
@@ -258,7 +195,7 @@ class Painter:
         self, drawn: tiles.Fields, streams: tiles.Streams, inputs: tiles.TileInputs
     ) -> tiles.Fields:
         """Fields with the world's own ones mixed, where the scene mixes them."""
-        mix = self._scene.mix
+        mix = self.setup.scene.mix
         if mix is None:
             return drawn
         num_tiles = len(streams.latent)
@@ -283,10 +220,10 @@ class Painter:
         return style_lib.with_layers(weights, layers) if layers else weights
 
     def _edits_of(self, tile: Tile) -> _Edits:
-        if not self._scene.edits:
+        if not self.setup.scene.edits:
             return []
         seen = self._boxes.seen(*self._editor.cell_axes(tile))
-        return [self._scene.edits[index] for index in seen]
+        return [self.setup.scene.edits[index] for index in seen]
 
 
 _times = jax.jit(jnp.multiply)

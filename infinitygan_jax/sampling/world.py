@@ -1,50 +1,43 @@
 """An infinite picture as an array: any window of it can be read."""
 
 import bisect
-import collections
-import copy
 import dataclasses
-import fractions
 import functools
 import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from infinitygan_jax import coords, fields, geometry, machine
+from infinitygan_jax import fields, geometry
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import check_fits
-from infinitygan_jax.sampling.edits.overlays import Ahead, Awaited, Overlays, Painting
+from infinitygan_jax.sampling.edits.overlays import Overlays
 from infinitygan_jax.sampling.edits.region import Region
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.frame import SPAN_STRETCH, frame_of, learned_span
+from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.sampling.scene import PLAIN, Scene
+from infinitygan_jax.sampling.setup import Period, Setup, default_batch_size
+from infinitygan_jax.sampling.strips import paint_strips
 from infinitygan_jax.sampling.tiles import MAX_STREAMS
 from infinitygan_jax.sampling.view import View
 from infinitygan_jax.training.stored import load_bundle
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
-MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
-# Chosen by looking at pictures of the bundled model: as in training (1) one of 1000
-# rows is two walls with a line between, from 10 on one of 384 has no sky. At 4096 rows
-# any fixed span is one of the two; `make sample` spreads it over the picture.
-SPAN_STRETCH = 4
-PLAIN = Scene()
 _MOST_MEASURED = 1024  # tiles
 _MOST_LOOKED_AT = 128  # tiles, before painting begins: some 15 ms each
-_TILES_PER_GIVING = 16  # of which clearing pages anew takes a hundredth
-
-_ready = itertools.count()  # tiles of all worlds that became ready
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class World:
     """The picture of one model and seed: ``world[y0:y1, x0:x1]`` is a part of it.
 
@@ -54,104 +47,114 @@ class World:
     byte for byte, and on other devices, or with another tile size, within 1/255 (2/255
     where they are corrected around known pixels of placements).
 
+    Nothing is painted or compiled before it is needed. Another world that differs in
+    some attributes is ``dataclasses.replace(world, seed=7)``; nothing is compiled
+    again for one that differs in seed and scene.
+
     Attributes:
+      config: the model's sizes.
+      generator_params: its parameters; must not be changed.
+      seed: which picture, 0 to 2**64 - 1.
+      tile_size: pixels a side that are painted at once; a multiple of the model's cell
+        size. Default: what is fast for the model.
+      devices: those to paint on. Default: all of this process.
+      batch_size: tiles a device paints at once, at most; fewer where a window has few.
+        Above 1, windows agree within 1/255 only, on a CPU too. Default: see
+        `default_batch_size`.
+      horizon: world row of the horizon, the middle of the learned vertical range.
+      vertical_span: pixels over which the learned vertical range is spread, from the
+        highest sky to the nearest ground. Default: ``SPAN_STRETCH`` times that of
+        training, ``learned_span(config)``; None for a model without up and down.
+      period: rows and columns after which the picture repeats, so that its edges
+        continue into each other; None where it does not.
+      level: shows the world at 1 / 2**level of its size, by averaging squares of
+        pixels. Positions are those of the smaller picture; ``horizon``,
+        ``vertical_span`` and ``period`` stay pixels of level 0.
+      quick: does not paint what is averaged, but stops the generator ``level`` stages
+        early: on the bundled model with 64%, 31% and 13% of the operations at levels 1,
+        2 and 3. Similar, not equal. Needs a level above 0.
+      scene: what else differs from the seed's own world, which is the default.
       ndim: 3, of rows, columns and channels; there is no ``shape``, as there is no end.
       dtype: uint8.
+
+    Raises:
+      ValueError: parameters of another model, or a value out of range.
     """
+
+    config: ModelConfig = dataclasses.field(kw_only=False)
+    generator_params: Mapping[str, Any] = dataclasses.field(kw_only=False)
+    seed: int = 0
+    tile_size: int | None = None
+    devices: Sequence[jax.Device] | None = None
+    batch_size: int | None = None
+    horizon: int = 0
+    vertical_span: int | None = None
+    period: Period = (None, None)
+    level: int = 0
+    quick: bool = False
+    scene: Scene = PLAIN
 
     ndim = 3
     dtype = np.dtype(np.uint8)
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        generator_params: Mapping[str, Any],
-        *,
-        seed: int = 0,
-        tile_size: int | None = None,
-        devices: Sequence[jax.Device] | None = None,
-        batch_size: int | None = None,
-        horizon: int = 0,
-        vertical_span: int | None = None,
-        period: tuple[int | None, int | None] = (None, None),
-        level: int = 0,
-        quick: bool = False,
-        scene: Scene = PLAIN,
-    ):
-        """Prepares the picture; nothing is painted or compiled yet.
+    def __post_init__(self):
+        for name in ("seed", "horizon", "level"):
+            self._set(name, planning.whole(name, getattr(self, name)))
+        for name in ("tile_size", "batch_size", "vertical_span"):
+            if getattr(self, name) is not None:
+                self._set(name, planning.whole(name, getattr(self, name)))
+        self._set("period", _whole_period(self.period))
+        self._set("devices", tuple(self.devices or jax.local_devices()))
+        planning.check_level(self.level, self.quick, self.config)
+        if self.tile_size is None:
+            self._set("tile_size", costs.default_tile_size(self._painted))
+        if self.batch_size is None:
+            size = default_batch_size(self._painted, self.tile_size, self.devices[0])
+            self._set("batch_size", size)
+        if self.config.coords != "plane" and self.vertical_span is None:
+            self._set("vertical_span", SPAN_STRETCH * learned_span(self.config))
+        self._check()
 
-        Args:
-          config: the model's sizes.
-          generator_params: its parameters; must not be changed afterwards.
-          seed: which picture, 0 to 2**64 - 1.
-          tile_size: pixels a side that are painted at once; a multiple of the model's
-            cell size. Default: what is fast for the model.
-          devices: those to paint on. Default: all of this process.
-          batch_size: tiles a device paints at once, at most; fewer where a window has
-            few. Above 1, windows agree within 1/255 only, on a CPU too. Default: see
-            `default_batch_size`.
-          horizon: world row of the horizon, the middle of the learned vertical range.
-          vertical_span: pixels over which the learned vertical range is spread, from
-            the highest sky to the nearest ground. Default: ``SPAN_STRETCH`` times
-            that of training, ``learned_span(config)``.
-          period: rows and columns after which the picture repeats, so that its edges
-            continue into each other; None where it does not.
-          level: shows the world at 1 / 2**level of its size, by averaging squares of
-            pixels. Positions are those of the smaller picture; ``horizon``,
-            ``vertical_span`` and ``period`` stay pixels of level 0.
-          quick: does not paint what is averaged, but stops the generator ``level``
-            stages early: on the bundled model with 64%, 31% and 13% of the operations
-            at levels 1, 2 and 3. Similar, not equal. Needs a level above 0.
-          scene: what else differs from the seed's own world, which is the default.
+    def _set(self, name: str, value: Any) -> None:
+        """Gives an attribute its value while the world is made."""
+        object.__setattr__(self, name, value)
 
-        Raises:
-          ValueError: parameters of another model, or a value out of range.
-        """
-        devices = list(devices or jax.local_devices())
-        seed, horizon, level = (
-            planning.whole(name, value)
-            for name, value in (("seed", seed), ("horizon", horizon), ("level", level))
-        )
-        tile_size, batch_size, vertical_span = (
-            None if value is None else planning.whole(name, value)
-            for name, value in (
-                *(("tile_size", tile_size), ("batch_size", batch_size)),
-                ("vertical_span", vertical_span),
-            )
-        )
-        period = _whole_period(period)
-        planning.check_level(level, quick, config)
-        painted = _stopped_early(config, level) if quick else config
-        if tile_size is None:
-            tile_size = costs.default_tile_size(painted)
-        if batch_size is None:
-            batch_size = default_batch_size(painted, tile_size, devices[0])
-        if batch_size < 1:
-            raise UserError(f"batch_size ({batch_size}) must be at least 1; use 1")
-        planning.check_tile_size(tile_size, painted)
-        fields.stream_key(seed, fields.Z_LOCAL)  # refuses a seed that is out of range
-        check_params(config, generator_params)
-        for name, each in zip(("height", "width"), period, strict=True):
+    def _check(self) -> None:
+        """Checks what is not checked on the way; see the class."""
+        if self.batch_size < 1:
+            raise UserError(f"batch_size ({self.batch_size}) must be at least 1; use 1")
+        planning.check_tile_size(self.tile_size, self._painted)
+        fields.check_seed(self.seed)
+        check_params(self.config, self.generator_params)
+        for name, each in zip(("height", "width"), self.period, strict=True):
             if each is not None:
-                planning.check_period(name, each, config.cell_size)
-        for edit in scene.edits:
-            check_fits(edit, period)
-        self.config = config
-        self.seed = seed
-        self.horizon = horizon
-        if config.coords != "plane" and vertical_span is None:
-            vertical_span = SPAN_STRETCH * learned_span(config)
-        self.vertical_span = vertical_span
-        self.period = period
-        self.level = level
-        self.painted_config = painted
-        self._averaged = 0 if quick else level  # levels that tiles are reduced by
-        self._frame = frame_of(config, horizon, vertical_span, period)
-        self.scene = scene
-        self.tile_size = tile_size
-        self.devices = devices
-        self.batch_size = batch_size
-        self._generator_params = generator_params
+                planning.check_period(name, each, self.config.cell_size)
+        for edit in self.scene.edits:
+            check_fits(edit, self.period)
+        frame_of(self.config, self.horizon, self.vertical_span, self.period)
+
+    @property
+    def _painted(self) -> ModelConfig:
+        """Sizes of what is painted: maybe of a generator without its last stages."""
+        if not self.quick:
+            return self.config
+        size = geometry.patch_size_of(self.config.num_stages - self.level)
+        return dataclasses.replace(self.config, patch_size=size, previews=False)
+
+    @functools.cached_property
+    def setup(self) -> Setup:
+        """How its tiles are painted."""
+        return Setup(
+            model=self._painted,
+            tile_size=self.tile_size,
+            devices=self.devices,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            scene=self.scene,
+            frame=frame_of(self.config, self.horizon, self.vertical_span, self.period),
+            stopped=self.level if self.quick else 0,
+            averaged=0 if self.quick else self.level,
+        )
 
     @property
     def truncation(self) -> float:
@@ -165,17 +168,13 @@ class World:
 
     @functools.cached_property
     def _painter(self) -> Painter:
-        return Painter(
-            self.painted_config,
-            self.config.cell_size,
-            stopped_early(self.painted_config, self._generator_params),
-            self.seed,
-            self._frame,
-            self.scene,
-            self.tile_size,
-            self.devices,
-            self._averaged,
-        )
+        params = stopped_early(self.setup.model, self.generator_params)
+        return Painter(self.setup, params)
+
+    @functools.cached_property
+    def _overlays(self) -> Overlays:
+        """Known pixels, which lie over all edits."""
+        return Overlays(self.setup)
 
     @classmethod
     def load(
@@ -186,7 +185,7 @@ class World:
         Args:
           path_or_name: the name of a bundled model, a ``.safetensors`` file, or a
             workdir of ``run_train.py``.
-          **options: ``seed`` and the other keyword arguments of ``World``.
+          **options: ``seed`` and the other attributes of ``World``.
 
         Raises:
           ValueError: there is no such model, or it was truncated or altered.
@@ -194,27 +193,14 @@ class World:
         bundle = load_bundle(path_or_name)
         return cls(bundle.config.model, bundle.generator, **options)
 
-    def varied(self, seed: int, scene: Scene) -> "World":
-        """Another world of the same model, in all else but seed and scene like this.
-
-        Parameters are not checked again, and nothing is compiled again.
-
-        Args:
-          seed: which picture.
-          scene: what else differs from the seed's own world.
+    def at_level(self, level: int) -> "World":
+        """The same world at 1 / 2**level of its size; see the attribute ``level``.
 
         Raises:
-          ValueError: a value is out of range.
+          ValueError: the model has no such level.
         """
-        fields.stream_key(seed, fields.Z_LOCAL)
-        for edit in scene.edits:
-            check_fits(edit, self.period)
-        other = copy.copy(self)
-        for name, value in vars(World).items():
-            if isinstance(value, functools.cached_property):  # of seed or scene
-                other.__dict__.pop(name, None)
-        other.seed, other.scene = seed, scene
-        return other
+        quick = self.quick and level > 0
+        return dataclasses.replace(self, level=level, quick=quick)
 
     def __getitem__(self, key: Any) -> UInt8[np.ndarray, "..."] | np.uint8:
         """A part of the picture: ``world[rows, columns]``, as of a NumPy array.
@@ -305,25 +291,12 @@ class World:
             top += len(strip)
 
     def plan(self, window: Window) -> Plan:
-        """How a window is painted here, were there no period.
+        """How a window is painted here, were there no period; see `Setup.plan`."""
+        return self.setup.plan(window)
 
-        Raises:
-          ValueError: at this level it lies beyond 2**62 pixels of level 0.
-        """
-        plan = Plan(
-            window, self.tile_size, len(self.devices), self.batch_size, self._averaged
-        )
-        batch_size = costs.batch_for(plan.num_tiles, plan.num_devices, self.batch_size)
-        limit = planning.POSITION_LIMIT >> self.level
-        if min(window.top, window.left) < -limit or (
-            max(window.bottom, window.right) > limit
-        ):
-            raise UserError(
-                f"rows and columns must lie within -2**62 to 2**62 at level 0, so "
-                f"within {-limit} to {limit} at level {self.level}; choose an origin "
-                "nearer to 0"
-            )
-        return dataclasses.replace(plan, batch_size=batch_size)
+    def pieces(self, window: Window) -> list[list[Window]]:
+        """What is painted for a window; see `Setup.pieces`."""
+        return self.setup.pieces(window)
 
     def blends(self, window: Window) -> bool:
         """Whether a tile of a window blends styles; paints nothing.
@@ -368,17 +341,7 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        ahead = Ahead(self.tile_size)
-        for num_painted, shown in self._painted(self._needed(windows, ahead)):
-            _give_back_after(num_painted)
-            if on_tiles is not None:
-                on_tiles(len(shown))
-            awaited = (each for needed in shown for each in needed.over)
-            self._overlays.measure(awaited, ahead)
-            for place, _, painting, over in shown:
-                _put(place, self._overlays.over(painting, over))
-                if place.is_last:
-                    yield place.strip
+        return paint_strips(self._painter, self._overlays, windows, on_tiles)
 
     def latent_statistics(
         self, top: int, left: int, height: int, width: int
@@ -437,205 +400,14 @@ class World:
                 f"{cell} pixels; take a larger one"
             )
         size = costs.measuring_tile_size(self.config, window)
-        world = self._in_full(size)
+        # On one device, a tile at a time: there are few, and more would be fillers.
+        world = dataclasses.replace(
+            self.at_level(0), tile_size=size, devices=self.devices[:1], batch_size=1
+        )
         plan = world.plan(window)
         if sum(each.seed is not None for each in self.scene.edits) >= MAX_STREAMS:
             world._painter.check_draws(plan.tiles())
         return world, plan
-
-    def pieces(self, window: Window) -> list[list[Window]]:
-        """What is painted for a window: itself, or with a period its parts, in rows.
-
-        Each part lies in one and the same period, so that a place and its repeats are
-        the same computation and agree byte for byte.
-        """
-        height, width = (p if p is None else p >> self.level for p in self.period)
-        top, left = self._first_repeat
-        rows = planning.pieces(window.top, window.height, top, height)
-        cols = planning.pieces(window.left, window.width, left, width)
-        return [[Window(y, x, h, w) for x, w in cols] for y, h in rows]
-
-    def _places(self, windows: Iterable[Window]) -> Iterator["_Place"]:
-        """Every tile of some windows, and where it belongs."""
-        for window in windows:
-            for row in self.pieces(window):
-                plans = [self.plan(piece) for piece in row]
-                for tile_row in plans[0].tile_rows:
-                    top, bottom = plans[0].strip_rows(tile_row)
-                    strip = np.empty((bottom - top, window.width, 3), np.uint8)
-                    left = 0
-                    for plan in plans:
-                        right = left + plan.window.width
-                        for col in plan.tile_cols:
-                            is_last = (col + 1, right) == (
-                                plan.tile_cols.stop,
-                                window.width,
-                            )
-                            tile = planning.Tile(tile_row, col)
-                            yield _Place(tile, plan, strip, left, is_last)
-                        left = right
-
-    @functools.cached_property
-    def _overlays(self) -> Overlays:
-        """Known pixels, which lie over all edits."""
-        # Periods are whole cells, which are whole pixels at any level.
-        level = self.level - self._averaged
-        period = [p if p is None else p >> level for p in self.period]
-        top, left = (start << self._averaged for start in self._first_repeat)
-        return Overlays(
-            self.scene.edits, self.tile_size, level, self._averaged, period, (top, left)
-        )
-
-    @property
-    def _first_repeat(self) -> tuple[int, int]:
-        """Row and column where the repeat begins that is painted for all of them."""
-        height = self.period[0]
-        # Centred on row 0, as pictures are unless told otherwise.
-        return 0 if height is None else -((height >> self.level) // 2), 0
-
-    def _needed(self, windows: Iterable[Window], ahead: Ahead) -> Iterator["_Needed"]:
-        """Every tile of some windows, and what has to be painted for it."""
-        for place in self._places(windows):
-            needed = self._overlays.needed(place.tile, place.part, ahead)
-            yield _Needed(place, *needed)
-
-    def _in_full(self, tile_size: int) -> "World":
-        """The world at its full size, for a little work.
-
-        On one device, a tile at a time: there are few, and more would be fillers.
-        """
-        other = self.varied(self.seed, self.scene)
-        other.level = other._averaged = 0
-        other.painted_config = self.config
-        other.tile_size, other.batch_size = tile_size, 1
-        other.devices = self.devices[:1]
-        return other
-
-    def _painted(
-        self, needed: Iterator["_Needed"]
-    ) -> Iterator[tuple[int, list["_Needed"]]]:
-        """How many tiles were painted, and what can be shown now; in order.
-
-        The next tiles are under way when some are handed out.
-        """
-        num_devices, batch_size = len(self.devices), None
-        ahead: collections.deque = collections.deque()
-        for paintings, shown in _steps(needed, num_devices * self.batch_size):
-            if batch_size is None:
-                # A short first step is the only one, and its batches may be smaller. A
-                # short last one is filled: another shape would be compiled for it.
-                batch_size = costs.batch_for(
-                    len(paintings), num_devices, self.batch_size
-                )
-            wanted = [painting.tile for painting in paintings]
-            wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
-            if self._averaged and any(painting.both for painting in paintings):
-                pixels = self._painter.paint_both(wanted)
-            else:
-                pixels = (self._painter.paint(wanted),)
-            ahead.append((paintings, shown, pixels))
-            if len(ahead) > 1:
-                yield _fetched(*ahead.popleft())
-        for each in ahead:
-            yield _fetched(*each)
-
-
-class _Place(NamedTuple):
-    """Where a tile belongs.
-
-    Attributes:
-      tile: of the lattice.
-      plan: of the piece of a window that it is painted for.
-      strip: rows of the window that it is a part of.
-      left: column of the strip where the piece begins.
-      is_last: whether the strip is finished with it.
-    """
-
-    tile: planning.Tile
-    plan: Plan
-    strip: UInt8[np.ndarray, "h w 3"]
-    left: int
-    is_last: bool
-
-    @property
-    def part(self) -> Window:
-        """What of the tile is shown, in pixels as painted."""
-        (top, bottom), (left, right) = (
-            self.plan.strip_rows(self.tile.row),
-            self.plan.strip_cols(self.tile.col),
-        )
-        level = self.plan.level
-        sides = top, left, bottom - top, right - left
-        return Window(*(side << level for side in sides))
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Row and column of the tile's first pixel, in the picture's world."""
-        size = self.plan.tile_pixels
-        return self.tile.row * size, self.tile.col * size
-
-
-class _Needed(NamedTuple):
-    """A tile at its place, and what is needed to show it.
-
-    Attributes:
-      place: where it belongs.
-      missing: what is painted for it and for nothing before it, in order.
-      painting: the tile, among these or before.
-      over: what lies over it.
-    """
-
-    place: _Place
-    missing: list[Painting]
-    painting: Painting
-    over: list[Awaited]
-
-
-def _steps(
-    needed: Iterable[_Needed], size: int
-) -> Iterator[tuple[list[Painting], list[_Needed]]]:
-    """What is painted at once, so many but for the last, and what it is enough for."""
-    paintings: list[Painting] = []
-    shown: list[_Needed] = []
-    for each in needed:
-        for painting in each.missing:
-            if len(paintings) == size:
-                yield paintings, shown
-                paintings, shown = [], []
-            paintings.append(painting)
-        shown.append(each)
-    if paintings:
-        yield paintings, shown
-
-
-def _fetched(
-    paintings: list[Painting], shown: list[_Needed], pixels: tuple[Any, ...]
-) -> tuple[int, list[_Needed]]:
-    """Waits for tiles, as shown, and whole if one needs it; see ``World._painted``."""
-    arrays = map(np.asarray, pixels)
-    for painting, *both in zip(paintings, *arrays, strict=False):  # fillers dropped
-        if painting.is_ahead:  # may wait for long, and not keep what came with it
-            both = [each.copy() for each in both]
-        painting.shown, painting.whole = both[0], both[-1]
-    return len(paintings), shown
-
-
-def _put(place: _Place, pixels: UInt8[np.ndarray, "t t 3"]) -> None:
-    """Copies the part of a tile that lies in its window into its strip."""
-    plan, tile = place.plan, place.tile
-    top, bottom = plan.strip_rows(tile.row)
-    left, right = plan.strip_cols(tile.col)
-    row, col = place.corner
-    start = place.left + left - plan.window.left
-    place.strip[:, start : start + right - left] = pixels[
-        top - row : bottom - row, left - col : right - col
-    ]
-
-
-def _stopped_early(config: ModelConfig, level: int) -> ModelConfig:
-    """The sizes of a generator without its last stages."""
-    size = geometry.patch_size_of(config.num_stages - level)
-    return dataclasses.replace(config, patch_size=size, previews=False)
 
 
 def _whole_period(period: Any) -> tuple[int | None, int | None]:
@@ -650,59 +422,3 @@ def _whole_period(period: Any) -> tuple[int | None, int | None]:
         None if each is None else planning.whole(f"period's {name}", each)
         for name, each in (("height", height), ("width", width))
     )
-
-
-def default_batch_size(config: ModelConfig, tile_size: int, device: jax.Device) -> int:
-    """Tiles that a device paints at once where nobody says.
-
-    On a CPU one, so that the same tile is the same computation, bit for bit, whatever
-    was asked for. Elsewhere as many as fit well into the device's memory.
-    """
-    if device.platform == "cpu":
-        return 1
-    stats = device.memory_stats() or {}
-    return costs.fitting_batch(config, tile_size, stats.get("bytes_limit"))
-
-
-def learned_span(config: ModelConfig) -> int:
-    """Pixels that the vertical range of training takes: v from -3 to 3."""
-    return round(2 * coords.CUT / coords.ROW_STEP) * config.cell_size
-
-
-def frame_of(
-    config: ModelConfig,
-    horizon: int,
-    vertical_span: int | None,
-    period: tuple[int | None, int | None],
-) -> coords.Frame:
-    """Coordinates' frame, in cells, from pixels; see ``World``.
-
-    Raises:
-      ValueError: a value is out of range, or of no meaning for this model.
-    """
-    span = learned_span(config) if vertical_span is None else vertical_span
-    if not 1 <= span <= MAX_VERTICAL_SPAN:
-        raise UserError(
-            f"vertical_span ({span}) must be from 1 to {MAX_VERTICAL_SPAN} pixels; "
-            f"{learned_span(config)} is as in training"
-        )
-    planning.check_horizon(horizon)
-    if config.coords == "plane" and (horizon or vertical_span is not None):
-        raise UserError(
-            "horizon and vertical_span need a model of landscapes, and this one has "
-            "no up and down (model.coords is plane); leave them out"
-        )
-    rows, cols = (None if each is None else each // config.cell_size for each in period)
-    return coords.Frame(
-        horizon=fractions.Fraction(horizon, config.cell_size),
-        stretch=span / learned_span(config),
-        row_period=rows,
-        col_period=cols,
-    )
-
-
-def _give_back_after(num_tiles: int) -> None:
-    """Gives freed memory back every so many tiles, whatever they are painted for."""
-    for _ in range(num_tiles):
-        if next(_ready) % _TILES_PER_GIVING == _TILES_PER_GIVING - 1:
-            machine.give_back()

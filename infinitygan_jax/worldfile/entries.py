@@ -12,7 +12,7 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import Edit, check_fits
 from infinitygan_jax.sampling.mixing import Mix
-from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.worldfile import checked, edits, styles
 from infinitygan_jax.worldfile.measured import Measurements
@@ -91,7 +91,7 @@ class Reader:
             with naming(f"edits[{index}]"):
                 measurements.check(index)
         scene = dataclasses.replace(scene, edits=measurements.edits)
-        return plain.varied(seed, scene)
+        return dataclasses.replace(plain, scene=scene)
 
     def _mix(self) -> Mix | None:
         """Local latents and noise between those of two seeds."""

@@ -78,7 +78,7 @@ class Measurements:
         """
         former = tuple(self.edits[i] for i in self._former(index))
         scene = dataclasses.replace(self._plain.scene, edits=former)
-        return self._plain.varied(self._plain.seed, scene)
+        return dataclasses.replace(self._plain, scene=scene)
 
     def _former(self, index: int) -> list[int]:
         near = self._boxes.meeting(*self._rectangles[index], self._plain.period)

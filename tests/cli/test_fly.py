@@ -17,7 +17,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
 from infinitygan_jax.cli import fly
 from infinitygan_jax.films import flights, writing
-from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.worldfile import documents
 from tests.cli.refusals import refused

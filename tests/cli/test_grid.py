@@ -15,8 +15,8 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
 from infinitygan_jax.cli import grid
 from infinitygan_jax.sampling import grids
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.world import World
 from tests.cli.refusals import refused
 from tests.sampling import tiny

@@ -10,7 +10,7 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import sample
-from infinitygan_jax.sampling.painter import Scene
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.worldfile import documents

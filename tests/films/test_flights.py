@@ -10,8 +10,8 @@ import pytest
 
 from infinitygan_jax.films import flights, overlaps
 from infinitygan_jax.films.flights import Flight
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Constant, Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny

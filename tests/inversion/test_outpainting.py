@@ -11,8 +11,8 @@ from infinitygan_jax.inversion.place import Place, default_span
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling.edits.compositing import Known
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.world import World
 from tests.inversion import small
 from tests.sampling import tiny

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from infinitygan_jax.sampling import grids
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Constant, Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny

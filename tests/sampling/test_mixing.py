@@ -1,5 +1,7 @@
 """Between two seeds: both ends to the last bit, and typical draws between."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ from infinitygan_jax import fields
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix, along_arc
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Between, Constant, Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
@@ -130,7 +132,7 @@ def test_tiles_of_mixed_worlds_agree():
     np.testing.assert_array_equal(world[-10:10, 20:40], whole[10:30, 15:35])
     other = _world(1, scene, tile_size=16)[WINDOW]
     assert np.abs(other.astype(int) - whole).max() <= 1
-    varied = _world(8).varied(1, scene)
+    varied = dataclasses.replace(_world(8), seed=1, scene=scene)
     np.testing.assert_array_equal(varied[WINDOW], whole)
 
 

@@ -14,8 +14,8 @@ from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.edits.statistics import Statistics
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import (
     Axis,
     Biomes,

@@ -1,5 +1,6 @@
 """Worlds: one picture, whatever window, device count or order it is read in."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import itertools
@@ -12,13 +13,17 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, machine
+from infinitygan_jax.sampling import frame as frame_lib
 from infinitygan_jax.sampling import indexing
-from infinitygan_jax.sampling import world as world_lib
+from infinitygan_jax.sampling import strips as strips_lib
+from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.scene import PLAIN, Scene
+from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
 
@@ -144,7 +149,7 @@ def asked(monkeypatch):
     return numbers
 
 
-def _in_batches(num_devices=1, scene=world_lib.PLAIN):
+def _in_batches(num_devices=1, scene=PLAIN):
     options = {"seed": 3, "tile_size": 32, "batch_size": 4, "scene": scene}
     return World(
         tiny.MODEL, tiny.params(), devices=jax.devices()[:num_devices], **options
@@ -154,7 +159,7 @@ def _in_batches(num_devices=1, scene=world_lib.PLAIN):
 @pytest.mark.parametrize(
     "scene",
     [
-        world_lib.PLAIN,
+        PLAIN,
         Scene(edits=(Resample(Region(4, 4, 12, 12), 5),)),
         Scene(mix=Mix(3, 4, 0.3)),
     ],
@@ -216,8 +221,8 @@ def test_strips_come_before_the_rest_is_painted():
 def test_freed_memory_is_given_back_while_painting(monkeypatch):
     given = []
     monkeypatch.setattr(machine, "give_back", lambda: given.append(True))
-    monkeypatch.setattr(world_lib, "_TILES_PER_GIVING", 4)
-    monkeypatch.setattr(world_lib, "_ready", itertools.count())
+    monkeypatch.setattr(strips_lib, "_TILES_PER_GIVING", 4)
+    monkeypatch.setattr(strips_lib, "_ready", itertools.count())
     for number, _ in enumerate(_world().strips(Window(0, 0, 6 * 32, 64)), 1):
         assert len(given) == number // 2  # two tiles a strip
     for number in range(1, 9):  # and for many small ones
@@ -447,11 +452,11 @@ def test_a_wrapped_world_does_not_depend_on_its_tiles():
 def test_the_horizon_and_span_move_coordinates_alone():
     options = {"seed": 3, "tile_size": 32, "devices": jax.devices()[:1]}
     world = functools.partial(World, tiny.MODEL, tiny.params(), **options)
-    span = world_lib.learned_span(tiny.MODEL)
+    span = frame_lib.learned_span(tiny.MODEL)
     assert span == 80  # 20 cells of 4 px
     picture = world()[-20:40, 0:40]
     assert world().vertical_span == 4 * span  # which the pictures look best with
-    as_trained = world_lib.frame_of(tiny.MODEL, 0, span, (None, None))
+    as_trained = frame_lib.frame_of(tiny.MODEL, 0, span, (None, None))
     assert as_trained == coords.AS_TRAINED
     same = world(vertical_span=4 * span, horizon=0)[-20:40, 0:40]
     np.testing.assert_array_equal(same, picture)
@@ -491,8 +496,8 @@ def test_impossible_frames_are_refused(unchecked, options, words):
 def test_a_plane_has_no_horizon():
     model = dataclasses.replace(tiny.MODEL, coords="plane")
     with pytest.raises(ValueError, match="no up and down"):
-        world_lib.frame_of(model, 0, 100, (None, None))
-    frame = world_lib.frame_of(model, 0, None, (None, 12))
+        frame_lib.frame_of(model, 0, 100, (None, None))
+    frame = frame_lib.frame_of(model, 0, None, (None, 12))
     assert (frame.row_period, frame.col_period) == (None, 3)
 
 
@@ -625,7 +630,7 @@ def test_a_level_has_the_horizon_and_period_of_level_0():
     quick = _zoomed(1, quick=True, **options)
     twice = quick[-16:48, 0:96]
     np.testing.assert_array_equal(twice[:32, :48], twice[32:, 48:])
-    assert quick._frame == _zoomed(1, **options)._frame
+    assert quick.setup.frame == _zoomed(1, **options).setup.frame
 
 
 def test_a_quick_level_is_the_generator_without_its_last_stages():
@@ -694,3 +699,50 @@ def test_far_places_of_a_level_are_those_of_level_0():
     assert np.abs(found - expected).max() <= 1
     with pytest.raises(ValueError, match="within -2305843009213693952 to"):
         _zoomed(1)[far : far + 1, 0:32]
+
+
+def test_another_level_is_the_same_world():
+    world = _zoomed(0, horizon=-9, period=(64, 96))
+    for level, quick in ((1, False), (2, False), (1, True)):
+        zoomed = _zoomed(level, quick=quick, horizon=-9, period=(64, 96))
+        start = dataclasses.replace(world, level=level, quick=quick)
+        other = start.at_level(2).at_level(level) if not quick else start.at_level(1)
+        assert other.quick == quick
+        np.testing.assert_array_equal(other[-9:20, 3:40], zoomed[-9:20, 3:40])
+    back = dataclasses.replace(world, level=1, quick=True).at_level(0)
+    np.testing.assert_array_equal(back[-9:20, 3:40], world[-9:20, 3:40])
+    with pytest.raises(ValueError, match="level"):
+        world.at_level(3)
+
+
+def test_a_world_does_not_change():
+    world = _world()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        world.seed = 4
+    other = dataclasses.replace(world, seed=4)
+    assert (world.seed, other.seed) == (3, 4)
+    assert np.any(other[0:8, 0:8] != world[0:8, 0:8])
+    with pytest.raises(ValueError, match="seed"):
+        dataclasses.replace(world, seed=-1)
+
+
+def test_threads_may_read_one_world_at_once():
+    """Of many styles and edits, whose keys and styles are kept in common."""
+    edits = tuple(
+        Resample(Region(16 * index, -8, 16, 24), seed=100 + index) for index in range(6)
+    ) + tuple(
+        Pin(Region(16 * index, 40, 16, 24), Seed(200 + index), 4) for index in range(6)
+    )
+    options = {"seed": 3, "tile_size": 32, "devices": jax.devices()[:1]}
+    scene = Scene(edits=edits)
+    make = functools.partial(World, tiny.MODEL, tiny.params(), scene=scene, **options)
+    windows = [
+        (slice(y, y + 24), slice(x, x + 40)) for y in range(0, 96, 8) for x in (0, 30)
+    ]
+    alone = make()
+    expected = [alone[window] for window in windows]
+    shared = make()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(shared.__getitem__, windows[::-1]))
+    for one, other in zip(found[::-1], expected, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -14,14 +14,16 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import PAINTING
+from infinitygan_jax.models import generator
 from infinitygan_jax.sampling import costs, tiles
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix
-from infinitygan_jax.sampling.painter import Painter, Scene
+from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Between, Chain, Constant, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.training.stored import load_bundle
@@ -243,7 +245,7 @@ def measured(monkeypatch):
         return measure(world, *rectangle)
 
     def sized(painter, *args):
-        tile_sizes.append(painter._tile_size)
+        tile_sizes.append(painter.setup.tile_size)
         return draw(painter, *args)
 
     monkeypatch.setattr(world_lib.World, "latent_statistics", counted)
@@ -258,8 +260,7 @@ def _taking(rectangle, other):
 def test_statistics_are_measured_when_a_tile_sees_them(folder, measured, monkeypatch):
     """Each once, in a world of those edits alone that reach the rectangle."""
     worlds, tile_sizes = measured
-    checks, check = [], world_lib.check_params
-    monkeypatch.setattr(world_lib, "check_params", lambda *a: checks.append(check(*a)))
+    generator._shapes.cache_clear()
     rectangles = [[0, 4000 * index, 32, 32] for index in range(6)]
     edits = [_taking(each, each) for each in [*rectangles, rectangles[0]]]
     document = _document(folder, edits=edits)
@@ -271,7 +272,8 @@ def test_statistics_are_measured_when_a_tile_sees_them(folder, measured, monkeyp
     world.blends(Window(0, 0, 64, 64))
     world[0:8, 2000:2008]  # which sees none
     assert worlds == []
-    assert len(checks) == 1
+    # The shapes that parameters should have are worked out once.
+    assert generator._shapes.cache_info().misses == 1
     world[0:8, 4000:4008]
     assert worlds == [(0, rectangles[1])]
     world[0:8, 0:8]

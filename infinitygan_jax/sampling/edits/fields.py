@@ -10,13 +10,13 @@ from jaxtyping import Float
 
 from infinitygan_jax import coords, geometry
 from infinitygan_jax.cache import Cache
-from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
-from infinitygan_jax.sampling.edits.edit import Edit, Lattice, TileFields
+from infinitygan_jax.sampling.edits.edit import Edit, TileFields
 from infinitygan_jax.sampling.edits.placement import bent_coords
 from infinitygan_jax.sampling.plan import Tile
+from infinitygan_jax.sampling.setup import Setup
 from infinitygan_jax.sampling.styles import Axis
 
 _KEPT_BYTES = 2**26  # of keys
@@ -41,24 +41,10 @@ class EditedFields(NamedTuple):
 class FieldEditor:
     """Lays edits over the fields of a world's tiles; on the host."""
 
-    def __init__(
-        self,
-        model: ModelConfig,
-        cell_pixels: int,
-        tile_size: int,
-        seed: int,
-        frame: coords.Frame,
-        octaves: int,
-        truncation: np.float32,
-    ):
-        """Takes what ``Painter`` takes."""
-        self._model = model
-        self._tile_size = tile_size
-        self._seed = seed
-        self._frame = frame
-        self._lattice = Lattice(cell_pixels, frame)
-        self._octaves = octaves
-        self._truncation = truncation
+    def __init__(self, setup: Setup):
+        """Takes how tiles are painted."""
+        self._setup = setup
+        self._lattice = setup.lattice
         self._keys: Cache[int, tiles.Keys] = Cache(_KEPT_BYTES)
 
     def cell_axes(self, tile: Tile) -> tuple[Axis, Axis]:
@@ -68,7 +54,7 @@ class FieldEditor:
 
     def plain(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
         """Keys and streams of a tile without edits, of a seed."""
-        streams = tiles.own_stream(self._model, self._tile_size)
+        streams = tiles.own_stream(self._setup.model, self._setup.tile_size)
         return self._keys_of([seed]), streams
 
     def edited(self, tile: Tile, edits: Sequence[Edit]) -> EditedFields:
@@ -80,7 +66,7 @@ class FieldEditor:
         spans = self._spans(tile)
         drawing = [edit for edit in edits if edit.seed is not None]
         check_draws(len(drawing))
-        streams = tiles.own_stream(self._model, self._tile_size)
+        streams = tiles.own_stream(self._setup.model, self._setup.tile_size)
         given, masks = self._blank(tile)
         changed = TileFields(spans, self._lattice, streams, given, masks)
         stream = 0
@@ -91,7 +77,7 @@ class FieldEditor:
         here = self._bent_coords(given.coords, edits, spans)
         masks.coords[...] = (here != given.coords).any(axis=-1, keepdims=True)
         return EditedFields(
-            keys=self._keys_of([self._seed, *(edit.seed for edit in drawing)]),
+            keys=self._keys_of([self._setup.seed, *(edit.seed for edit in drawing)]),
             streams=streams,
             affine=self._affine(drawing),
             given=given._replace(coords=here),
@@ -99,7 +85,8 @@ class FieldEditor:
         )
 
     def _spans(self, tile: Tile) -> tuple[geometry.AxisSpans, geometry.AxisSpans]:
-        return planning.tile_axes(tile, self._tile_size, self._model.num_stages)
+        setup = self._setup
+        return planning.tile_axes(tile, setup.tile_size, setup.model.num_stages)
 
     def _bent_coords(
         self,
@@ -126,8 +113,10 @@ class FieldEditor:
         return bent_coords(here, bends)
 
     def _affine(self, drawing: Sequence[Edit]) -> tiles.Affine:
-        shape = (tiles.MAX_STREAMS, self._model.z_local_size)
-        scale = np.full(shape, self._truncation)  # where no statistics are given
+        shape = (tiles.MAX_STREAMS, self._setup.model.z_local_size)
+        truncation = self._setup.scene.of_painting("truncation", self._setup.model)
+        # Where no statistics are given.
+        scale = np.full(shape, truncation, np.float32)
         shift = np.zeros(shape, np.float32)
         for index, edit in enumerate(drawing, 1):
             if edit.statistics is not None:
@@ -139,10 +128,10 @@ class FieldEditor:
         """Fields of which nothing is given; the coordinates are the tile's own."""
         rows, cols = self._spans(tile)
         parts = coords.world_coords(
-            self._model.coords,
+            self._setup.model.coords,
             *(rows.latent.start, rows.latent.size),
             *(cols.latent.start, cols.latent.size),
-            self._frame,
+            self._setup.frame,
         )
         size = (rows.latent.size, cols.latent.size)
         here = [
@@ -151,7 +140,7 @@ class FieldEditor:
         ]
         shapes = [(r.size, c.size) for r, c in zip(rows.noise, cols.noise, strict=True)]
         fields = tiles.Fields(
-            z_local=np.zeros((*size, self._model.z_local_size), np.float32),
+            z_local=np.zeros((*size, self._setup.model.z_local_size), np.float32),
             coords=np.concatenate(here, axis=-1),
             noise=tuple(np.zeros((*shape, 1), np.float32) for shape in shapes),
         )
@@ -164,10 +153,11 @@ class FieldEditor:
 
     def _keys_of(self, seeds: Sequence[int]) -> tiles.Keys:
         """Keys of streams, of one number whatever the seeds."""
+        model, octaves = self._setup.model, self._setup.scene.octaves
         parts = [
             self._keys.of(
                 seed,
-                functools.partial(tiles.make_keys, self._model, seed, self._octaves),
+                functools.partial(tiles.make_keys, model, seed, octaves),
                 _bytes_of,
             )
             for seed in seeds

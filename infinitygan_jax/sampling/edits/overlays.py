@@ -14,9 +14,9 @@ from jaxtyping import Int, UInt8
 from infinitygan_jax.cache import Cache
 from infinitygan_jax.sampling.edits import compositing
 from infinitygan_jax.sampling.edits.compositing import Overlay, Picture, Rim
-from infinitygan_jax.sampling.edits.edit import Edit
 from infinitygan_jax.sampling.edits.region import Boxes, Region
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.setup import Setup
 
 _KEPT_BYTES = 2**28  # of overlays, if there is more than one
 _AHEAD_BYTES = 2**27  # of tiles that are painted before their turn
@@ -89,36 +89,16 @@ class Ahead:
 class Overlays:
     """Lays the known pixels of a world's edits over its tiles."""
 
-    def __init__(
-        self,
-        edits: Sequence[Edit],
-        tile_size: int,
-        level: int,
-        averaged: int,
-        period: Sequence[int | None],
-        corner: tuple[int, int],
-    ):
-        """Takes what a world knows.
-
-        Args:
-          edits: of the world, in order.
-          tile_size: pixels a side of its tiles, as painted.
-          level: they are painted at 1 / 2**level of the world's size.
-          averaged: and shown at 1 / 2**averaged of that.
-          period: rows and columns, as painted, after which the world repeats, or None.
-          corner: row and column, as painted, of the repeat whose tiles are painted.
-        """
-        pictures = [edit.picture for edit in edits]
+    def __init__(self, setup: Setup):
+        """Takes how tiles are painted."""
+        self._setup = setup
+        self._period = setup.period
+        pictures = [edit.picture for edit in setup.scene.edits]
         self._placed = [each for each in pictures if each is not None]
-        self._tile_size = tile_size
-        self._level = level
-        self._averaged = averaged
-        self._period = tuple(period)
-        self._corner = corner
         areas = []
         for each in self._placed:
             region = Region(each.top, each.left, *each.mask.shape)
-            areas.append((region, self._ring(each) << level))
+            areas.append((region, self._ring(each) << setup.stopped))
         self._boxes = Boxes(areas)
         # At level 0 these are the placements' own arrays, else a quarter at most.
         self._pictures: dict[int, Picture] = {}
@@ -174,11 +154,11 @@ class Overlays:
         """What a tile shows under overlays, which are there."""
         if not awaited:
             return painting.shown
-        whole, tile, size = painting.whole, painting.tile, self._tile_size
+        whole, tile, size = painting.whole, painting.tile, self._setup.tile_size
         overlays = [each.overlay for each in awaited]
         corner = tile.row * size, tile.col * size
         laid = compositing.lay_over(whole, overlays, *corner, self._period)
-        level = self._averaged
+        level = self._setup.averaged
         if not level:
             return laid
         # Elsewhere what is shown is the mean of colours that were not rounded before.
@@ -190,7 +170,7 @@ class Overlays:
     def _ring(self, placed: Picture) -> int:
         """Pixels, as painted, around a picture that are corrected."""
         ring = compositing.ring_of(*placed.mask.shape)
-        return max(ring >> self._level, 1)
+        return max(ring >> self._setup.stopped, 1)
 
     def _reaching(self, part: Window) -> list[int]:
         """Pictures of which known or corrected pixels lie in a part of the world."""
@@ -209,14 +189,14 @@ class Overlays:
 
     def _meeting(self, top: int, left: int, height: int, width: int) -> list[int]:
         """Pictures that reach a rectangle of pixels as painted."""
-        level = self._level
+        level = self._setup.stopped
         period = [p if p is None else p << level for p in self._period]
         sides = (side << level for side in (top, left, height, width))
         return self._boxes.meeting(*sides, period)
 
     def _picture(self, index: int) -> Picture:
         if index not in self._pictures:
-            self._pictures[index] = self._placed[index].at_level(self._level)
+            self._pictures[index] = self._placed[index].at_level(self._setup.stopped)
         return self._pictures[index]
 
     def _rim(self, index: int) -> Rim:
@@ -233,12 +213,14 @@ class Overlays:
     def _wait(self, awaited: Awaited, ahead: Ahead) -> list[Painting]:
         """Notes which tiles an overlay waits for; those that are not painted yet."""
         axes = []
+        # Of the repeat whose tiles are painted.
+        corners = (start << self._setup.averaged for start in self._setup.first_repeat)
         for place, period, corner in zip(
-            awaited.rim.places, self._period, self._corner, strict=True
+            awaited.rim.places, self._period, corners, strict=True
         ):
             if period is not None:
                 place = (place - corner) % period + corner
-            axes.append(np.divmod(place, self._tile_size))
+            axes.append(np.divmod(place, self._setup.tile_size))
         (tile_rows, rows), (tile_cols, cols) = axes
         ahead.awaited[awaited.index] = awaited
         missing: list[Painting] = []

@@ -10,8 +10,8 @@ from infinitygan_jax import geometry
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.edits.edit import Edit, check_fits
 from infinitygan_jax.sampling.edits.region import Region
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny

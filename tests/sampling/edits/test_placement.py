@@ -20,11 +20,12 @@ from infinitygan_jax.sampling.edits.compositing import Known, Picture
 from infinitygan_jax.sampling.edits.placement import Placement
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
+from infinitygan_jax.sampling.frame import frame_of
 from infinitygan_jax.sampling.looks import Looks
-from infinitygan_jax.sampling.painter import Scene
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Axis, Constant, Given, Seed
-from infinitygan_jax.sampling.world import World, frame_of
+from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
 
 CELL = tiny.MODEL.cell_size
@@ -769,7 +770,7 @@ def test_phases_never_jump_where_feathers_overlap():
 
 def test_varied_worlds_take_edits():
     scene = Scene(edits=(_cut(5, 40, 44),))
-    varied = _world(3).varied(11, scene)
+    varied = dataclasses.replace(_world(3), seed=11, scene=scene)
     np.testing.assert_array_equal(
         _show(varied, 40, 44), _show(_world(11, scene), 40, 44)
     )

@@ -1,0 +1,51 @@
+"""Where a world's horizon lies, over what its vertical range is spread, its repeats."""
+
+import fractions
+
+from infinitygan_jax import coords
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.messages import UserError
+from infinitygan_jax.sampling import plan as planning
+
+MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
+# Chosen by looking at pictures of the bundled model: as in training (1) one of 1000
+# rows is two walls with a line between, from 10 on one of 384 has no sky. At 4096 rows
+# any fixed span is one of the two; `make sample` spreads it over the picture.
+SPAN_STRETCH = 4
+
+
+def learned_span(config: ModelConfig) -> int:
+    """Pixels that the vertical range of training takes: v from -3 to 3."""
+    return round(2 * coords.CUT / coords.ROW_STEP) * config.cell_size
+
+
+def frame_of(
+    config: ModelConfig,
+    horizon: int,
+    vertical_span: int | None,
+    period: tuple[int | None, int | None],
+) -> coords.Frame:
+    """Coordinates' frame, in cells, from pixels; see ``World``.
+
+    Raises:
+      ValueError: a value is out of range, or of no meaning for this model.
+    """
+    span = learned_span(config) if vertical_span is None else vertical_span
+    if not 1 <= span <= MAX_VERTICAL_SPAN:
+        raise UserError(
+            f"vertical_span ({span}) must be from 1 to {MAX_VERTICAL_SPAN} pixels; "
+            f"{learned_span(config)} is as in training"
+        )
+    planning.check_horizon(horizon)
+    if config.coords == "plane" and (horizon or vertical_span is not None):
+        raise UserError(
+            "horizon and vertical_span need a model of landscapes, and this one has "
+            "no up and down (model.coords is plane); leave them out"
+        )
+    rows, cols = (None if each is None else each // config.cell_size for each in period)
+    return coords.Frame(
+        horizon=fractions.Fraction(horizon, config.cell_size),
+        stretch=span / learned_span(config),
+        row_period=rows,
+        col_period=cols,
+    )
