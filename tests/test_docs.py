@@ -23,6 +23,9 @@ def _commands(page):
         words = shlex.split(line, comments=True)
         if words[0] == "-m":
             yield words[1], words[2:]
+        elif words[0].startswith("examples/"):
+            assert (ROOT / words[0]).is_file(), line
+            yield words[0].removesuffix(".py").replace("/", "."), words[1:]
         else:
             assert (ROOT / words[0]).is_file(), line
             entry = (ROOT / words[0]).read_text("utf-8")
