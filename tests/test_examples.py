@@ -1,5 +1,7 @@
 """Examples run as they stand, and show what they say."""
 
+import ast
+import json
 import os
 import pathlib
 import re
@@ -12,11 +14,19 @@ from PIL import Image
 
 from examples import minimal
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[1]
+TOUR = ROOT / "examples" / "tour.ipynb"
 TINY = bundle_lib.Bundle(tiny.CONFIG, tiny.params())
+
+
+def cells(kind):
+    """The notebook's cells of one kind."""
+    notebook = json.loads(TOUR.read_text("utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
 @pytest.mark.parametrize(
@@ -62,3 +72,50 @@ def test_minimal_refuses_a_size_that_it_cannot_paint_at_once(size, tmp_path, cap
         capsys.readouterr().err,
     )
     assert not out.exists()
+
+
+def test_the_tour_is_stored_without_outputs():
+    """Whoever clones it has a small file, and changes of it can be read."""
+    assert all(cell["outputs"] == [] for cell in cells("code"))
+    assert all(cell["execution_count"] is None for cell in cells("code"))
+    assert TOUR.stat().st_size < 20e3
+
+
+def test_links_of_the_tour_lead_somewhere():
+    text = "\n".join("".join(cell["source"]) for cell in cells("markdown"))
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets
+    for target in targets:
+        assert (TOUR.parent / target).is_file(), target
+
+
+def test_all_cells_of_the_tour_run(tmp_path, monkeypatch):
+    """On a tiny model, each but the first shows a picture, of which texts are true."""
+    monkeypatch.setattr(costs, "_BEST_TILE", 64)  # eight devices paint one each
+    model = tmp_path / "tiny.safetensors"
+    bundle_lib.save(model, TINY)
+    names, shown = {}, []
+    for cell in cells("code"):
+        code = "".join(cell["source"])
+        code = code.replace('"landscape_lite"', repr(str(model)))
+        tree = ast.parse(code)
+        if isinstance(tree.body[-1], ast.Expr):  # which Jupyter shows
+            last = f"shown_last = {ast.unparse(tree.body[-1])}"
+            tree.body[-1:] = ast.parse(last).body
+        exec(compile(tree, "tour.ipynb", "exec"), names)
+        shown.append(names.pop("shown_last", None))
+    assert names["world"].config == tiny.MODEL
+    assert shown[0] is None
+    for picture in shown[1:]:
+        assert isinstance(picture, Image.Image)
+        assert np.std(picture) > 5
+    assert not names["difference"].any()
+    looks = names["looks"]
+    assert all(np.any(looks[0] != other) for other in looks[1:])
+    # Cells are of 4 pixels, of which structure sees 12 and texture some more.
+    picture, edited = names["picture"], names["edited"]
+    assert np.any(picture[:, 64:128] != edited[:, 64:128])
+    far = 64 + 64 + 4 * (12 + 6)
+    np.testing.assert_array_equal(picture[:, far:], edited[:, far:])
+    # A mean of bytes that were rounded, and rounded again.
+    assert np.abs(names["wide"][32:96, :128] - names["means"]).max() <= 1
