@@ -15,7 +15,7 @@ from infinitygan_jax.messages import UserError, nearest, one_line
 # Files that are no text, and a loss that is not finite, end a command as mistakes do.
 EXPECTED_ERRORS = (UserError, UnicodeError, OSError, FloatingPointError)
 # Packages of the extra "train", as they are imported.
-_TRAINING = ("absl", "grain", "orbax", "tensorboardX", "tensorflow_datasets")
+_TRAINING = ("absl", "clu", "grain", "orbax", "tensorboardX", "tensorflow_datasets")
 INTERRUPTED = 128 + signal.SIGINT  # exit status
 _MOST_DIGITS = 20  # of a whole number: those of 2**64
 

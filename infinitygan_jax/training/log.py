@@ -6,11 +6,15 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
 import tensorboardX
+from clu import parameter_overview
 from jaxtyping import UInt8
+
+from infinitygan_jax.messages import readable_bytes
 
 _IN_FLIGHT = 2  # steps handed to the device before the host looks at the oldest
 
@@ -156,6 +160,21 @@ class Summaries:
             for name, image in images.items():
                 self._writer.add_image(f"sheets/{name}", image, step, dataformats="HWC")
             self._writer.flush()
+
+
+def parameter_table(network: str, params: Mapping[str, Any]) -> str:
+    """Names, shapes, types and sizes of a network's parameters, and what they add to.
+
+    Args:
+      network: what the first line calls it.
+      params: nested dictionary of arrays, or of their shapes.
+    """
+    leaves = jax.tree.leaves(params)
+    number = sum(leaf.size for leaf in leaves)
+    size = readable_bytes(sum(leaf.size * leaf.dtype.itemsize for leaf in leaves))
+    table = parameter_overview.get_parameter_overview(params, include_stats=False)
+    table, _, _ = table.rpartition("\n")  # its own sum, 1.0 with one that has no axes
+    return f"{network}: {number:,} parameters, {size}\n{table}"
 
 
 def progress_line(

@@ -25,7 +25,13 @@ from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
-from infinitygan_jax.training.log import Losses, Speed, Summaries, progress_line
+from infinitygan_jax.training.log import (
+    Losses,
+    Speed,
+    Summaries,
+    parameter_table,
+    progress_line,
+)
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, check_devices, make_steps
 
@@ -450,6 +456,9 @@ def _first_state(
     step = checkpoints.latest_step
     if step is None:
         state = _initializer(config)()
+        if jax.process_index() == 0:  # once a run: it is long, and does not change
+            logger.info(parameter_table("generator", state.g_params))
+            logger.info(parameter_table("discriminator", state.d_params))
         if initial is None:
             logger.info("starting from step 0")
             return state, 0

@@ -58,9 +58,11 @@ def test_what_is_no_verb_is_one_line(tmp_path, monkeypatch, capsys):
 BLOCKED = """
 import sys
 
+NAMES = ("clu", "grain", "tensorboardX", "tensorflow_datasets")
+
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("grain", "tensorboardX", "tensorflow_datasets"):
+        if name.partition(".")[0] in NAMES:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocked())

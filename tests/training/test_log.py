@@ -1,5 +1,7 @@
 import math
+import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -91,6 +93,34 @@ def test_rates_are_of_the_last_interval_and_time_left_of_all(clock):
 )
 def test_times_are_for_people(seconds, text):
     assert log.format_seconds(seconds) == text
+
+
+def test_parameter_table_has_each_array_and_their_sum():
+    # 3 * 3 * 2 * 4 = 72, a number without axes, and 5 of half the bytes: 78 in
+    # 72 * 4 + 4 + 5 * 2 = 302 bytes.
+    params = {
+        "conv": {
+            "kernel": np.zeros((3, 3, 2, 4), np.float32),
+            "strength": jnp.float32(0),
+        },
+        "bias": jax.ShapeDtypeStruct((5,), jnp.float16),
+    }
+    first, *table = log.parameter_table("generator", params).splitlines()
+    assert first == "generator: 78 parameters, 0.0 MB"
+    rows = [re.split(r" *\| *", line)[1:-1] for line in table if line[0] == "|"]
+    assert rows == [
+        ["Name", "Shape", "Dtype", "Size"],
+        ["bias", "(5,)", "float16", "5"],
+        ["conv/kernel", "(3, 3, 2, 4)", "float32", "72"],
+        ["conv/strength", "()", "float32", "1"],
+    ]
+    assert set(table[-1]) == {"+", "-"}  # it ends with the table's edge
+
+
+def test_parameter_table_of_a_large_network_has_its_bytes():
+    params = {"kernel": jax.ShapeDtypeStruct((1000, 500), jnp.float32)}
+    table = log.parameter_table("discriminator", params)
+    assert table.startswith("discriminator: 500,000 parameters, 2.0 MB\n")
 
 
 def test_progress_line_has_step_rate_time_left_and_losses():

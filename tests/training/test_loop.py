@@ -103,6 +103,20 @@ def test_everything_is_written_at_its_period_and_at_the_end(run, tmp_path, caplo
     assert settings["train"]["num_steps"] == 8
 
 
+def test_parameters_are_listed_where_a_run_begins_and_not_where_it_goes_on(run, caplog):
+    caplog.set_level(logging.INFO, "infinitygan_jax")
+    run(num_steps=2)
+    said = [message for message in caplog.messages if " parameters, " in message]
+    first, second = said  # the tests' generator is three numbers; nothing discriminates
+    assert first.startswith("generator: 3 parameters, ")
+    assert "| w " in first
+    assert second.startswith("discriminator: 0 parameters, ")
+    caplog.clear()
+    run(num_steps=3)
+    assert "going on from step 2" in caplog.text
+    assert " parameters, " not in caplog.text
+
+
 def test_no_sheets_with_period_zero(run, tmp_path):
     run(num_steps=2, sheet_every=0)
     assert not (tmp_path / "sheets").exists()
