@@ -19,7 +19,7 @@ from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.cli.errors import exit_on_error
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import generator
-from infinitygan_jax.sampling.world import SPAN_STRETCH
+from infinitygan_jax.sampling.frame import SPAN_STRETCH
 
 MAX_SIZE = 1024  # pixels a side: 1 GB, as layers are of the whole square
 
