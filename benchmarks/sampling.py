@@ -43,7 +43,10 @@ TILES = (256, 512, 1024)  # of the narrow model, each with
 BATCHES = (1, 2, 4)
 # The sides are multiples of the tiles'. One is large, as starting up weighs on others.
 PICTURES = (
-    *("4096x4096.png", "4096x4096.tif", "4096x4096.dzi", "4096x4096.zarr"),
+    "4096x4096.png",
+    "4096x4096.tif",
+    "4096x4096.dzi",
+    "4096x4096.zarr",
     "8192x8192.tif",
 )
 # In this order: once this process uses an accelerator, others may find no room on it,

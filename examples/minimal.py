@@ -71,7 +71,10 @@ def paint(bundle: Bundle, seed: int, top: int, left: int, size: int) -> np.ndarr
     # between sky and ground than in training, as pictures are higher than its patches.
     row_part, col_part = coords.world_coords(
         model.coords,
-        *(rows.latent.start, rows.latent.size, cols.latent.start, cols.latent.size),
+        rows.latent.start,
+        rows.latent.size,
+        cols.latent.start,
+        cols.latent.size,
         coords.Frame(stretch=SPAN_STRETCH),
     )
     places = coords.grid(jnp.asarray(row_part), jnp.asarray(col_part))[None]

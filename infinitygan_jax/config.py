@@ -80,10 +80,7 @@ class ModelConfig:
     previews: bool = False
     coords: str = "landscape"
     discriminator: str = "stylegan2"
-    discriminator_widths: tuple[int, ...] = (
-        *(512, 512, 512, 512, 512),
-        *(256, 128, 64, 32, 16),
-    )
+    discriminator_widths: tuple[int, ...] = (512,) * 5 + (256, 128, 64, 32, 16)
     feature_size: int = 128
     feature_blur: float = 0.0
     head_width: int = 128

@@ -44,11 +44,9 @@ if "HEIF" in FORMATS:
     SUFFIXES += HEIF_SUFFIXES
 
 _INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-_MODES = (
-    *("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"),
-    *("LA", "La", "PA", "RGBA", "RGBa"),
-    *_INTEGER_MODES,
-)
+_OPAQUE_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
+_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+_MODES = (*_OPAQUE_MODES, *_ALPHA_MODES, *_INTEGER_MODES)
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

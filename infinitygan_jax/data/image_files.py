@@ -273,7 +273,10 @@ def _warn_of_runs(root: str, runs: Sequence[str]) -> None:
     if runs:
         logger.warning(
             "leaving out %d %s of training runs below %s; the first is %s",
-            *(len(runs), "folder" if len(runs) == 1 else "folders", root, min(runs)),
+            len(runs),
+            "folder" if len(runs) == 1 else "folders",
+            root,
+            min(runs),
         )
 
 
@@ -301,7 +304,8 @@ def _warn_of_others(root: str, others: Sequence[str]) -> None:
         "%s%s",
         len(others),
         *(("file", root, "is") if len(others) == 1 else ("files", root, "are")),
-        *(min(others), hint),
+        min(others),
+        hint,
     )
 
 

@@ -76,7 +76,8 @@ class CheckedSource(ImageSource):
                     self._named.add(candidate)
                     logger.warning(
                         "%s %s; the next one takes its place",
-                        *(self._source.name(candidate), error),
+                        self._source.name(candidate),
+                        error,
                     )
         raise decoding.ImageError(f"and the {tries - 1} after it cannot be used")
 

@@ -117,8 +117,10 @@ class Flight:
         Window(0, 0, self.height, self.width)  # its limits, and those of places
         for top, left in self.places:
             Window(
-                *(top - margin, left - margin),
-                *(self.height + 2 * margin, self.width + 2 * margin),
+                top - margin,
+                left - margin,
+                self.height + 2 * margin,
+                self.width + 2 * margin,
             )
         if all(len(set(keys)) < 2 for keys in (self.places, self.seeds, self.styles)):
             raise UserError(

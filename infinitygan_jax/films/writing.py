@@ -222,14 +222,22 @@ class Video:
         self, path: pathlib.Path, height: int, width: int, fps: float, comment: str
     ):
         self._path = path
+        quiet = "-nostdin -hide_banner -loglevel error -y"
+        source = (
+            f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:.12g} -i - -an"
+        )
+        coding = "-c:v libx264 -crf 18 -pix_fmt yuv420p"
+        container = "-movflags +faststart -f mp4"  # plays before all of it is there
         self._command = [
-            *(encoder(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
-            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
-            *("-r", f"{fps:.12g}", "-i", "-", "-an"),
-            *("-vf", _COLOURS, "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
-            # A player may start before it has the whole.
-            *("-movflags", "+faststart", "-metadata", f"comment={comment}"),
-            *("-f", "mp4"),
+            encoder(),
+            *quiet.split(),
+            *source.split(),
+            "-vf",
+            _COLOURS,
+            *coding.split(),
+            "-metadata",
+            f"comment={comment}",
+            *container.split(),
         ]
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:

@@ -85,8 +85,14 @@ def invert(
     if masks is not None:
         known = np.stack(masks)
     problem = _problem(
-        *(bundle, distance, np.stack(images), known),
-        *(settings, seed, place, vertical_span),
+        bundle,
+        distance,
+        np.stack(images),
+        known,
+        settings,
+        seed,
+        place,
+        vertical_span,
     )
     if start is None:
         start = search.first_latents(model, place, problem, len(images))

@@ -168,7 +168,7 @@ def inbetween(
     sites, gap = _sites(inversions, lefts, model.cell_size)
     edits = tuple(
         placement_of(
-            *(inversion, model, inversion.top, left), max(gap // 2, 0), styled=False
+            inversion, model, inversion.top, left, max(gap // 2, 0), styled=False
         )
         for inversion, left in zip(inversions, lefts, strict=True)
     )

@@ -116,7 +116,8 @@ class Looks:
             return mixing.along_arc(*ends, source.amount)
         return fields.latent_at(
             fields.stream_key(source.seed, fields.BIOME_Z_GLOBAL),
-            *(source.row, source.col),
+            source.row,
+            source.col,
             size,
         )
 

@@ -265,7 +265,10 @@ def draw_fields(
     """Draws the fields of a batch of tiles on one device; traceable."""
     draw = jax.vmap(fields.mixed_normal_field, in_axes=(0, 0, 0, 0, None))
     z_local = draw(
-        *(keys.latent, streams.latent, inputs.latent_rows, inputs.latent_cols),
+        keys.latent,
+        streams.latent,
+        inputs.latent_rows,
+        inputs.latent_cols,
         model.z_local_size,
     )
     if inputs.octave_rows:
@@ -294,7 +297,10 @@ def _add_octaves(
             keys.octaves[:, index], rows.words, cols.words, model.z_local_size
         )
         z_local += jnp.einsum(
-            *("bhm,bmnc,bwn->bhwc", rows.weights, coarse, cols.weights),
+            "bhm,bmnc,bwn->bhwc",
+            rows.weights,
+            coarse,
+            cols.weights,
             precision=jax.lax.Precision.HIGHEST,
         )
     return z_local * np.float32((1 + len(axes)) ** -0.5)
@@ -340,7 +346,7 @@ def mix_fields(
     noise = (
         mixed(stream, shares[1], *maps)
         for stream, *maps in zip(
-            *(streams.noise, drawn.noise, first.noise, second.noise), strict=True
+            streams.noise, drawn.noise, first.noise, second.noise, strict=True
         )
     )
     latents = (drawn.z_local, first.z_local, second.z_local)

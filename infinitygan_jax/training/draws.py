@@ -22,8 +22,13 @@ from infinitygan_jax.models.generator import noise_shapes
 # D is to judge G's: then D_FAKE and AUGMENT_FAKE are not drawn).
 D_FAKE, G_FAKE, PATH, AUGMENT_REAL, AUGMENT_FAKE, AUGMENT_G, AUGMENT_R1 = range(7)
 _STREAMS = (
-    *("shared", "own", "coords", "projection"),
-    *("color", "translation", "cutout"),
+    "shared",
+    "own",
+    "coords",
+    "projection",
+    "color",
+    "translation",
+    "cutout",
 )
 
 

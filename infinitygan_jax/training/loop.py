@@ -103,7 +103,9 @@ def train(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Ou
             logger.info(
                 "finished already: step %d of %d is saved; to go on, give a larger "
                 "--config.train.num_steps%s",
-                *(done, config.train.num_steps, _of_initial(config)),
+                done,
+                config.train.num_steps,
+                _of_initial(config),
             )
             # Those of painting may be new.
             _together(lambda: _write_settings(workdir, config, checkpoints, data))

@@ -21,8 +21,14 @@ logger = logging.getLogger(__name__)
 _SIZES = frozenset(
     f"model.{name}"
     for name in (
-        *("patch_size", "z_global_size", "z_local_size", "structure_width"),
-        *("texture_widths", "mapping_layers", "previews", "coords"),
+        "patch_size",
+        "z_global_size",
+        "z_local_size",
+        "structure_width",
+        "texture_widths",
+        "mapping_layers",
+        "previews",
+        "coords",
     )
 )
 
@@ -93,7 +99,8 @@ def begin(state: TrainState, initial: Networks) -> TrainState:
         logger.info(
             "the discriminator begins anew: that of train.initial has other arrays "
             "(%s%s)",
-            *("; ".join(wrong[:3]), "; ..." if len(wrong) > 3 else ""),
+            "; ".join(wrong[:3]),
+            "; ..." if len(wrong) > 3 else "",
         )
         return state
     return state.replace(

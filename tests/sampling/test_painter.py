@@ -44,7 +44,11 @@ SITES = Sites(
 )
 PAINTED = Painted(
     np.eye(2, dtype=np.float32)[np.random.default_rng(0).integers(2, size=(6, 8))],
-    *((Seed(1), Seed(2)), -40, -24, 96, 128),
+    (Seed(1), Seed(2)),
+    -40,
+    -24,
+    96,
+    128,
 )
 FIELDS = {
     "sites": SITES,
@@ -165,7 +169,7 @@ def _changed(one, other):
         Resample(Region(0, 40, 8, 8), 5),
         Resample(Region(0, 40, 8, 8), 5, texture=False),
         Resample(Region(0, 40, 8, 8), 5, structure=False),
-        Resample(Region(0, 40, 8, 8), *(5, True, False), STATISTICS),
+        Resample(Region(0, 40, 8, 8), 5, True, False, STATISTICS),
         Pin(Region(0, 40, 8, 8), Seed(9), 4),
     ],
     ids=["both", "structure", "texture", "statistics", "pin"],

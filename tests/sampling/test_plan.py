@@ -193,8 +193,12 @@ def test_tiles_of_one_window_are_those_of_least_work():
 
     sizes = set()
     for window in (
-        *(Window(0, 0, 48, 48), Window(40, 40, 48, 48), Window(-90, 500, 300, 200)),
-        *(Window(7, 7, 1000, 1000), Window(500, 500, 48, 48), Window(0, 0, 40, 900)),
+        Window(0, 0, 48, 48),
+        Window(40, 40, 48, 48),
+        Window(-90, 500, 300, 200),
+        Window(7, 7, 1000, 1000),
+        Window(500, 500, 48, 48),
+        Window(0, 0, 40, 900),
     ):
         size = costs.cheapest_tile_size(model, [window])
         assert cost(window, size) == min(

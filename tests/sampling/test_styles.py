@@ -191,7 +191,7 @@ def test_fields_wrap_around():
         for turns in (1, -1, 2**40):
             far = [a._replace(start=a.start + turns * period) for a in (rows, cols)]
             np.testing.assert_allclose(
-                *(_all(field, rows, cols), _all(field, *far)), atol=2e-6, err_msg=name
+                _all(field, rows, cols), _all(field, *far), atol=2e-6, err_msg=name
             )
         seam = _all(field, rows, cols._replace(start=period - 60, size=30))
         for axis in (0, 1):

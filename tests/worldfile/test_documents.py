@@ -325,7 +325,9 @@ def test_statistics_that_see_too_many_edits_are_refused_when_read(folder):
     edits = [region] * tiles.MAX_STREAMS
     _refused(
         folder,
-        *("edits[1024]", "(1024)", "below 1024"),
+        "edits[1024]",
+        "(1024)",
+        "below 1024",
         edits=[*edits, _taking([0, 900, 8, 8], [0, 0, 32, 32])],
     )
     _world(_document(folder, edits=[*edits, _taking([0, 900, 8, 8], [0, 900, 32, 32])]))

@@ -214,7 +214,10 @@ def _overlays_of_one_size(
     colours = np.rint(np.moveaxis(means[0], 0, -1)).astype(np.uint8)
     return [
         Overlay(
-            *(rim.top, rim.left, rim.image + colours[index], rim.mask | rim.beside),
+            rim.top,
+            rim.left,
+            rim.image + colours[index],
+            rim.mask | rim.beside,
             np.ascontiguousarray(np.moveaxis(corrections[index], 0, -1)),
         )
         for index, rim in enumerate(rims)

@@ -129,8 +129,10 @@ class FieldEditor:
         rows, cols = self._spans(tile)
         parts = coords.world_coords(
             self._setup.model.coords,
-            *(rows.latent.start, rows.latent.size),
-            *(cols.latent.start, cols.latent.size),
+            rows.latent.start,
+            rows.latent.size,
+            cols.latent.start,
+            cols.latent.size,
             self._setup.frame,
         )
         size = (rows.latent.size, cols.latent.size)

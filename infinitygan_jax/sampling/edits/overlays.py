@@ -204,8 +204,10 @@ class Overlays:
         height, width = picture.mask.shape
         around = ring + 1
         near = self._meeting(
-            *(picture.top - around, picture.left - around),
-            *(height + 2 * around, width + 2 * around),
+            picture.top - around,
+            picture.left - around,
+            height + 2 * around,
+            width + 2 * around,
         )
         pictures = list(map(self._picture, near))
         return compositing.rim_of(pictures, near.index(index), ring, self._period)

@@ -47,8 +47,14 @@ def _look(seed):
 def _cut(seed, top, left, size=(HEIGHT, WIDTH), **options):
     """A placement of what the world of a seed shows at ``OWN``."""
     blank = Placement(
-        *(top, left, *size, tiny.MODEL.num_stages, _look(seed)),
-        *(np.zeros((0, 0, 0), np.float32), (), tiny.MODEL.coords),
+        top,
+        left,
+        *size,
+        tiny.MODEL.num_stages,
+        _look(seed),
+        np.zeros((0, 0, 0), np.float32),
+        (),
+        tiny.MODEL.coords,
         frame_of(tiny.MODEL, 0, None, (None, None)),
         *OWN,
         **options,
@@ -204,7 +210,9 @@ def _brighter(painted, boxes, error):
     """Pictures of what is painted in some boxes, with an error."""
     return [
         Picture(
-            *(y, x, _to_uint8(painted[y : y + h, x : x + w].astype(int) + error)),
+            y,
+            x,
+            _to_uint8(painted[y : y + h, x : x + w].astype(int) + error),
             np.ones((h, w), bool),
         )
         for y, x, h, w in boxes
