@@ -124,6 +124,7 @@ def test_an_encoder_that_fails_is_one_line(folder, monkeypatch):
 
 
 def test_an_interrupt_while_the_encoder_starts_leaves_neither(folder, monkeypatch):
+    writing.encoder()  # which starts it, too, when it is looked for
     started = []
 
     class Interrupted(subprocess.Popen):
