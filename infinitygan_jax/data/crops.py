@@ -1,10 +1,41 @@
 """Whole images -> square training images -> patches with vertical labels (spec 7)."""
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from infinitygan_jax.messages import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """How patches are cut from images.
+
+    Attributes:
+      full_size: side of the training images, in pixels (spec 7: 197).
+      patch_size: side of the patches, in pixels (spec 7: 101).
+      pre_size: size that images are brought to before ``full_size`` (spec 7: 128), or
+        0.
+      flip: whether half of the patches are mirrored left to right.
+    """
+
+    full_size: int
+    patch_size: int
+    pre_size: int
+    flip: bool
+
+    def __post_init__(self):
+        if not 1 <= self.patch_size <= self.full_size:
+            raise UserError(
+                f"patch_size ({self.patch_size}) must be from 1 to full_size "
+                f"({self.full_size}); use a smaller patch or a larger full_size"
+            )
+        if self.pre_size < 0:
+            raise UserError(
+                f"pre_size ({self.pre_size}) must be positive, or 0 for none"
+            )
 
 
 def prepare(

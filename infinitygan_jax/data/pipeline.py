@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from infinitygan_jax.data.crops import prepare, random_patch
+from infinitygan_jax.data.crops import Cut, prepare, random_patch
 from infinitygan_jax.data.sources import ImageSource, default_num_threads
 from infinitygan_jax.messages import UserError
 
@@ -22,11 +22,8 @@ _PREFETCH_BYTES = 2**28
 
 def make_batches(
     source: ImageSource,
+    cut: Cut,
     *,
-    full_size: int,
-    patch_size: int,
-    pre_size: int,
-    flip: bool,
     batch_size: int,
     seed: int,
     start_step: int = 0,
@@ -41,10 +38,7 @@ def make_batches(
 
     Args:
       source: the images, as `check_source` returns them in its report.
-      full_size: side of the training images, in pixels (spec 7: 197).
-      patch_size: side of the patches, in pixels (spec 7: 101).
-      pre_size: size that images are brought to before `full_size` (spec 7: 128), or 0.
-      flip: whether half of the patches are mirrored left to right.
+      cut: how patches are cut from them.
       batch_size: samples a step, over all processes.
       seed: of the order and of the patches; not negative.
       start_step: step of the first batch.
@@ -55,51 +49,43 @@ def make_batches(
 
     Returns:
       Iterator of {"image": float32 (b, p, p, 3) in [-1, 1], "label": float32 (b,) in
-      [-1, 1]}, b = batch_size / process_count, p = patch_size. `close()` ends its
+      [-1, 1]}, b = batch_size / process_count, p = cut.patch_size. `close()` ends its
       threads early.
 
     Raises:
-      ValueError: sizes, counts or the seed are impossible.
+      ValueError: counts or the seed are impossible.
     """
-    if not 1 <= patch_size <= full_size:
-        raise UserError(
-            f"patch_size ({patch_size}) must be from 1 to full_size ({full_size}); "
-            "use a smaller patch or a larger full_size"
-        )
-    if pre_size < 0:
-        raise UserError(f"pre_size ({pre_size}) must be positive, or 0 for none")
     _check_positions(len(source), batch_size, seed, start_step)
     _check_processes(batch_size, process_index, process_count)
     local_size = batch_size // process_count
     order_seed, patch_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
-    cut = _CutPatch(full_size, patch_size, pre_size, flip)
     batches = (
         grain.MapDataset.source(source)
         .shuffle(seed=order_seed)
         # random_map must come after: it numbers samples through all epochs.
         .repeat(None, reseed_each_epoch=True)
-        .random_map(cut, seed=patch_seed)
+        .random_map(_CutPatch(cut), seed=patch_seed)
         .batch(local_size, drop_remainder=True)
     )
     # Number t P + p of the local batches is the p-th slice of step t.
     batches = batches[start_step * process_count + process_index :: process_count]
     return iter(
-        batches.to_iter_dataset(_read_options(num_threads, local_size, patch_size))
+        batches.to_iter_dataset(_read_options(num_threads, local_size, cut.patch_size))
     )
 
 
 class _CutPatch(grain.transforms.RandomMap):
     """Image of a source -> sample."""
 
-    def __init__(self, full_size: int, patch_size: int, pre_size: int, flip: bool):
-        self._full_size, self._pre_size = full_size, pre_size
-        self._patch_size, self._flip = patch_size, flip
+    def __init__(self, cut: Cut):
+        self._cut = cut
 
     def random_map(
         self, element: np.ndarray, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        full = prepare(element, self._full_size, self._pre_size)
-        patch, label = random_patch(full, rng, self._patch_size, self._flip)
+        cut = self._cut
+        full = prepare(element, cut.full_size, cut.pre_size)
+        patch, label = random_patch(full, rng, cut.patch_size, cut.flip)
         return {"image": patch, "label": label}
 
 

@@ -22,6 +22,7 @@ from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, machine
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
+from infinitygan_jax.data.crops import Cut
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
@@ -479,12 +480,10 @@ def _batches(
     config: Config, source: sources.ImageSource, start_step: int
 ) -> Iterator[dict[str, np.ndarray]]:
     data = config.data
+    cut = Cut(data.full_size, config.model.patch_size, data.pre_size, data.flip)
     return pipeline.make_batches(
         source,
-        full_size=data.full_size,
-        patch_size=config.model.patch_size,
-        pre_size=data.pre_size,
-        flip=data.flip,
+        cut,
         batch_size=config.train.batch_size,
         seed=config.train.seed,
         start_step=start_step,

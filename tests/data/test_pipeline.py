@@ -1,10 +1,12 @@
 """Batches are functions of (seed, step), whatever runs them."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
+from infinitygan_jax.data.crops import Cut
 from infinitygan_jax.data.pipeline import make_batches
 from infinitygan_jax.data.sources import ImageSource, open_source
 
@@ -49,8 +51,15 @@ def source():
     return Numbered(11)
 
 
+def start(source, **changes):
+    values = SETTINGS | changes
+    names = [field.name for field in dataclasses.fields(Cut)]
+    cut = Cut(**{name: values.pop(name) for name in names})
+    return make_batches(source, cut, **values)
+
+
 def take(source, count, **changes):
-    batches = make_batches(source, **{**SETTINGS, **changes})
+    batches = start(source, **changes)
     taken = list(itertools.islice(batches, count))
     batches.close()
     return taken
@@ -174,11 +183,11 @@ def test_far_steps_start_at_once(source):
 )
 def test_impossible_settings_are_named(source, changes, message):
     with pytest.raises(ValueError, match=message):
-        make_batches(source, **{**SETTINGS, **changes})
+        start(source, **changes)
 
 
 def test_an_unusable_image_of_an_unchecked_source_is_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"nothing")
-    batches = make_batches(open_source(str(tmp_path)), **SETTINGS)
+    batches = start(open_source(str(tmp_path)))
     with pytest.raises(ValueError, match=r"bad\.png.*is no JPEG"):
         next(batches)

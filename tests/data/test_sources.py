@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from infinitygan_jax.data import decoding, image_files, sources
+from infinitygan_jax.data.crops import Cut
 from infinitygan_jax.data.pipeline import make_batches
 from infinitygan_jax.data.sources import check_source, open_source
 
@@ -592,8 +593,8 @@ def test_tfds_images_are_checked_and_batched(prepared):
     report = check_source(open_source(f"tfds:{prepared}"), 32)
     assert [image.reason[:12] for image in report.skipped] == ["is too small"] * 2
     assert numbers(report.source) == [2, 3, 4, 5]
-    sizes = {"full_size": 24, "patch_size": 21, "pre_size": 0}
-    batches = make_batches(report.source, **sizes, flip=True, batch_size=8, seed=0)
+    cut = Cut(full_size=24, patch_size=21, pre_size=0, flip=True)
+    batches = make_batches(report.source, cut, batch_size=8, seed=0)
     batch = next(batches)
     batches.close()
     assert batch["image"].shape == (8, 21, 21, 3)
