@@ -18,6 +18,7 @@ from infinitygan_jax.models.generator import (
     slot_styles,
 )
 from infinitygan_jax.sampling import mixing
+from infinitygan_jax.sampling.inputs import stack
 from infinitygan_jax.sampling.styles import (
     Between,
     Given,
@@ -27,7 +28,7 @@ from infinitygan_jax.sampling.styles import (
     Weights,
     check_styles,
 )
-from infinitygan_jax.sampling.tiles import Look, stack
+from infinitygan_jax.sampling.tiles import Look
 
 _KEPT_BYTES = 2**26  # of modulations
 

@@ -17,6 +17,14 @@ from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.edit import Edit
 from infinitygan_jax.sampling.edits.fields import FieldEditor, check_draws
 from infinitygan_jax.sampling.edits.region import Boxes, Region
+from infinitygan_jax.sampling.inputs import (
+    MAX_STREAMS,
+    Keys,
+    Streams,
+    TileInputs,
+    stack,
+    tile_inputs,
+)
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.setup import Setup
@@ -49,7 +57,7 @@ class Painter:
         self._truncation = np.float32(scene.of_painting("truncation", setup.model))
         self._editor = FieldEditor(setup)
         self._last_styles: tuple[Any, Any] = (None, None)  # of tiles of one style each
-        self._unedited: dict[tuple[int, int], tuple[tiles.Keys, tiles.Streams]] = {}
+        self._unedited: dict[tuple[int, int], tuple[Keys, Streams]] = {}
 
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b p p 3"]:
         """Starts to paint tiles, as many on each device, and returns without waiting.
@@ -100,7 +108,7 @@ class Painter:
         """
         edits = self.setup.scene.edits
         styled = any(edit.source is not None for edit in edits)
-        few = sum(edit.seed is not None for edit in edits) < tiles.MAX_STREAMS
+        few = sum(edit.seed is not None for edit in edits) < MAX_STREAMS
         if isinstance(self._styles, Constant) and not styled and few:
             return False
         blends = False
@@ -151,19 +159,17 @@ class Painter:
         """Parameters on every device."""
         return device_lib.replicate(self._params, self._mesh)
 
-    def _streams_of(
-        self, seed: int, num_tiles: int
-    ) -> tuple[tiles.Keys, tiles.Streams]:
+    def _streams_of(self, seed: int, num_tiles: int) -> tuple[Keys, Streams]:
         """Keys and streams of so many tiles without edits, on the devices."""
         key = seed, num_tiles
         if key not in self._unedited:
-            streams = tiles.stack([self._editor.plain(seed)] * num_tiles)
+            streams = stack([self._editor.plain(seed)] * num_tiles)
             self._unedited[key] = device_lib.split(streams, self._mesh)
         return self._unedited[key]
 
     def _draw(self, wanted: Sequence[Tile], seen: Sequence[_Edits]) -> tiles.Fields:
         setup = self.setup
-        inputs = tiles.tile_inputs(
+        inputs = tile_inputs(
             setup.model, setup.tile_size, wanted, setup.frame, setup.scene.octaves
         )
         on_devices = device_lib.split(inputs, self._mesh)
@@ -172,7 +178,7 @@ class Painter:
             keys, streams = self._streams_of(self.setup.seed, len(wanted))
             drawn = self._functions.draw(keys, streams, on_devices)
             return self._truncated(self._mixed(drawn, streams, on_devices))
-        edited = tiles.stack(list(map(self._editor.edited, wanted, seen)))
+        edited = stack(list(map(self._editor.edited, wanted, seen)))
         keys, streams, affine = device_lib.split(edited[:3], self._mesh)
         drawn = self._functions.draw(keys, streams, on_devices)
         drawn = self._mixed(drawn, streams, on_devices)
@@ -192,7 +198,10 @@ class Painter:
         return drawn._replace(z_local=_times(drawn.z_local, self._truncation))
 
     def _mixed(
-        self, drawn: tiles.Fields, streams: tiles.Streams, inputs: tiles.TileInputs
+        self,
+        drawn: tiles.Fields,
+        streams: Streams,
+        inputs: TileInputs,
     ) -> tiles.Fields:
         """Fields with the world's own ones mixed, where the scene mixes them."""
         mix = self.setup.scene.mix

@@ -4,8 +4,8 @@ import dataclasses
 
 from infinitygan_jax.config import PAINTING, ModelConfig, check_painting
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.edit import Edit
+from infinitygan_jax.sampling.inputs import MAX_OCTAVES
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.styles import StyleField
 
@@ -34,9 +34,9 @@ class Scene:
     noise_scale: float | None = None
 
     def __post_init__(self):
-        if not 1 <= self.octaves <= tiles.MAX_OCTAVES:
+        if not 1 <= self.octaves <= MAX_OCTAVES:
             raise UserError(
-                f"octaves ({self.octaves}) must be from 1 to {tiles.MAX_OCTAVES}; 1 is "
+                f"octaves ({self.octaves}) must be from 1 to {MAX_OCTAVES}; 1 is "
                 "as in training"
             )
         for name in PAINTING:

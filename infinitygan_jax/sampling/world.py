@@ -23,12 +23,12 @@ from infinitygan_jax.sampling.edits.edit import check_fits
 from infinitygan_jax.sampling.edits.overlays import Overlays
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.frame import SPAN_STRETCH, frame_of, learned_span
+from infinitygan_jax.sampling.inputs import MAX_STREAMS
 from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.scene import PLAIN, Scene
 from infinitygan_jax.sampling.setup import Period, Setup, default_batch_size
 from infinitygan_jax.sampling.strips import paint_strips
-from infinitygan_jax.sampling.tiles import MAX_STREAMS
 from infinitygan_jax.sampling.view import View
 from infinitygan_jax.training.stored import load_bundle
 

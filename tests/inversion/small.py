@@ -11,7 +11,7 @@ from infinitygan_jax import fields
 from infinitygan_jax.inversion.place import Latents, Place, default_span
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.models.discriminator import init_discriminator
-from infinitygan_jax.sampling import tiles
+from infinitygan_jax.sampling.inputs import make_keys
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.sampling.world import World
@@ -63,7 +63,7 @@ def sample(left=0):
 def true_latents(place):
     """A world's latents at a place, one sample, drawn as tiles draw them."""
     look = Looks(tiny.MODEL, params())[Seed(SEED)]
-    keys = tiles.make_keys(tiny.MODEL, SEED)
+    keys = make_keys(tiny.MODEL, SEED)
     draw = jax.jit(fields.normal_field, static_argnums=3)
 
     def field(key, rows, cols, channels):

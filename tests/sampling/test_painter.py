@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import config, geometry
-from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.edits.statistics import Statistics
+from infinitygan_jax.sampling.inputs import MAX_STREAMS, _octaves
 from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import (
@@ -325,7 +325,7 @@ def test_octaves_fit_into_a_world_that_repeats(cells):
     np.testing.assert_array_equal(picture[:period], picture[period : 2 * period])
     np.testing.assert_array_equal(picture[:, :period], picture[:, period:])
     span = geometry.Span(-13, cells + 30, 0)
-    for octave in tiles._octaves(span, cells, 4):
+    for octave in _octaves(span, cells, 4):
         values = np.random.default_rng(0).standard_normal(2**12).astype(np.float32)
         known = octave.weights @ values[octave.words[:, 1]]
         np.testing.assert_allclose(known[:30], known[cells:][:30], atol=1e-5)
@@ -440,7 +440,7 @@ def test_only_what_sees_several_styles_is_painted_with_maps(monkeypatch, pin, ce
 def test_too_much_in_one_tile_is_known_before_painting():
     """Of a window that meets it alone, and told by the number that is too much."""
     window = Window(0, 0, 8, 8)
-    row = [Region(0, x % 8, 8, 8) for x in range(tiles.MAX_STREAMS)]
+    row = [Region(0, x % 8, 8, 8) for x in range(MAX_STREAMS)]
     many = tuple(Resample(region, 5) for region in row)
     assert not _world(Scene(edits=many[1:])).blends(window)
     with pytest.raises(ValueError, match=r"edits .*\(1024\).* below 1024; .*--tile"):

@@ -10,6 +10,7 @@ import pytest
 from infinitygan_jax import coords, devices, fields, geometry
 from infinitygan_jax.models.generator import make_generator
 from infinitygan_jax.sampling import looks, styles, tiles
+from infinitygan_jax.sampling.inputs import make_keys, own_stream, stack, tile_inputs
 from infinitygan_jax.sampling.plan import Tile
 from tests.sampling import tiny
 
@@ -50,10 +51,10 @@ def _one_shot(row_cell, col_cell, rows, cols):
 def _painted(tile_size, batch, change=lambda keys: keys):
     mesh = devices.make_mesh(jax.devices()[:1])
     functions = tiles.tile_functions(tiny.MODEL, mesh)
-    own = [tiles.make_keys(tiny.MODEL, SEED)] * len(batch)
+    own = [make_keys(tiny.MODEL, SEED)] * len(batch)
     keys = jax.tree.map(lambda *parts: np.stack(parts)[..., None, :], *own)
-    streams = tiles.stack([tiles.own_stream(tiny.MODEL, tile_size)] * len(batch))
-    inputs = tiles.tile_inputs(tiny.MODEL, tile_size, batch)
+    streams = stack([own_stream(tiny.MODEL, tile_size)] * len(batch))
+    inputs = tile_inputs(tiny.MODEL, tile_size, batch)
     drawn = functions.draw(change(keys), streams, inputs)
     own_styles = _own_styles(len(batch), tile_size)
     structure = functions.structure(tiny.params(), own_styles, drawn)
@@ -63,7 +64,7 @@ def _painted(tile_size, batch, change=lambda keys: keys):
 
 def _own_styles(num_tiles, tile_size):
     """Of the seed, all over."""
-    size = len(tiles.own_stream(tiny.MODEL, tile_size).latent)
+    size = len(own_stream(tiny.MODEL, tile_size).latent)
     ones = np.ones((size, size, 1), np.float32)
     weights = [styles.Weights((styles.Seed(SEED),), ones)] * num_tiles
     given = looks.Looks(tiny.MODEL, tiny.params()).of_tiles(weights)
@@ -119,10 +120,10 @@ def test_the_style_is_mapped_once():
     for slot in look.styles:
         np.testing.assert_allclose(slot, style[0], rtol=1e-5, atol=1e-6)
     broken = tiny.params() | {"mapping_network": {}}
-    own = tiles.make_keys(tiny.MODEL, SEED)
+    own = make_keys(tiny.MODEL, SEED)
     keys = jax.tree.map(lambda part: part[None, ..., None, :], own)
-    streams = tiles.stack([tiles.own_stream(tiny.MODEL, 16)])
-    inputs = tiles.tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
+    streams = stack([own_stream(tiny.MODEL, 16)])
+    inputs = tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
     drawn = jax.eval_shape(
         functools.partial(tiles.draw_fields, tiny.MODEL), keys, streams, inputs
     )

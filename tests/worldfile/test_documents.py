@@ -15,11 +15,12 @@ import pytest
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.models import generator
-from infinitygan_jax.sampling import costs, tiles
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
+from infinitygan_jax.sampling.inputs import MAX_STREAMS
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Tile, Window
@@ -322,7 +323,7 @@ def test_statistics_do_not_depend_on_the_tile_size(period, monkeypatch):
 
 def test_statistics_that_see_too_many_edits_are_refused_when_read(folder):
     region = {**RESAMPLE, "rectangle": [0, 0, 8, 8]}
-    edits = [region] * tiles.MAX_STREAMS
+    edits = [region] * MAX_STREAMS
     _refused(
         folder,
         "edits[1024]",

@@ -17,6 +17,7 @@ from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.compositing import Picture
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.statistics import MeasuredLater, Statistics
+from infinitygan_jax.sampling.inputs import Streams
 from infinitygan_jax.sampling.styles import Axis, Source
 
 
@@ -63,7 +64,7 @@ class TileFields(NamedTuple):
 
     spans: tuple[AxisSpans, AxisSpans]
     lattice: Lattice
-    streams: tiles.Streams
+    streams: Streams
     given: tiles.Fields
     masks: tiles.FieldMasks
 

@@ -15,6 +15,13 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.edit import Edit, TileFields
 from infinitygan_jax.sampling.edits.placement import bent_coords
+from infinitygan_jax.sampling.inputs import (
+    MAX_STREAMS,
+    Keys,
+    Streams,
+    make_keys,
+    own_stream,
+)
 from infinitygan_jax.sampling.plan import Tile
 from infinitygan_jax.sampling.setup import Setup
 from infinitygan_jax.sampling.styles import Axis
@@ -31,8 +38,8 @@ class EditedFields(NamedTuple):
       given, masks: values that stand in for drawn ones, and where.
     """
 
-    keys: tiles.Keys
-    streams: tiles.Streams
+    keys: Keys
+    streams: Streams
     affine: tiles.Affine
     given: tiles.Fields
     masks: tiles.FieldMasks
@@ -45,16 +52,16 @@ class FieldEditor:
         """Takes how tiles are painted."""
         self._setup = setup
         self._lattice = setup.lattice
-        self._keys: Cache[int, tiles.Keys] = Cache(_KEPT_BYTES)
+        self._keys: Cache[int, Keys] = Cache(_KEPT_BYTES)
 
     def cell_axes(self, tile: Tile) -> tuple[Axis, Axis]:
         """World positions of a tile's cells, margins included."""
         rows, cols = self._spans(tile)
         return self._lattice.axes(rows.latent, cols.latent)
 
-    def plain(self, seed: int) -> tuple[tiles.Keys, tiles.Streams]:
+    def plain(self, seed: int) -> tuple[Keys, Streams]:
         """Keys and streams of a tile without edits, of a seed."""
-        streams = tiles.own_stream(self._setup.model, self._setup.tile_size)
+        streams = own_stream(self._setup.model, self._setup.tile_size)
         return self._keys_of([seed]), streams
 
     def edited(self, tile: Tile, edits: Sequence[Edit]) -> EditedFields:
@@ -66,7 +73,7 @@ class FieldEditor:
         spans = self._spans(tile)
         drawing = [edit for edit in edits if edit.seed is not None]
         check_draws(len(drawing))
-        streams = tiles.own_stream(self._setup.model, self._setup.tile_size)
+        streams = own_stream(self._setup.model, self._setup.tile_size)
         given, masks = self._blank(tile)
         changed = TileFields(spans, self._lattice, streams, given, masks)
         stream = 0
@@ -113,7 +120,7 @@ class FieldEditor:
         return bent_coords(here, bends)
 
     def _affine(self, drawing: Sequence[Edit]) -> tiles.Affine:
-        shape = (tiles.MAX_STREAMS, self._setup.model.z_local_size)
+        shape = (MAX_STREAMS, self._setup.model.z_local_size)
         truncation = self._setup.scene.of_painting("truncation", self._setup.model)
         # Where no statistics are given.
         scale = np.full(shape, truncation, np.float32)
@@ -153,28 +160,28 @@ class FieldEditor:
         )
         return fields, masks
 
-    def _keys_of(self, seeds: Sequence[int]) -> tiles.Keys:
+    def _keys_of(self, seeds: Sequence[int]) -> Keys:
         """Keys of streams, of one number whatever the seeds."""
         model, octaves = self._setup.model, self._setup.scene.octaves
         parts = [
             self._keys.of(
                 seed,
-                functools.partial(tiles.make_keys, model, seed, octaves),
+                functools.partial(make_keys, model, seed, octaves),
                 _bytes_of,
             )
             for seed in seeds
         ]
-        more = [(0, tiles.MAX_STREAMS - len(seeds)), (0, 0)]
+        more = [(0, MAX_STREAMS - len(seeds)), (0, 0)]
         latent = np.stack([keys.latent for keys in parts])
         noise = np.stack([keys.noise for keys in parts], axis=1)
-        return tiles.Keys(
+        return Keys(
             latent=np.pad(latent, more),
             noise=np.pad(noise, [(0, 0), *more]),
             octaves=parts[0].octaves,
         )
 
 
-def _bytes_of(keys: tiles.Keys) -> int:
+def _bytes_of(keys: Keys) -> int:
     """Memory of keys, Python's objects included."""
     return sum(sys.getsizeof(each) + each.nbytes for each in keys)
 
@@ -185,8 +192,8 @@ def check_draws(number: int) -> None:
     Raises:
       ValueError: too many.
     """
-    if number >= tiles.MAX_STREAMS:
+    if number >= MAX_STREAMS:
         raise UserError(
             f"edits seen by one tile ({number}) that draw anew must be below "
-            f"{tiles.MAX_STREAMS}; use a smaller --tile"
+            f"{MAX_STREAMS}; use a smaller --tile"
         )
