@@ -1,7 +1,6 @@
 """``python -m infinitygan_jax.cli.card FILE CARD.md``: what a model is."""
 
 import pathlib
-import sys
 from collections.abc import Sequence
 
 from infinitygan_jax import files
@@ -53,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("card", metavar="CARD.md", help="page to write")
     parser.add_argument("--seed", type=int, default=0, help="of the wide window")
     options.add_overwrite(parser)
-    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
     card = pathlib.Path(args.card)
     files.check_target(card, ".md")
     files.check_free(card, args.overwrite)

@@ -1,7 +1,6 @@
 """``python -m infinitygan_jax.cli.convert IN.pth.tar OUT.safetensors``."""
 
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="the moving average (default) or the generator as trained",
     )
     options.add_overwrite(parser)
-    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import conversion, files

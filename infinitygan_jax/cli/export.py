@@ -1,7 +1,6 @@
 """``python -m infinitygan_jax.cli.export WORKDIR FILE``: a model in one file."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 
 from infinitygan_jax import config as config_lib
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"run_sample.py --{name} paints (default: what the workdir says)",
         )
     options.add_overwrite(parser)
-    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
     said = {name: getattr(args, name) for name in config_lib.PAINTING}
     said = {name: value for name, value in said.items() if value is not None}
     for name, value in said.items():

@@ -3,7 +3,6 @@
 import argparse
 import pathlib
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -27,9 +26,6 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.films.flights import Flight
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.worldfile.documents import Document
-
-_NUMBERS = ("--size", "--from", "--to", "--via", "--frames", "--fps", "--tile")
-_NUMBERS += options.PAINTING_NUMBERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,8 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    args = _parser().parse_args(words)
+    args = _parser().parse_args(argv)
     painting = options.painting_of(args)
     document = _document(args, painting)
     window = sample.window_of(args.size, None, document.horizon if document else 0)

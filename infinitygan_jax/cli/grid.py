@@ -3,7 +3,6 @@
 import argparse
 import pathlib
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
     from infinitygan_jax.sampling.grids import Sheet
     from infinitygan_jax.sampling.world import World
-
-_NUMBERS = ("--size", "--origin", "--margin", "--tile", *options.PAINTING_NUMBERS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,8 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    args = _parser().parse_args(words)
+    args = _parser().parse_args(argv)
     window = sample.window_of(args.size, args.origin)
     painting = options.painting_of(args)
     out = pathlib.Path(args.out)

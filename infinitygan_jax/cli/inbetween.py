@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import sys
 import time
 from collections.abc import Sequence
 
@@ -11,9 +10,6 @@ from infinitygan_jax.cli import errors, inversion_options, options, outpaint, re
 from infinitygan_jax.cli.sample import window_of
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
-
-_NUMBERS = ("--size", "--seed", "--side", "--horizon", "--steps")
-_NUMBERS += options.PAINTING_NUMBERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,9 +32,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = _parser()
-    args = parser.parse_args(
-        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    )
+    args = parser.parse_args(argv)
     size = window_of(args.size, "0,0")
     if len(args.images) < 2:
         raise UserError(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
 _AT_ONCE = 16 * 128 * 128 * 3  # steps times colour values between two reports
-_NUMBERS = ("--region", "--horizon", "--steps", "--seed", "--side", "--batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    words = errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    args = _parser().parse_args(words)
+    args = _parser().parse_args(argv)
     if args.batch < 1:
         raise UserError(f"--batch ({args.batch}) must be at least 1; use 1")
     outs = _outs(args)

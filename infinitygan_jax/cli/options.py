@@ -10,8 +10,6 @@ from infinitygan_jax.messages import UserError
 
 _NAMES_OF_FILES = ("checkpoint", "image", "images")
 
-PAINTING_NUMBERS = tuple(f"--{name}" for name in PAINTING)
-
 
 def add_checkpoint(
     parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL

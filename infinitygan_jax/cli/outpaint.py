@@ -3,7 +3,6 @@
 import argparse
 import pathlib
 import re
-import sys
 import time
 from collections.abc import Sequence
 
@@ -14,8 +13,6 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
 MAX_COUNT = 1000
-_NUMBERS = ("--size", "--at", "--seed", "--count", "--side", "--horizon", "--steps")
-_NUMBERS += options.PAINTING_NUMBERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,9 +75,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = _parser()
-    args = parser.parse_args(
-        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    )
+    args = parser.parse_args(argv)
     size = window_of(args.size, "0,0")
     at = _place(args.at)
     painting = options.painting_of(args)

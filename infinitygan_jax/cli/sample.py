@@ -3,7 +3,6 @@
 import argparse
 import pathlib
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -20,13 +19,6 @@ from infinitygan_jax.writers import job, layout, parts, pyramid
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.worldfile import documents
-
-_NUMBERS = (
-    *("--size", "--origin", "--seed", "--tile"),
-    *("--horizon", "--vertical_span", "--level", "--shard"),
-    *("--every", "--blend", "--biomes", "--octaves"),
-    *options.PAINTING_NUMBERS,
-)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,9 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(
-        errors.joined(sys.argv[1:] if argv is None else argv, _NUMBERS)
-    )
+    args = _parser().parse_args(argv)
     document = world_options.opened(args)
     horizon = args.horizon if document is None else document.horizon
     window = window_of(args.size, args.origin, horizon or 0, args.level)

@@ -263,6 +263,24 @@ def test_known_options_are_parsed():
         assert parser.parse_args([f"--size={number}"]).size == number
 
 
+def test_negative_numbers_are_values_of_options_that_take_one():
+    parser = errors.ArgumentParser(prog="paint")
+    parser.add_argument("--from")
+    parser.add_argument("--via", action="append")
+    parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--loop", action="store_true")
+    words = "--from -8,2 --via -1,0 --via=-2,0 --seeds -3 -4 --loop"
+    values = vars(parser.parse_args(words.split()))
+    assert values == {
+        "from": "-8,2",
+        "via": ["-1,0", "-2,0"],
+        "seeds": [-3, -4],
+        "loop": True,
+    }
+    with pytest.raises(UserError, match="unexpected argument|unknown option -1,0"):
+        parser.parse_args(["--loop", "-1,0"])
+
+
 @pytest.mark.parametrize(
     ("number", "error"),
     [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
