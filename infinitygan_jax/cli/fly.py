@@ -2,9 +2,8 @@
 
 import argparse
 import pathlib
-import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine
@@ -16,7 +15,6 @@ from infinitygan_jax.cli import (
     sample,
     world_options,
 )
-from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.films import gif, writing
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
@@ -40,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="start",
         metavar="Y,X",
         help="world row and column of the first frame's top left pixel (default: the "
-        "horizon, row 0 unless --world says otherwise, in the middle; column 0)",
+        "horizon in the middle, column 0)",
     )
     parser.add_argument("--to", metavar="Y,X", help="of the last frame")
     parser.add_argument(
@@ -54,7 +52,6 @@ def _parser() -> argparse.ArgumentParser:
         "--styles",
         type=int,
         nargs="+",
-        default=[],
         metavar="SEED",
         help="seeds of styles (default: the style of the first of --seeds)",
     )
@@ -64,12 +61,6 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="SEED",
         help="seeds of local latents and noise (default: 0)",
-    )
-    parser.add_argument(
-        "--world",
-        metavar="FILE",
-        help="fly over the world that this file describes (see docs/world_file.md), "
-        "from place to place: it says all that the world shows",
     )
     parser.add_argument(
         "--keep_noise",
@@ -99,8 +90,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", required=True, metavar="WIDTHxHEIGHT", help="pixels of a frame"
     )
-    options.add_checkpoint(parser, None)
-    options.add_painting(parser)
+    world_options.add_to(
+        parser,
+        without=world_options.OF_ONE_WORLD,
+        helps={
+            "world": "fly over the world that this file describes, from place to "
+            "place (see docs/world_file.md): it says all that the world shows",
+            "biomes": "a new style about every so many pixels, for ever, in both "
+            "directions: those of the first of --seeds",
+        },
+    )
     parser.add_argument(
         "--out",
         required=True,
@@ -108,12 +107,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a video, a short GIF, or a folder that gets a PNG file for each frame",
     )
     options.add_overwrite(parser)
-    parser.add_argument(
-        "--tile",
-        type=int,
-        metavar="PIXELS",
-        help="pixels a side that are painted at once (default: what takes little work)",
-    )
     return parser
 
 
@@ -121,13 +114,18 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(argv)
-    painting = options.painting_of(args)
-    document = _document(args, painting)
-    window = sample.window_of(args.size, None, document.horizon if document else 0)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    document = _document(args)
+    horizon = args.horizon if document is None else document.horizon
+    window = sample.window_of(args.size, None, horizon or 0, args.level)
     places = _places(args, window)
     writing.check_film(
-        *(args.out, window.height, window.width, args.fps, args.overwrite),
+        args.out,
+        window.height,
+        window.width,
+        args.fps,
+        args.overwrite,
         num_frames=args.frames,
     )
 
@@ -140,21 +138,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         num_frames=args.frames,
         places=places,
         seeds=() if document else tuple(args.seeds or [0]),
-        styles=tuple(args.styles),
+        styles=tuple(args.styles or ()),
         loop=args.loop,
         ease=args.ease,
         keep_noise=args.keep_noise,
     )
     devices.prepare()
-    world = _world(args, document, flight, painting)
+    world = _world(args, document, flight, window)
     _check_memory(world, flight, args.out)
     with (
         errors.stoppable() as stop_if_asked,
         rendering.about(pathlib.Path(args.out)),
         writing.open_film(
             args.out,
-            *(window.height, window.width, args.fps),
-            comment=_command(args, world),
+            window.height,
+            window.width,
+            args.fps,
+            comment=options.command_of(parser, args, tile=world.tile_size),
         ) as film,
         progress.bar(args.frames, "frame") as bar,
     ):
@@ -168,57 +168,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
 
-def _document(
-    args: argparse.Namespace, painting: Mapping[str, float]
-) -> "Document | None":
+def _document(args: argparse.Namespace) -> "Document | None":
     """The document of ``--world``, if given.
 
     Raises:
       ValueError: it cannot be read, or options say again what it says.
     """
-    if args.world is None:
-        return None
-    given = [name for name in ("seeds", "styles", "keep_noise") if getattr(args, name)]
-    for name in [*given, *painting]:
-        raise UserError(
-            f"--{name} does not go with --world ({args.world}), whose file says what "
-            "the world shows; leave one of them out"
-        )
-    if args.to is None and not args.via:
-        raise UserError(
-            "a flight over a world must lead to a second place; give one with --to Y,X"
-        )
-    from infinitygan_jax.worldfile import documents
-
-    return documents.load(args.world)
+    if args.world is not None:
+        for name in ("seeds", "styles", "keep_noise"):
+            if getattr(args, name):
+                raise UserError(
+                    f"--{name} does not go with --world ({args.world}), whose file "
+                    "says what the world shows; leave one of them out"
+                )
+        if args.to is None and not args.via:
+            raise UserError(
+                "a flight over a world must lead to a second place; give one with --to "
+                "Y,X"
+            )
+    return world_options.opened(args)
 
 
 def _world(
     args: argparse.Namespace,
     document: "Document | None",
     flight: "Flight",
-    painting: Mapping[str, float],
+    window: Window,
 ) -> "World":
     """The world to fly over, in tiles that suit the flight."""
     from infinitygan_jax.films import flights
-    from infinitygan_jax.sampling import world as world_lib
-    from infinitygan_jax.sampling.scene import Scene
-    from infinitygan_jax.training import stored
 
+    bundle = world_options.bundle_of(args, document)
     if document is None:
-        bundle = stored.load_bundle(args.checkpoint or DEFAULT_MODEL)
-    else:
-        bundle = world_options.checkpoint_of(document, args.checkpoint)
-    model = bundle.config.model
-    tile_size = args.tile
-    if tile_size is None:
-        tile_size = flights.tile_size_for(model, flight)
-    if document is None:
-        scene = Scene(**painting)
-        return world_lib.World(
-            model, bundle.generator, tile_size=tile_size, scene=scene
-        )
-    return document.world(bundle, tile_size=tile_size)
+        document = world_options.document_of(args, window, bundle, flight.seeds[0])
+    return world_options.world_of(
+        args,
+        document,
+        bundle,
+        lambda model, level: flights.tile_size_for(model, flight, level),
+    )
 
 
 def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], ...]:
@@ -242,33 +230,13 @@ def _check_memory(world: "World", flight: "Flight", out: str) -> None:
     for window in flights.some_windows(flight):
         costs.check_memory(
             world.plan(window),
-            world.config,
+            world.painted_config,
             rendering.paints_on_host(world),
             machine.memory_bytes(),
             KEPT_BYTES + frames,
             "use a smaller --size",
             world.blends(window),
         )
-
-
-def _command(args: argparse.Namespace, world: "World") -> str:
-    """What makes this film again; without folders, which are nobody's business."""
-    words = ["python", "-m", "infinitygan_jax.cli.fly", "--size", args.size]
-    for option, value in (("from", args.start), ("to", args.to)):
-        words += [f"--{option}={value}"] * (value is not None)
-    words += [f"--via={text}" for text in args.via]
-    for name in ("seeds", "styles"):
-        if getattr(args, name):
-            words += [f"--{name}", *map(str, getattr(args, name))]
-    if args.world is not None:
-        words.append(f"--world={pathlib.Path(args.world).name}")
-    for name in ("keep_noise", "loop", "ease"):
-        words += [f"--{name}"] * getattr(args, name)
-    if args.checkpoint not in (None, DEFAULT_MODEL):
-        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
-    words += options.painting_words(args)
-    words += [f"--frames={args.frames}", f"--fps={args.fps:g}"]
-    return shlex.join([*words, f"--tile={world.tile_size}"])
 
 
 if __name__ == "__main__":

@@ -1,20 +1,25 @@
 """``python -m infinitygan_jax.cli.grid``: a sheet of structures and styles."""
 
 import argparse
+import dataclasses
 import pathlib
-import shlex
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import machine, writers
-from infinitygan_jax.cli import errors, options, progress, rendering, sample
-from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.cli import (
+    errors,
+    options,
+    progress,
+    rendering,
+    sample,
+    world_options,
+)
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.bundle import Bundle
     from infinitygan_jax.sampling.grids import Sheet
     from infinitygan_jax.sampling.world import World
 
@@ -23,7 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = errors.ArgumentParser(
         prog="python -m infinitygan_jax.cli.grid",
         description="Paints one place in many looks: the pictures of a row share their "
-        "local latents and noise, those of a column their style.",
+        "local latents and noise, those of a column their style, or with --biomes all "
+        "styles. Rows and columns take the place of seed and styles of a world file.",
     )
     for option, what in (
         ("--rows", "local latents and noise, from the top"),
@@ -46,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--origin",
         metavar="Y,X",
-        help="world row and column of each picture's top left pixel (default: row 0 in "
-        "the middle, column 0)",
+        help="world row and column of each picture's top left pixel (default: the "
+        "horizon in the middle, column 0)",
     )
     parser.add_argument(
         "--margin",
@@ -61,8 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the seeds beside the rows and columns",
     )
-    options.add_checkpoint(parser)
-    options.add_painting(parser)
+    world_options.add_to(parser, without=world_options.OF_ONE_WORLD)
     parser.add_argument(
         "--out",
         required=True,
@@ -70,12 +75,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where to write; endings {', '.join(_endings())}",
     )
     options.add_overwrite(parser)
-    parser.add_argument(
-        "--tile",
-        type=int,
-        metavar="PIXELS",
-        help="pixels a side that are painted at once (default: what takes least work)",
-    )
     return parser
 
 
@@ -83,9 +82,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(argv)
-    window = sample.window_of(args.size, args.origin)
-    painting = options.painting_of(args)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    document = world_options.opened(args)
+    horizon = args.horizon if document is None else document.horizon
+    window = sample.window_of(args.size, args.origin, horizon or 0, args.level)
     out = pathlib.Path(args.out)
     if out.suffix.lower() not in _endings():
         raise UserError(
@@ -95,26 +96,32 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import grids
-    from infinitygan_jax.sampling import world as world_lib
-    from infinitygan_jax.sampling.scene import Scene
-    from infinitygan_jax.training import stored
 
     sheet = grids.Sheet(
         tuple(args.rows), tuple(args.columns), window, args.margin, args.labels
     )
     writers.check_output(out, *sheet.size, args.overwrite)
     devices.prepare()
-    bundle = stored.load_bundle(args.checkpoint)
-    model = bundle.config.model
-    tile_size = args.tile
-    if tile_size is None:
-        tile_size = costs.cheapest_tile_size(model, [window])
-    world = world_lib.World(
-        model, bundle.generator, tile_size=tile_size, scene=Scene(**painting)
+    bundle = world_options.bundle_of(args, document)
+    if document is None:
+        document = world_options.document_of(args, window, bundle, sheet.rows[0])
+    world = world_options.world_of(
+        args,
+        document,
+        bundle,
+        lambda model, level: costs.cheapest_tile_size(model, [window], level),
     )
     _check_memory(world, sheet, out)
     number = len(args.rows) * len(args.columns)
-    texts = _texts(args, world, bundle)
+    texts = {
+        "Software": rendering.software(),
+        "Checkpoint": bundle.config.name,
+        "Checkpoint digest": bundle.digest,
+        **rendering.painting_texts(world),
+        "Command": options.command_of(parser, args, tile=world.tile_size),
+    }
+    if args.world is not None:
+        texts["World digest"] = document.content_digest()
     with (
         errors.stoppable() as stop_if_asked,
         rendering.about(out),
@@ -139,39 +146,22 @@ def _endings() -> list[str]:
 
 
 def _check_memory(world: "World", sheet: "Sheet", out: pathlib.Path) -> None:
+    from infinitygan_jax.sampling import grids
+
+    first = dataclasses.replace(sheet, rows=sheet.rows[:1])  # styles are of columns
+    # All of them: each is checked, too.
+    blends = [each.blends(sheet.window) for each in grids.worlds(world, first)[0]]
     width = sheet.size[1]
     strip = 3 * 3 * (sheet.window.height + sheet.margin) * width
     costs.check_memory(
         world.plan(sheet.window),
-        world.config,
+        world.painted_config,
         rendering.paints_on_host(world),
         machine.memory_bytes(),
         strip + writers.writer_of(out).host_bytes(width, width),
         "use a smaller --size or fewer --columns",
+        any(blends),
     )
-
-
-def _texts(
-    args: argparse.Namespace, world: "World", bundle: "Bundle"
-) -> dict[str, str]:
-    """What a sheet says of itself: enough to paint it again."""
-    words = ["python", "-m", "infinitygan_jax.cli.grid"]
-    for name in ("rows", "columns"):
-        words += [f"--{name}", *map(str, getattr(args, name))]
-    words += ["--size", args.size, *["--labels"] * args.labels]
-    if args.origin is not None:
-        words.append(f"--origin={args.origin}")
-    if args.checkpoint != DEFAULT_MODEL:  # without folders: nobody's business
-        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
-    words += options.painting_words(args)
-    words += [f"--margin={args.margin}", f"--tile={world.tile_size}"]
-    return {
-        "Software": rendering.software(),
-        "Checkpoint": bundle.config.name,
-        "Checkpoint digest": bundle.digest,
-        **rendering.painting_texts(world),
-        "Command": shlex.join(words),
-    }
 
 
 if __name__ == "__main__":

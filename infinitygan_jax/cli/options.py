@@ -2,13 +2,27 @@
 
 import argparse
 import os
+import pathlib
 import re
 import shlex
+from typing import Any
 
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, check_painting
 from infinitygan_jax.messages import UserError
 
 _NAMES_OF_FILES = ("checkpoint", "image", "images")
+_MAYBE_PATHS = ("styles", "style_map", "world")  # which may be of links
+# Where something is written, and by whom, changes nothing of what it shows.
+_NOT_SAID = ("out", "overwrite", "save_world", "save_inversions")
+_NOT_SAID += ("shard", "finish", "dry_run")
+_PAINTING = {
+    "truncation": (
+        "PSI",
+        "multiply local latents by this, 0 to 1: with less, plainer and clearer forms",
+    ),
+    "noise_scale": ("K", "multiply noise by this, 0 to 1: with less, less grain"),
+}
+_AS_THE_MODEL_SAYS = "as the model's settings say"
 
 
 def add_checkpoint(
@@ -24,29 +38,24 @@ def add_checkpoint(
     )
 
 
-def add_painting(
-    parser: argparse.ArgumentParser, default: str = "as the model's settings say"
-) -> None:
-    """Adds an option for each setting of painting (`config.PAINTING`).
+def painting_keywords(name: str, default: str = _AS_THE_MODEL_SAYS) -> dict[str, Any]:
+    """How a parser takes a setting of painting (`config.PAINTING`).
 
     Args:
-      parser: of a command.
+      name: of the setting.
       default: what holds where it is not given, in words.
     """
-    parser.add_argument(
-        "--truncation",
-        type=float,
-        metavar="PSI",
-        help="multiply local latents by this, 0 to 1: with less, "
-        f"plainer and clearer forms (default: {default})",
-    )
-    parser.add_argument(
-        "--noise_scale",
-        type=float,
-        metavar="K",
-        help="multiply noise by this, 0 to 1: with less, less grain "
-        f"(default: {default})",
-    )
+    metavar, help_text = _PAINTING[name]
+    text = f"{help_text} (default: {default})"
+    return {"type": float, "metavar": metavar, "help": text}
+
+
+def add_painting(
+    parser: argparse.ArgumentParser, default: str = _AS_THE_MODEL_SAYS
+) -> None:
+    """Adds an option for each setting of painting; see ``painting_keywords``."""
+    for name in PAINTING:
+        parser.add_argument(f"--{name}", **painting_keywords(name, default))
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
@@ -69,17 +78,12 @@ def painting_of(args: argparse.Namespace) -> dict[str, float]:
     return given
 
 
-def painting_words(args: argparse.Namespace) -> list[str]:
-    """The same as words of a command."""
-    return [f"--{name}={value}" for name, value in painting_of(args).items()]
-
-
 def given_texts(args: argparse.Namespace) -> dict[str, str]:
     """What a file says of those settings where they were given, in options.
 
     Unfinished jobs of earlier versions say nothing of what is as the model says.
     """
-    words = painting_words(args)
+    words = [f"--{name}={value}" for name, value in painting_of(args).items()]
     return {"Painting": " ".join(words)} if words else {}
 
 
@@ -98,24 +102,30 @@ def command_of(
       **said: values of options that were chosen for them; None leaves one out, as does
         an option's default.
     """
-    said = {"out": None, "overwrite": None, "save_inversions": None, **said}
     words = shlex.split(parser.prog)
     for action in parser._actions:
         value = said.get(action.dest, getattr(args, action.dest, None))
         if value is None or value is False or value == action.default:
             continue
+        if action.dest in _NOT_SAID:
+            continue
         values = value if isinstance(value, list) else [value]
-        texts = [str(each) for each in values]
-        if action.dest in _NAMES_OF_FILES:
-            texts = [checkpoint_name(text) for text in texts]
+        texts = [_without_folders(action.dest, str(each)) for each in values]
         option = action.option_strings[-1:]
         if value is True:
             words += option
-        elif option and len(texts) == 1:
-            words.append(f"{option[0]}={texts[0]}")
+        elif option and (len(texts) == 1 or action.nargs is None):
+            words += [f"{option[0]}={text}" for text in texts]
         else:
             words += option + texts
     return shlex.join(words)
+
+
+def _without_folders(name: str, text: str) -> str:
+    """The value of an option, which may be the name of a file."""
+    if name in _NAMES_OF_FILES:
+        return checkpoint_name(text)
+    return pathlib.Path(text).name if name in _MAYBE_PATHS else text
 
 
 def checkpoint_name(checkpoint: str) -> str:

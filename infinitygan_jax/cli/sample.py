@@ -2,14 +2,13 @@
 
 import argparse
 import pathlib
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, options, rendering, world_options
-from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
@@ -23,7 +22,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 
 def _parser() -> argparse.ArgumentParser:
     parser = errors.ArgumentParser(
-        prog="run_sample.py",
+        prog="python run_sample.py",
         description="Paints any rectangle of an infinite picture into a file.",
     )
     parser.add_argument(
@@ -32,52 +31,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WIDTHxHEIGHT",
         help="pixels of the picture, e.g. 4096x4096",
     )
-    options.add_checkpoint(parser, None)  # a world file says it, too
-    parser.add_argument(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="which picture, 0 to 2**64 - 1 (default: 0)",
-    )
     parser.add_argument(
         "--origin",
         metavar="Y,X",
         help="world row and column of the top left pixel; row 0 is the horizon, unless "
         "--horizon moves it (default: the horizon in the middle, column 0 at the left)",
     )
-    parser.add_argument(
-        "--horizon",
-        type=int,
-        metavar="Y",
-        help="world row of a landscape's horizon (default: 0)",
-    )
-    parser.add_argument(
-        "--vertical_span",
-        type=int,
-        metavar="PIXELS",
-        help="spread a landscape's range, from the highest sky to the nearest ground, "
-        "over so many pixels (default: four times that of training)",
-    )
-    parser.add_argument(
-        "--wrap",
-        choices=("x", "y", "xy"),
-        help="let left and right edges (x), top and bottom (y) or both continue into "
-        "each other: the world repeats after --size",
-    )
-    parser.add_argument(
-        "--level",
-        type=int,
-        default=0,
-        metavar="J",
-        help="zoom out: the world at 1/2^J of its size, averaged; --size and --origin "
-        "are of the smaller picture, all else of level 0 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="with --level: zoom out by stopping the generator early, at less cost and "
-        "to another picture of the same place",
-    )
+    world_options.add_to(parser)
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -102,13 +62,6 @@ def _parser() -> argparse.ArgumentParser:
         help="paint nothing, and make one picture of what was painted with --shard",
     )
     parser.add_argument(
-        "--tile",
-        type=int,
-        metavar="PIXELS",
-        help="pixels a side that are painted at once (default: what is fast)",
-    )
-    world_options.add_to(parser)
-    parser.add_argument(
         "--dry_run",
         action="store_true",
         help="print the plan (tiles, devices, memory, operations) and stop",
@@ -120,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
     document = world_options.opened(args)
     horizon = args.horizon if document is None else document.horizon
     window = window_of(args.size, args.origin, horizon or 0, args.level)
@@ -145,24 +99,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             writers.check_output(out, *checked)
 
     from infinitygan_jax import devices
-    from infinitygan_jax.training import stored
 
     devices.prepare()
+    bundle = world_options.bundle_of(args, document)
     if document is None:
-        bundle = stored.load_bundle(args.checkpoint or DEFAULT_MODEL)
-        period = _period(args, window, bundle.config.model)
-        document = world_options.document_of(args, window, period, bundle)
-    else:
-        bundle = world_options.checkpoint_of(document, args.checkpoint)
-    world = document.world(
-        bundle, tile_size=args.tile, level=args.level, quick=args.quick
-    )
+        document = world_options.document_of(args, window, bundle, args.seed or 0)
+    world = world_options.world_of(args, document, bundle)
     world_options.check_saved(args, document)
     plan = world.plan(window)
     texts = {
         **rendering.texts_of(world, window, bundle),
         **_scene_texts(world, document),
-        "Command": _command(args, window),
+        "Command": _command(parser, args, window),
     }
     writer_type = writers.writer_of(out)
     blends = world.blends(window)
@@ -224,22 +172,6 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
             "is --shard 0/4"
         )
     return index, number
-
-
-def _period(
-    args: argparse.Namespace, window: Window, model: ModelConfig
-) -> tuple[int | None, int | None]:
-    """Pixels of level 0 after which the world repeats: what the picture shows."""
-    planning.check_level(args.level, args.quick, model)
-    sides = {"y": ("height", window.height), "x": ("width", window.width)}
-    period = []
-    for axis, (name, side) in sides.items():
-        wraps = axis in (args.wrap or "")
-        if wraps:
-            cell = model.cell_size >> args.level
-            planning.check_period(f"--size's {name}", side, cell)
-        period.append(side << args.level if wraps else None)
-    return tuple(period)
 
 
 def window_of(
@@ -327,17 +259,13 @@ def _scene_texts(world: "World", document: "documents.Document") -> dict[str, st
     }
 
 
-def _command(args: argparse.Namespace, window: Window) -> str:
-    """What paints this picture again; without folders, which are nobody's business."""
-    words = ["python", "run_sample.py", "--size", f"{window.width}x{window.height}"]
-    if args.checkpoint not in (None, DEFAULT_MODEL):
-        words += ["--checkpoint", options.checkpoint_name(args.checkpoint)]
-    if args.origin is not None:
-        words.append(f"--origin={window.top},{window.left}")
-    for name in ("seed", "horizon", "vertical_span", "wrap", "level", "tile"):
-        if getattr(args, name):
-            words.append(f"--{name}={getattr(args, name)}")
-    return shlex.join(words + world_options.words(args) + ["--quick"] * args.quick)
+def _command(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, window: Window
+) -> str:
+    """What paints this picture again, in numbers as they were read."""
+    place = None if args.origin is None else f"{window.top},{window.left}"
+    size = f"{window.width}x{window.height}"
+    return options.command_of(parser, args, size=size, origin=place)
 
 
 def _default_out(args: argparse.Namespace, window: Window) -> str:
@@ -348,10 +276,6 @@ def _default_out(args: argparse.Namespace, window: Window) -> str:
         else options.checkpoint_name(str(path))
     )
     place = "" if args.origin is None else f"-at{window.top},{window.left}"
-    for option in ("horizon", "vertical_span", "wrap", "level"):
-        if getattr(args, option):
-            place += f"-{option.removeprefix('vertical_')}{getattr(args, option)}"
-    place += "-quick" if args.quick else ""
     place += world_options.name_part(args)
     size = f"{window.width}x{window.height}"
     if args.world is not None:  # which says checkpoint and seed

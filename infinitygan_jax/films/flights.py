@@ -197,11 +197,17 @@ def fly(world: World, flight: Flight) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
             yield picture
 
 
-def tile_size_for(model: ModelConfig, flight: Flight) -> int:
-    """Pixels a side of the tiles that paint a flight with little work."""
+def tile_size_for(model: ModelConfig, flight: Flight, level: int = 0) -> int:
+    """Pixels a side of the tiles that paint a flight with little work.
+
+    Args:
+      model: as it is painted.
+      flight: where to.
+      level: tiles are averaged to 1 / 2**level of their size.
+    """
     if not flight.changes_look:  # tiles are painted once and seen by many frames
         return costs.default_tile_size(model)
-    return costs.cheapest_tile_size(model, some_windows(flight))
+    return costs.cheapest_tile_size(model, some_windows(flight), level)
 
 
 def some_windows(flight: Flight) -> list[Window]:

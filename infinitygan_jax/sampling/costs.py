@@ -37,7 +37,9 @@ def default_tile_size(model: ModelConfig) -> int:
     return size
 
 
-def cheapest_tile_size(model: ModelConfig, windows: Sequence[Window]) -> int:
+def cheapest_tile_size(
+    model: ModelConfig, windows: Sequence[Window], level: int = 0
+) -> int:
     """Pixels a side of the tiles that paint some windows, each alone, with least work.
 
     For windows that share no tiles, as those of different seeds. One of a few sizes up
@@ -46,12 +48,14 @@ def cheapest_tile_size(model: ModelConfig, windows: Sequence[Window]) -> int:
     Args:
       model: sizes.
       windows: what is painted.
+      level: tiles are averaged to 1 / 2**level of their size.
     """
     least = _least_size(model)
     return min(
         range(least, default_tile_size(model) + 1, least),
         key=lambda size: sum(
-            tile_operations(Plan(window, size), model) for window in windows
+            tile_operations(Plan(window, size, level=level), model)
+            for window in windows
         ),
     )
 

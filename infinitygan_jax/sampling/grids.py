@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from infinitygan_jax import fields
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
-from infinitygan_jax.sampling.styles import Constant, Seed
+from infinitygan_jax.sampling.styles import Biomes, Constant, Seed, StyleField
 from infinitygan_jax.sampling.world import World
 
 MAX_MARGIN = 4096  # pixels
@@ -79,17 +79,25 @@ def worlds(world: World, sheet: Sheet) -> list[list[World]]:
     """The world of every picture of a sheet, in rows.
 
     Args:
-      world: gives the model, the devices, and all else but seed and style.
+      world: gives the model, the devices, and all else but seed and style. With
+        biomes, a column has those of its seed.
       sheet: which seeds.
     """
     scenes = [
-        dataclasses.replace(world.scene, styles=Constant(Seed(style)), mix=None)
-        for style in sheet.columns
+        dataclasses.replace(world.scene, styles=_styles_of(world, seed), mix=None)
+        for seed in sheet.columns
     ]
     return [
         [dataclasses.replace(world, seed=row, scene=scene) for scene in scenes]
         for row in sheet.rows
     ]
+
+
+def _styles_of(world: World, seed: int) -> StyleField:
+    """The styles of a column, of its own seed."""
+    if isinstance(world.scene.styles, Biomes):
+        return dataclasses.replace(world.scene.styles, seed=seed)
+    return Constant(Seed(seed))
 
 
 def strips(

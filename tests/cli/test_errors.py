@@ -277,7 +277,7 @@ def test_negative_numbers_are_values_of_options_that_take_one():
         "seeds": [-3, -4],
         "loop": True,
     }
-    with pytest.raises(UserError, match="unexpected argument|unknown option -1,0"):
+    with pytest.raises(UserError, match="unknown option -1,0"):
         parser.parse_args(["--loop", "-1,0"])
 
 

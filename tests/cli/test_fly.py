@@ -15,12 +15,13 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
-from infinitygan_jax.cli import fly
+from infinitygan_jax.cli import fly, sample
 from infinitygan_jax.films import flights, writing
 from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.worldfile import documents
 from tests.cli.refusals import refused
+from tests.cli.shared import SHARED
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -109,7 +110,8 @@ def test_one_flies_over_a_world_file(folder, model):
         (["--to=1,1", "--seeds", "1", "2"], ["--seeds does not go", "w.json"]),
         (["--styles", "1", "2"], ["--styles does not go", "w.json"]),
         (["--to=1,1", "--keep_noise"], ["--keep_noise does not go", "w.json"]),
-        (["--to=1,1", "--truncation=0"], ["--truncation does not go", "w.json"]),
+        (["--to=1,1", "--truncation=0"], ["--truncation is said by", "w.json"]),
+        (["--to=1,1", "--biomes=9"], ["--biomes is said by", "w.json"]),
         ([], ["second place", "--to Y,X"]),
         (["--to=1,1", "--world", "no.json"], ["no.json", "none"]),
         (["--to=1,1", "--checkpoint", "landscape_lite"], ["must be painted with"]),
@@ -138,14 +140,43 @@ def test_a_video_says_how_it_was_made(folder, model, capsys):
         light = [(frame @ [0.2126, 0.7152, 0.0722]).ravel() for frame in (got, wanted)]
         assert np.corrcoef(*light)[0, 1] > 0.95
     command = re.search(
-        rb"python -m infinitygan_jax\.cli\.fly [^\x00]*tile=32",
+        rb"python -m infinitygan_jax\.cli\.fly [^\x00]*noise_scale=0.5",
         pathlib.Path("a.mp4").read_bytes(),
     )[0]
     words = shlex.split(command.decode())[3:]
-    assert "tiny.safetensors" in words and model not in words
-    words[words.index("--checkpoint") + 1] = model
+    words[words.index("--checkpoint=tiny.safetensors")] = f"--checkpoint={model}"
     fly.main([*words, "--out", "b.mp4"])
     assert pathlib.Path("a.mp4").read_bytes() == pathlib.Path("b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("options", SHARED)
+def test_options_mean_what_they_do_in_sample(folder, model, options):
+    """Frames at whole pixels are the windows that are painted as pictures."""
+    words = [*options.split(), "--checkpoint", model, "--size", "32x16"]
+    fly.main([*words, "--seeds", "3", "--to=-3,12", "--frames", "2", "--out", "film"])
+    for index, place in enumerate(([], ["--origin=-3,12"])):
+        if index and "--horizon" not in words:
+            continue
+        sample.main([*words, *place, "--seed", "3", "--out", f"{index}.png"])
+        with PIL.Image.open(f"{index}.png") as file:
+            np.testing.assert_array_equal(_read("film")[index], np.asarray(file))
+
+
+def test_a_flight_around_a_wrapped_world_comes_back(folder, model):
+    """Each frame continues into itself, and so a world's width later it is the same.
+
+    17 frames over 32 columns, two columns each; the same way in 33 frames is one each.
+    """
+    words = ["--size", "32x16", "--wrap", "x", "--tile", "32", "--checkpoint", model]
+    fly.main([*words, "--to=-8,32", "--frames", "17", "--out", "film"])
+    frames = _read("film")
+    np.testing.assert_array_equal(frames[0], frames[16])
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame, np.roll(frames[0], -2 * index, axis=1))
+    # Between pixels it is the period, too, that is seen beyond the edges.
+    fly.main([*words, "--to=-8,64", "--frames", "129", "--out", "slow"])
+    slow = _read("slow")
+    np.testing.assert_array_equal(slow[1], slow[65])
 
 
 @pytest.mark.parametrize(
@@ -179,6 +210,11 @@ def test_a_video_says_how_it_was_made(folder, model, capsys):
         (["--to", "1,1", "--out", "mine"], ["mine", "other things than frames"]),
         (["--to", "1,1", "--out", "a.mp4", "--size", "25x18"], ["nearest is 26x18"]),
         (["--seed", "1"], ["--seed", "--seeds"]),
+        (["--styles", "1", "2", "--biomes", "9"], ["exclude each other"]),
+        (["--styles", "1", "2", "--blend", "9"], ["--blend (9) needs --biomes"]),
+        (["--to", "1,1", "--wrap", "x", "--size", "26x18"], ["width (26)", "28"]),
+        (["--to", "1,1", "--level", "3"], ["level (3)", "0 to 2"]),
+        (["--to", "1,1", "--biomes", "1"], ["styles near one tile", "--tile"]),
         (["--to", "1,1", "--checkpoint", "no"], ["no", "does not exist"]),
     ],
 )

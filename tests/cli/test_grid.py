@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import PIL.Image
@@ -13,12 +14,15 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import machine
-from infinitygan_jax.cli import grid
+from infinitygan_jax.cli import grid, sample
 from infinitygan_jax.sampling import grids
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.scene import Scene
+from infinitygan_jax.sampling.styles import Biomes, Constant, Seed
 from infinitygan_jax.sampling.world import World
+from infinitygan_jax.worldfile import documents
 from tests.cli.refusals import refused
+from tests.cli.shared import SHARED
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -68,11 +72,68 @@ def test_the_sheet_is_as_asked_for_and_says_how(folder, model, capsys):
     assert os.listdir() == ["a.png"]
     assert texts["Checkpoint digest"] == bundle_lib.load(model).digest
     words = shlex.split(texts["Command"])[3:]
-    assert "tiny.safetensors" in words and model not in words
-    words[words.index("--checkpoint") + 1] = model
+    words[words.index("--checkpoint=tiny.safetensors")] = f"--checkpoint={model}"
     grid.main([*words, "--out", "again.png"])
     with PIL.Image.open("again.png") as file:
         np.testing.assert_array_equal(np.asarray(file), picture)
+
+
+def _pixels(name):
+    with PIL.Image.open(name) as file:
+        return np.asarray(file)
+
+
+def _sheet(model, *options):
+    usual = ["--checkpoint", model, "--size", "32x16", "--margin", "0", "--overwrite"]
+    grid.main([*usual, *options, "--out", "sheet.png"])
+    return _pixels("sheet.png")
+
+
+@pytest.mark.parametrize("options", SHARED)
+def test_options_mean_what_they_do_in_sample(folder, model, options):
+    """A seed's look in a row of the same seed is that seed's own picture."""
+    words = options.split()
+    sheet = _sheet(model, "--rows", "3", "--columns", "5", "3", *words)
+    usual = ["--checkpoint", model, "--size", "32x16", "--seed", "3"]
+    sample.main([*usual, *words, "--out", "one.png"])
+    tolerance = 0 if "--tile" in words else 1  # other tiles, where nobody says
+    np.testing.assert_allclose(
+        sheet[:, 32:].astype(int), _pixels("one.png"), atol=tolerance
+    )
+    assert np.abs(sheet[:, :32].astype(int) - sheet[:, 32:]).max() > 20
+
+
+def test_biomes_of_a_column_are_of_its_seed(folder, model):
+    words = ["--biomes", "32", "--tile", "32"]
+    sheet = _sheet(model, "--rows", "3", "--columns", "5", *words)
+    scene = Scene(Biomes(5, (Fraction(32), Fraction(32)), 16.0))
+    world = World(tiny.MODEL, tiny.params(), seed=3, scene=scene, tile_size=32)
+    np.testing.assert_array_equal(sheet, world[-8:8, 0:32])
+
+
+def test_a_world_file_says_all_but_seed_and_styles(folder, model):
+    values = {"seed": 9, "horizon": -5, "period": [None, 64], "noise_scale": 0.25}
+    values["styles"] = {"kind": "one", "style": 7}
+    digest = bundle_lib.load(model).digest
+    document = documents.Document("tiny", digest, values)
+    document.save("w.json")
+    words = ["--world", "w.json", "--origin=-9,50", "--tile", "32"]
+    sheet = _sheet(model, "--rows", "3", "--columns", "4", "5", *words)
+    for index, style in enumerate((4, 5)):
+        world = World(
+            tiny.MODEL,
+            tiny.params(),
+            seed=3,
+            horizon=-5,
+            period=(None, 64),
+            tile_size=32,
+            scene=Scene(Constant(Seed(style)), noise_scale=0.25),
+        )
+        picture = sheet[:, 32 * index : 32 * (index + 1)]
+        np.testing.assert_array_equal(picture, world[-9:7, 50:82])
+    with PIL.Image.open("sheet.png") as file:
+        assert "--world=w.json" in file.text["Command"]
+        assert file.text["World digest"] == document.content_digest()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +157,13 @@ def test_the_sheet_is_as_asked_for_and_says_how(folder, model, capsys):
         (["--size", "40000x8", "--out", "a.jpg"], ["65500", ".png"]),
         (["--colums", "3"], ["--colums", "--columns"]),
         (["--checkpoint", "nowhere"], ["nowhere", "does not exist"]),
+        (["--seed", "1"], ["unknown option --seed"]),
+        (["--blend", "9"], ["--blend (9) needs --biomes"]),
+        (["--biomes", "1"], ["styles near one tile", "--tile"]),
+        (["--wrap", "x", "--size", "30x8"], ["width (30)", "nearest is 32"]),
+        (["--level", "3"], ["level (3)", "0 to 2"]),
+        (["--world", "w.json"], ["w.json", "there is none"]),
+        (["--world", "w.json", "--octaves", "2"], ["--octaves is said by the world"]),
     ],
 )
 def test_bad_input_is_one_line_and_no_file(folder, model, capsys, options, words):

@@ -481,10 +481,9 @@ def test_shards_are_put_together_and_may_be_asked_for_again(
     np.testing.assert_array_equal(pictures.read(path)[0], _world()[-7:1093, 100:700])
     texts = writers.writer_of(path).texts_of(path)
     assert texts["Origin"] == "-7,100"
-    assert (
-        "--size 600x1100 --checkpoint tiny.safetensors --origin=-7,100"
-        in (texts["Command"])
-    )
+    command = "python run_sample.py --size=600x1100 --origin=-7,100 "
+    command += "--checkpoint=tiny.safetensors --tile=32"
+    assert texts["Command"] == command
     others = [*options, "--seed", "4"]
     for words in (["--shard", "0/2"], ["--finish"]):
         _refused(capsys, [*others, *words], "is there already")
