@@ -13,6 +13,7 @@ from infinitygan_jax.cli import (
     progress,
     rendering,
     sample,
+    seeds,
     world_options,
 )
 from infinitygan_jax.films import gif, writing
@@ -50,17 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--styles",
-        type=int,
         nargs="+",
         metavar="SEED",
-        help="seeds of styles (default: the style of the first of --seeds)",
+        help=f"seeds of styles (default: the style of the first of --seeds){seeds.HOW}",
     )
     parser.add_argument(
         "--seeds",
-        type=int,
         nargs="+",
         metavar="SEED",
-        help="seeds of local latents and noise (default: 0)",
+        help=f"seeds of local latents and noise (default: 0){seeds.HOW}",
     )
     parser.add_argument(
         "--keep_noise",
@@ -120,6 +119,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     horizon = args.horizon if document is None else document.horizon
     window = sample.window_of(args.size, None, horizon or 0, args.level)
     places = _places(args, window)
+    keys = tuple(seeds.listed("--seeds", args.seeds or ["0"]))
+    styles = tuple(seeds.listed("--styles", args.styles or []))
     writing.check_film(
         args.out,
         window.height,
@@ -137,8 +138,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         width=window.width,
         num_frames=args.frames,
         places=places,
-        seeds=() if document else tuple(args.seeds or [0]),
-        styles=tuple(args.styles or ()),
+        seeds=() if document else keys,
+        styles=styles,
         loop=args.loop,
         ease=args.ease,
         keep_noise=args.keep_noise,

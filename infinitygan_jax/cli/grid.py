@@ -14,6 +14,7 @@ from infinitygan_jax.cli import (
     progress,
     rendering,
     sample,
+    seeds,
     world_options,
 )
 from infinitygan_jax.messages import UserError
@@ -37,11 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(
             option,
-            type=int,
             nargs="+",
             required=True,
             metavar="SEED",
-            help=f"seeds of {what}",
+            help=f"seeds of {what}{seeds.HOW}",
         )
     parser.add_argument(
         "--size",
@@ -87,6 +87,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     document = world_options.opened(args)
     horizon = args.horizon if document is None else document.horizon
     window = sample.window_of(args.size, args.origin, horizon or 0, args.level)
+    rows, columns = (
+        tuple(seeds.listed(f"--{name}", getattr(args, name)))
+        for name in ("rows", "columns")
+    )
     out = pathlib.Path(args.out)
     if out.suffix.lower() not in _endings():
         raise UserError(
@@ -97,9 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import grids
 
-    sheet = grids.Sheet(
-        tuple(args.rows), tuple(args.columns), window, args.margin, args.labels
-    )
+    sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
     writers.check_output(out, *sheet.size, args.overwrite)
     devices.prepare()
     bundle = world_options.bundle_of(args, document)
@@ -112,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         lambda model, level: costs.cheapest_tile_size(model, [window], level),
     )
     _check_memory(world, sheet, out)
-    number = len(args.rows) * len(args.columns)
+    number = len(rows) * len(columns)
     texts = {
         "Software": rendering.software(),
         "Checkpoint": bundle.config.name,

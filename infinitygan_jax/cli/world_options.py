@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import options
+from infinitygan_jax.cli import options, seeds
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.worldfile import documents
 
+_BLEND_OF_BIOMES = (
+    "over how many pixels one of --biomes changes into the next (default: half of that)"
+)
 # What only a command that paints one world, of one seed, can be asked for.
 OF_ONE_WORLD = ("seed", "styles", "style_map", "every", "save_world")
 
@@ -111,7 +114,8 @@ _OPTIONS = {
             "metavar": "SEED[@Y,X]",
             "help": "styles of these seeds (or of inversions, FILE.npz), each at its "
             "place in the picture (0 to 1 of its height and width), blending into each "
-            "other; with --every side by side, with --style_map where the map says",
+            "other; with --every side by side, with --style_map where the map says. "
+            f"Without places{seeds.HOW.removeprefix(';')}",
         },
         key="styles",
         part="styles",
@@ -187,10 +191,13 @@ def add_to(
       helps: what ``--help`` says of some in this command.
     """
     options.add_checkpoint(parser, None)  # a world file says it, too
+    helps = dict(helps or {})
+    if "styles" in without:
+        helps.setdefault("blend", _BLEND_OF_BIOMES)
     for name, option in _OPTIONS.items():
         if name not in without:
             keywords = dict(option.keywords)
-            keywords["help"] = (helps or {}).get(name, keywords["help"])
+            keywords["help"] = helps.get(name, keywords["help"])
             parser.add_argument(f"--{name}", **keywords)
 
 
@@ -218,6 +225,8 @@ def opened(args: argparse.Namespace) -> "documents.Document | None":
 def _check(args: argparse.Namespace) -> None:
     places = "every" in args  # whether styles have places here
     styles = getattr(args, "styles", None)
+    if places and styles is not None:
+        seeds.styles("--styles", styles)  # while nothing is loaded yet
     if styles is None:
         for name in ("style_map", "every"):
             if getattr(args, name, None) is not None:
@@ -312,7 +321,7 @@ def document_of(
             window.width << args.level,
         )
         values["styles"] = fusion.styles_entry(
-            args.styles,
+            seeds.styles("--styles", args.styles),
             whole,
             every=args.every,
             map_name=args.style_map,

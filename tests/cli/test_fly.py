@@ -64,7 +64,7 @@ def _read(name):
             dict(places=((-30, 5), (1, 2), (-3, 4), (5, 6)), loop=True, ease=True),
         ),
         (
-            "--styles 1 2 --seeds 3 4 5 --keep_noise",
+            "--styles 1,2 --seeds 3-4 5 --keep_noise",
             dict(styles=(1, 2), seeds=(3, 4, 5), keep_noise=True),
         ),
         (
@@ -203,6 +203,7 @@ def test_a_flight_around_a_wrapped_world_comes_back(folder, model):
         (["--styles", "1", "-2"], ["seed (-2)", "2**64"]),
         (["--seeds", "1", str(2**64)], ["seed", "2**64"]),
         (["--seeds"], ["--seeds", "at least one"]),
+        (["--seeds", "5-"], ["--seeds ('5-')", "0-99,120"]),
         (["--to", "1,1", "--out", "a.avi"], ["'.avi'", ".mp4", "/"]),
         (["--to", "1,1", "--out", "a.gif", "--frames", "999999"], ["GIF", "310689"]),
         (["--to", "1,1", "--out", "no/film"], ["no", "does not exist"]),

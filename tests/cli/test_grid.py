@@ -89,6 +89,15 @@ def _sheet(model, *options):
     return _pixels("sheet.png")
 
 
+def test_seeds_may_be_ranges(folder, model):
+    usual = ["--tile", "32", "--labels"]
+    one = _sheet(model, *usual, "--rows", "1-2", "--columns", "7,3-4", "9")
+    with PIL.Image.open("sheet.png") as file:
+        assert "--rows=1-2 --columns 7,3-4 9 " in file.text["Command"]
+    other = _sheet(model, *usual, "--rows", "1", "2", "--columns", "7", "3", "4", "9")
+    np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("options", SHARED)
 def test_options_mean_what_they_do_in_sample(folder, model, options):
     """A seed's look in a row of the same seed is that seed's own picture."""
@@ -143,6 +152,8 @@ def test_a_world_file_says_all_but_seed_and_styles(folder, model):
         (["--columns", str(2**64)], ["seed", "2**64"]),
         (["--columns", "a"], ["--columns", "'a'"]),
         (["--columns"], ["--columns", "at least one"]),
+        (["--columns", "9-3"], ["--columns (9-3)", "write 3-9"]),
+        (["--rows", "0-10000"], ["--rows", "at most 10000"]),
         (["--size", "0x8"], ["0x8", "at least 1x1"]),
         (["--size", "8"], ["--size (8)", "WIDTHxHEIGHT"]),
         (["--origin", "1"], ["--origin (1)", "Y,X"]),

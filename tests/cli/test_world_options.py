@@ -62,6 +62,11 @@ SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
             {},
         ),
         (
+            "--styles 1-2,7 --every 40",
+            Scene(Chain((Seed(1), Seed(2), Seed(7)), 40, 40.0)),
+            {},
+        ),
+        (
             "--styles 1 2 --every 32 --wrap x",
             Scene(Chain((Seed(1), Seed(2)), 32, 32.0, cyclic=True)),
             {"period": (None, 64)},
@@ -127,6 +132,8 @@ def _refused(capsys, model, options, *words):
         ("--styles 1 2", ("where it is",)),
         ("--styles 1@7,7", ("0 to 1",)),
         ("--styles x", ("style (x)",)),
+        ("--styles 9-3 --every 9", ("--styles (9-3)", "write 3-9")),
+        ("--styles 5-9@0.5,0.5", ("style (5-9)",)),
         (f"--styles {2**64}", ("seed", "2**64 - 1")),
         ("--styles no.npz", ("no.npz", "does not exist")),
         ("--styles 1 2 --style_map no.png", ("no.png",)),
