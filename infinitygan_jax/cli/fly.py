@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     world_options.add_to(
         parser,
-        without=world_options.OF_ONE_WORLD,
+        without=world_options.OF_PICTURES,
         helps={
             "world": "fly over the world that this file describes, from place to "
             "place (see docs/world_file.md): it says all that the world shows",

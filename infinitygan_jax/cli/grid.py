@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the seeds beside the rows and columns",
     )
-    world_options.add_to(parser, without=world_options.OF_ONE_WORLD)
+    world_options.add_to(parser, without=world_options.OF_PICTURES)
     parser.add_argument(
         "--out",
         required=True,

@@ -1,9 +1,11 @@
 """``run_sample.py``: paints any rectangle of an infinite picture into a file."""
 
 import argparse
+import contextlib
 import pathlib
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import files, writers
@@ -16,6 +18,7 @@ from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.writers import job, layout, parts, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.worldfile import documents
 
@@ -84,68 +87,171 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
-    out = pathlib.Path(_default_out(args, window) if args.out is None else args.out)
-    if args.style_map is not None:
-        files.check_kept([args.style_map], [out])
-    num_shards = shard[1] if shard else 1
-    if shard or args.finish:
-        writers.check_shards(out, window.height, window.width, num_shards)
-    checked = (window.height, window.width, args.overwrite)
-    with rendering.about(out):
-        # Parts and their end may be asked for again, with --overwrite or without: a
-        # scheduler does.
-        maybe_done = bool(args.finish or shard) and writers.is_finished(out)
-        if not (args.dry_run or maybe_done):
-            writers.check_output(out, *checked)
+    tasks = [_Task(one, window) for one in world_options.each_of(args)]
+    # A scheduler asks again for parts and their end, with --overwrite or without; a
+    # person for many pictures, of which some may be there.
+    again = bool(shard or args.finish or (args.seeds and not args.overwrite))
+    for task in tasks:
+        task.check_output(again)
 
     from infinitygan_jax import devices
 
     devices.prepare()
     bundle = world_options.bundle_of(args, document)
-    if document is None:
-        document = world_options.document_of(args, window, bundle, args.seed or 0)
-    world = world_options.world_of(args, document, bundle)
-    world_options.check_saved(args, document)
-    plan = world.plan(window)
-    texts = {
-        **rendering.texts_of(world, window, bundle),
-        **_scene_texts(world, document),
-        "Command": _command(parser, args, window),
-    }
-    writer_type = writers.writer_of(out)
-    blends = world.blends(window)
+    for task in tasks:
+        task.document = document or world_options.document_of(
+            task.args, window, bundle, task.args.seed or 0
+        )
+    world = world_options.world_of(args, tasks[0].document, bundle)
+
+    def own(task: _Task) -> "World":  # not kept: each holds arrays once it has painted
+        return world_options.of_seed(world, task.args.seed) if args.seeds else world
+
+    for task in tasks:
+        task.prepare(own(task), bundle, _command(parser, task.args, window))
     if args.dry_run:  # says what it would take even where that is too much
-        print("\n".join(rendering.describe(plan, world, bundle, out, blends)))
-        if writer_type.resumable:
-            print("\n".join(_describe_rest(args, plan, world, out, texts)))
-    if maybe_done and _is_same_picture(writer_type.texts_of(out), texts):
-        job.tidy(out)
-        print(f"{out} is finished already")
-        return
-    if args.dry_run or maybe_done:
+        plan, blends = world.plan(window), world.blends(window)
+        print("\n".join(rendering.describe(plan, world, bundle, tasks[0].out, blends)))
+        if args.seeds:
+            there = sum(task.maybe_done for task in tasks)
+            print(f"pictures    {len(tasks)}, of which {there} are there")
+    elif args.seeds:
+        for task in tasks:  # before any is painted
+            task.is_done()
+    with _telling_what_is_kept(tasks):
+        for task in tasks:
+            task.run(own(task), start)
+            start = time.perf_counter()
+
+
+class _Task:
+    """A picture that is to be painted.
+
+    Attributes:
+      args: the options, as for this picture alone.
+      out: the file.
+      document: its world.
+      maybe_done: whether a file is there that may be this picture.
+      ended: whether there is nothing left to do.
+    """
+
+    def __init__(self, args: argparse.Namespace, window: Window):
+        self.args = args
+        name = _default_out(args, window) if args.out is None else args.out
+        self.out = pathlib.Path(name)
+        self.document: documents.Document | None = None
+        self.maybe_done = False
+        self.ended = False
+        self._window = window
+        self._texts: dict[str, str] = {}
+
+    def check_output(self, again: bool) -> None:
+        """Checks where it goes, before anything is loaded.
+
+        Args:
+          again: whether it may be there already.
+        """
+        args, out, window = self.args, self.out, self._window
+        if args.style_map is not None:
+            files.check_kept([args.style_map], [out])
+        shard = shard_of(args.shard)
+        if shard or args.finish:
+            number = shard[1] if shard else 1
+            writers.check_shards(out, window.height, window.width, number)
         with rendering.about(out):
-            writers.check_output(out, *checked)
-    if writer_type.resumable and job.is_open(out):
-        with rendering.about(out):  # as the writer does, but before a world is saved
-            writer_type.check_disk(
-                *(out, window.height, window.width, texts, args.overwrite),
-                *(shard, args.finish),
+            self.maybe_done = again and writers.is_finished(out)
+        if not (args.dry_run or self.maybe_done):
+            self._check_free()
+
+    def prepare(
+        self, world: "World", bundle: "bundle_lib.Bundle", command: str
+    ) -> None:
+        """Finds what the file says of itself."""
+        world_options.check_saved(self.args, self.document)
+        self._texts = {
+            **rendering.texts_of(world, self._window, bundle),
+            **_scene_texts(world, self.document),
+            "Command": command,
+        }
+
+    def is_done(self) -> bool:
+        """Whether this very picture is there.
+
+        Raises:
+          ValueError: another is, and must stay.
+        """
+        if not self.maybe_done:
+            return False
+        former = writers.writer_of(self.out).texts_of(self.out)
+        if _is_same_picture(former, self._texts):
+            return True
+        self._check_free()
+        return False
+
+    def _check_free(self) -> None:
+        sides = self._window.height, self._window.width
+        with rendering.about(self.out):
+            writers.check_output(self.out, *sides, self.args.overwrite)
+
+    def run(self, world: "World", start: float) -> None:
+        """Paints what is missing of it, or says what that would be.
+
+        Args:
+          world: that it shows.
+          start: when the work on it began.
+        """
+        args, window, out, texts = self.args, self._window, self.out, self._texts
+        writer_type, shard = writers.writer_of(out), shard_of(args.shard)
+        if args.dry_run and writer_type.resumable:
+            plan = world.plan(window)
+            print("\n".join(_describe_rest(args, plan, world, out, texts)))
+        if self.is_done():
+            job.tidy(out)
+            self.ended = True
+            print(f"{out} is finished already")
+            return
+        if args.dry_run:
+            self._check_free()
+        if writer_type.resumable and job.is_open(out):
+            sides = window.height, window.width
+            with rendering.about(
+                out
+            ):  # as the writer does, but before a world is there
+                writer_type.check_disk(
+                    out, *sides, texts, args.overwrite, shard, args.finish
+                )
+        rendering.check_memory(world, window, out, world.blends(window))
+        if args.dry_run:
+            return
+        if args.save_world is not None:  # before hours of painting
+            self.document.save(args.save_world)
+        pixels = rendering.paint_into(
+            world, window, out, texts, args.overwrite, shard, args.finish
+        )
+        self.ended = True
+        seconds = time.perf_counter() - start
+        name = f"{out}, shard {args.shard}" if shard else out
+        if shard and not pixels:
+            print(f"{name} is painted already")
+            return
+        rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
+        print(f"{name}: {seconds:.1f} s{rate}")
+
+
+@contextlib.contextmanager
+def _telling_what_is_kept(tasks: Sequence[_Task]) -> Iterator[None]:
+    """Says of several pictures, when their work is stopped, how many are finished."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        ended = sum(task.ended for task in tasks)
+        if len(tasks) > 1 and not tasks[0].args.overwrite:
+            print(
+                f"{ended} of {len(tasks)} pictures are done, and the same command goes "
+                "on with the others",
+                file=sys.stderr,
             )
-    rendering.check_memory(world, window, out, blends)
-    if args.dry_run:
-        return
-    if args.save_world is not None:  # before hours of painting
-        document.save(args.save_world)
-    pixels = rendering.paint_into(
-        world, window, out, texts, args.overwrite, shard, args.finish
-    )
-    seconds = time.perf_counter() - start
-    name = f"{out}, shard {args.shard}" if shard else out
-    if shard and not pixels:
-        print(f"{name} is painted already")
-        return
-    rate = f", {pixels / 1e6 / seconds:.2f} megapixels a second" if pixels else ""
-    print(f"{name}: {seconds:.1f} s{rate}")
+        raise
 
 
 def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> bool:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 _BLEND_OF_BIOMES = (
     "over how many pixels one of --biomes changes into the next (default: half of that)"
 )
-# What only a command that paints one world, of one seed, can be asked for.
-OF_ONE_WORLD = ("seed", "styles", "style_map", "every", "save_world")
+# What says seed and styles of a picture, and makes no sense where others do.
+OF_PICTURES = ("seed", "seeds", "styles", "style_map", "every", "save_world")
+SEED_PLACE = "{seed}"  # of names of files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,16 @@ _OPTIONS = {
             "type": int,
             "metavar": "N",
             "help": "which picture, 0 to 2**64 - 1 (default: 0)",
+        },
+        key="seed",
+    ),
+    "seeds": _Option(
+        {
+            "nargs": "+",
+            "metavar": "SEED",
+            "help": "a picture of each of these seeds, as a file of its own"
+            f"{seeds.HOW}. Of names of files, {SEED_PLACE} is the seed's place; given "
+            "again, finished ones are left as they are",
         },
         key="seed",
     ),
@@ -223,6 +234,10 @@ def opened(args: argparse.Namespace) -> "documents.Document | None":
 
 
 def _check(args: argparse.Namespace) -> None:
+    if getattr(args, "seed", None) is not None and args.seeds is not None:
+        raise UserError(
+            f"--seed ({args.seed}) and --seeds exclude each other; give one of them"
+        )
     places = "every" in args  # whether styles have places here
     styles = getattr(args, "styles", None)
     if places and styles is not None:
@@ -367,6 +382,50 @@ def bundle_of(
             "which is not bundled; say where it is with --checkpoint"
         )
     return stored.load_bundle(name or document.name)
+
+
+def each_of(args: argparse.Namespace) -> list[argparse.Namespace]:
+    """The options of each picture, as they would be given for it alone.
+
+    Raises:
+      ValueError: several would be written to one file.
+    """
+    if args.seeds is None:
+        return [args]
+    for name in ("out", "save_world"):
+        text = getattr(args, name)
+        if text is not None and SEED_PLACE not in text:
+            path = pathlib.Path(text)
+            raise UserError(
+                f"--{name} ({text}) must hold {SEED_PLACE}, as --seeds gives each its "
+                f"own file; write e.g. {path.stem}-{SEED_PLACE}{path.suffix}"
+            )
+    found = []
+    for seed in dict.fromkeys(seeds.listed("--seeds", args.seeds)):
+        own = {"seed": seed, "seeds": None}
+        for name in ("out", "save_world"):
+            text = getattr(args, name)
+            own[name] = text and text.replace(SEED_PLACE, str(seed))
+        found.append(argparse.Namespace(**{**vars(args), **own}))
+    return found
+
+
+def of_seed(world: "World", seed: int) -> "World":
+    """The world that the same options describe with another seed.
+
+    It is made in no time, as parameters are not checked again.
+
+    Args:
+      world: of options, and not of a world file.
+      seed: of the other.
+    """
+    from infinitygan_jax.sampling.styles import Biomes
+
+    scene = world.scene
+    if isinstance(scene.styles, Biomes):
+        own = dataclasses.replace(scene.styles, seed=seed)
+        scene = dataclasses.replace(scene, styles=own)
+    return world.varied(seed, scene)
 
 
 def world_of(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,8 @@ ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
 _QUALITY = 95
 _LIMIT_COMMENT = 65_533  # bytes, of one segment
 _SOF0, _SOS = 0xC0, 0xDA  # baseline frame, start of scan
+_COM = 0xFE
+_HEAD_BYTES = 1 << 18  # all segments before the scan are within
 _END = b"\xff\xd9"
 _LAST_RESTART = b"\xff\xd7"
 
@@ -53,6 +56,21 @@ class JpegWriter(SingleFileWriter):
     def host_bytes(width: int, part_width: int | None = None) -> int:
         """Pieces: waiting, put together, and being compressed, twice."""
         return 5 * ROWS * width * 3
+
+    @staticmethod
+    def texts_of(path: pathlib.Path) -> dict[str, str]:
+        """Texts of the comment; empty where it is cut short, or not ours."""
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD_BYTES)
+                file.seek(-len(_END), os.SEEK_END)
+                if file.read() != _END:
+                    return {}
+            at = _segments(head)[_COM]
+            end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+            return dict(json.loads(head[at + 4 : end]))
+        except (OSError, IndexError, KeyError, ValueError, TypeError):
+            return {}
 
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows; see `Writer`."""

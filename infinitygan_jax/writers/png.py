@@ -1,6 +1,7 @@
 """PNG, 8 bits a channel, filtered, compressed and written while strips arrive."""
 
 import os
+import pathlib
 import struct
 import zlib
 from collections.abc import Mapping
@@ -53,6 +54,30 @@ class PngWriter(SingleFileWriter):
         # less than 1/1000.
         return raw + raw // 1000 + 65_536
 
+    @staticmethod
+    def texts_of(path: pathlib.Path) -> dict[str, str]:
+        """Texts before the first pixels; empty where it is cut short, or not ours."""
+        texts: dict[str, str] = {}
+        try:
+            with path.open("rb") as file:
+                file.seek(-len(_END), os.SEEK_END)
+                whole = file.read() == _END
+                file.seek(0)
+                if not whole or file.read(len(SIGNATURE)) != SIGNATURE:
+                    return {}
+                while True:
+                    length, kind = struct.unpack(">I4s", file.read(8))
+                    if kind == b"IDAT":
+                        return texts
+                    key, _, rest = file.read(length).partition(b"\0")
+                    file.read(4)  # the check
+                    if kind == b"tEXt":
+                        texts[key.decode("latin-1")] = rest.decode("latin-1")
+                    elif kind == b"iTXt":  # as `_text` writes it
+                        texts[key.decode("latin-1")] = rest[4:].decode("utf-8")
+        except (OSError, struct.error, UnicodeDecodeError):
+            return {}
+
     def write(self, strip: np.ndarray) -> None:
         """Takes the next rows; see `Writer`."""
         self._wait()
@@ -60,8 +85,7 @@ class PngWriter(SingleFileWriter):
         self._send(strip)
 
     def _end(self) -> None:
-        end = _chunk(b"IDAT", self._deflate.flush()) + _chunk(b"IEND", b"")
-        self._file.write(end)
+        self._file.write(_chunk(b"IDAT", self._deflate.flush()) + _END)
 
     def _append(self, strip: np.ndarray) -> None:
         step = max(1, _BLOCK_BYTES // (3 * self._size[1]))
@@ -82,8 +106,7 @@ def encode(pixels: np.ndarray) -> bytes:
     height, width = pixels.shape[:2]
     lines = filtered(pixels, np.zeros((width, 3), np.uint8))
     data = isal_zlib.compress(lines, _LEVEL)
-    chunks = _header(height, width) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
-    return SIGNATURE + chunks
+    return SIGNATURE + _header(height, width) + _chunk(b"IDAT", data) + _END
 
 
 def filtered(block: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -122,6 +145,9 @@ def _header(height: int, width: int) -> bytes:
 def _chunk(kind: bytes, data: bytes) -> bytes:
     check = zlib.crc32(data, zlib.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+
+_END = _chunk(b"IEND", b"")
 
 
 def _text(keyword: str, text: str) -> bytes:

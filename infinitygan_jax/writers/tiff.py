@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 
@@ -56,6 +57,21 @@ class TiffWriter(PyramidWriter):
                     )
         # What a kill has left of the picture itself is begun anew.
         return rest - allocated(part_of(path, path))
+
+    @staticmethod
+    def texts_of(path: pathlib.Path) -> dict[str, str]:
+        """What the description says; empty where it is none of ours."""
+        if not path.is_file():
+            return {}
+        import tifffile
+
+        try:
+            with tifffile.TiffFile(path) as file:
+                return dict(json.loads(file.pages[0].description))
+        except (OSError, ValueError, TypeError, IndexError):
+            return {}
+        except (struct.error, tifffile.TiffFileError):  # cut short, or none
+            return {}
 
     def _open(self) -> None:
         for level in range(len(self._sizes)):

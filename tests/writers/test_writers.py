@@ -43,6 +43,28 @@ def test_png_reads_back_equal(tmp_path, height, width, cuts):
     assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
 
 
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".zarr", ".dzi"])
+def test_texts_are_read_back(tmp_path, ending):
+    texts = {"Seed": "3", "Command": "paint --out caf\u00e9", "Name": "\u68ee 1"}
+    path = tmp_path / f"out{ending}"
+    _write(path, _picture(20, 30), [7], texts)
+    assert writers.writer_of(path).texts_of(path) == texts
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".tif"])
+@pytest.mark.parametrize("length", [None, 0, 9, 60, 10**6])
+def test_other_files_have_no_texts(tmp_path, ending, length):
+    """None at all, files cut short, and what is no picture; and none of these fails."""
+    path, whole = tmp_path / f"out{ending}", tmp_path / f"whole{ending}"
+    _write(whole, _picture(200, 200), [7], {"Seed": "3"})
+    texts_of = writers.writer_of(path).texts_of
+    if length is not None:
+        path.write_bytes(whole.read_bytes()[:length])
+    assert texts_of(path) == ({"Seed": "3"} if length == 10**6 else {})
+    path.write_bytes(np.random.default_rng(0).bytes(1000))
+    assert texts_of(path) == {}
+
+
 def test_png_bytes_do_not_depend_on_block_size(tmp_path, monkeypatch):
     image = _picture(40, 50)
     _write(tmp_path / "a.png", image, [7])
