@@ -125,8 +125,8 @@ _OPTIONS = {
             "metavar": "SEED[@Y,X]",
             "help": "styles of these seeds (or of inversions, FILE.npz), each at its "
             "place in the picture (0 to 1 of its height and width), blending into each "
-            "other; with --every side by side, with --style_map where the map says. "
-            f"Without places{seeds.HOW.removeprefix(';')}",
+            "other; without places evenly from left to right, with --every so far "
+            f"apart, with --style_map where the map says{seeds.HOW}",
         },
         key="styles",
         part="styles",

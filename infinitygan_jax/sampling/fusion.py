@@ -57,7 +57,8 @@ def styles_entry(
 
     Args:
       texts: ``SEED@Y,X``, a style and its place in the window, of 0 to 1; or ``SEED``,
-        where a map or a gap gives the places.
+        where a map or a gap gives the places, or each style the middle of an equal part
+        of the columns.
       window: that is painted.
       every: pixels from style to style along the columns.
       map_name: file of a map of them.
@@ -96,18 +97,26 @@ def styles_entry(
         return {"kind": "chain", **found, **common}
     if len(texts) == 1 and not placed:
         return {"kind": "one", "style": styles[0]}
+    if placed and len(placed) < len(texts):
+        text = texts[places.index(None)]
+        raise UserError(
+            f"--styles ({text}) must say where it is, as {texts[placed[0]]} does; "
+            f"write {text}@0.5,0.5, or leave out all places for styles side by side"
+        )
     sites = []
-    for text, style, place in zip(texts, styles, places, strict=True):
+    for index, (text, style, place) in enumerate(
+        zip(texts, styles, places, strict=True)
+    ):
         if place is None:
-            raise UserError(
-                f"--styles ({text}) must say where it is, of 0 to 1 of the height and "
-                f"the width, or give --every or --style_map; write {text}@0.5,0.5"
-            )
-        y, x = (_share(text, part) for part in place)
-        at = [
-            window.top + round(y * window.height),
-            window.left + round(x * window.width),
-        ]
+            # Whole numbers, of any size: (index + 1/2) / len(texts) of the width.
+            right = (2 * index + 1) * window.width // (2 * len(texts))
+            at = [window.top + window.height // 2, window.left + right]
+        else:
+            y, x = (_share(text, part) for part in place)
+            at = [
+                window.top + round(y * window.height),
+                window.left + round(x * window.width),
+            ]
         sites.append({"style": style, "at": at})
     return {"kind": "sites", "sites": sites, **common}
 

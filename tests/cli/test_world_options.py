@@ -48,6 +48,7 @@ def _world(scene=Scene(), **options):  # noqa: B008
     return world[-16:16, 0:64]
 
 
+SPREAD = Sites((Site(0, 0, 16, 16), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 32.0)
 SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
 
 
@@ -56,6 +57,9 @@ SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
     [
         ("--styles 5 --seed 3", Scene(Constant(Seed(5))), {"seed": 3}),
         ("--styles 1@0.5,0 2@0.5,0.75 --blend 20", Scene(SITES), {}),
+        # Middles of two equal parts of 64 columns: 16 and 48, 32 apart.
+        ("--styles 1-2", Scene(SPREAD), {}),
+        ("--styles 1 2 --wrap x", Scene(SPREAD), {"period": (None, 64)}),
         (
             "--styles 1 2 --every 40",
             Scene(Chain((Seed(1), Seed(2)), 40, 40.0)),
@@ -129,7 +133,7 @@ def _refused(capsys, model, options, *words):
         ("--styles 1 --biomes 9", ("exclude each other",)),
         ("--styles 1 2 --every 9 --style_map map.png", ("exclude each other",)),
         ("--styles", ("--styles", "at least one")),
-        ("--styles 1 2", ("where it is",)),
+        ("--styles 1 2@0.5,0.5", ("--styles (1)", "where it is")),
         ("--styles 1@7,7", ("0 to 1",)),
         ("--styles x", ("style (x)",)),
         ("--styles 9-3 --every 9", ("--styles (9-3)", "write 3-9")),

@@ -62,10 +62,30 @@ def test_chains_and_maps_need_no_places():
     }
 
 
+def test_styles_without_places_are_in_the_middles_of_equal_parts():
+    """Columns 40 to 440 in four parts of 100: middles 90, 190, 290, 390; row 0."""
+    entry = _entry("5", "6", "7", "8")
+    assert entry == {
+        "kind": "sites",
+        "sites": [{"style": 5 + i, "at": [0, 90 + 100 * i]} for i in range(4)],
+    }
+    shares = _entry(*(f"{5 + i}@0.5,{0.125 + 0.25 * i}" for i in range(4)))
+    assert entry == shares
+
+
+def test_many_styles_far_away_are_spread_in_whole_numbers():
+    window = Window(-1, 2**61, 3, 7)
+    entry = fusion.styles_entry(["1", "2", "3"], window, blend=2)
+    # 7 / 6 = 1.2, 7 / 2 = 3.5 and 5 * 7 / 6 = 5.8 columns, and row -1 + 1.
+    places = [site["at"] for site in entry["sites"]]
+    assert places == [[0, 2**61 + 1], [0, 2**61 + 3], [0, 2**61 + 5]]
+    assert entry["blend"] == 2
+
+
 @pytest.mark.parametrize(
     ("texts", "options", "words"),
     [
-        (["1", "2"], {}, ("--styles (1)", "where it is", "1@0.5,0.5")),
+        (["1@0,0", "2"], {}, ("--styles (2)", "as 1@0,0", "2@0.5,0.5", "leave out")),
         (["1@2,0"], {}, ("--styles (1@2,0)", "0 to 1")),
         (["1@-0.1,0"], {}, ("0 to 1",)),
         (["1@1e999,0"], {}, ("0 to 1",)),
