@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"where to write; endings {', '.join(_endings())}",
     )
+    options.add_quality(parser)
     options.add_overwrite(parser)
     return parser
 
@@ -97,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"a sheet cannot have the ending {out.suffix!r} of {out}; valid endings "
             f"are {', '.join(_endings())}"
         )
+    quality, quality_texts = options.quality_of(args, out)
 
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import grids
@@ -120,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Checkpoint": bundle.config.name,
         "Checkpoint digest": bundle.digest,
         **rendering.painting_texts(world),
+        **quality_texts,
         "Command": options.command_of(parser, args, tile=world.tile_size),
     }
     if args.world is not None:
@@ -127,7 +130,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with (
         errors.stoppable() as stop_if_asked,
         rendering.about(out),
-        writers.writer_of(out)(out, *sheet.size, texts, args.overwrite) as writer,
+        writers.writer_of(out)(
+            out, *sheet.size, texts, args.overwrite, **quality
+        ) as writer,
         progress.bar(number, "picture") as bar,
     ):
 

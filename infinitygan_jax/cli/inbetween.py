@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     stems = "-".join(pathlib.Path(name).stem for name in args.images)[:80]
     out = pathlib.Path(args.out or f"{stems}-inbetween.png")
     files.check_kept(args.images, [out])
+    quality_texts = options.quality_of(args, out)[1]
     with rendering.about(out):
         writers.check_output(out, size.height, size.width, args.overwrite)
     images = inversion_options.check(args, args.images)
@@ -76,9 +77,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
         "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),
         **options.given_texts(args),
+        **quality_texts,
         "Command": options.command_of(parser, args, tile=world.tile_size),
     }
-    rendering.paint_into(world, window, out, texts, args.overwrite)
+    rendering.paint_into(
+        world, window, out, texts, args.overwrite, quality=args.quality
+    )
     print(f"{out}: {time.perf_counter() - start:.1f} s")
 
 

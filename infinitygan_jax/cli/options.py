@@ -7,8 +7,10 @@ import re
 import shlex
 from typing import Any
 
+from infinitygan_jax import writers
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING, check_painting
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.writers import jpeg
 
 _NAMES_OF_FILES = ("checkpoint", "image", "images")
 _MAYBE_PATHS = ("styles", "style_map", "world")  # which may be of links
@@ -63,6 +65,42 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace files that are there"
     )
+
+
+def add_quality(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--quality``, which every command has that may write a JPEG."""
+    parser.add_argument(
+        "--quality",
+        type=int,
+        metavar="Q",
+        help=f"of a .jpg, {jpeg.LEAST_QUALITY} to {jpeg.MOST_QUALITY}: with less, a "
+        f"smaller file that is less exact (default: {jpeg.QUALITY})",
+    )
+
+
+def quality_of(
+    args: argparse.Namespace, out: str | os.PathLike
+) -> tuple[dict[str, int], dict[str, str]]:
+    """What ``--quality`` is to the writer of a picture, and to its texts, if given.
+
+    Raises:
+      ValueError: it is out of range, or the picture is not of a format that has one.
+    """
+    quality = args.quality
+    if quality is None:
+        return {}, {}
+    if not jpeg.LEAST_QUALITY <= quality <= jpeg.MOST_QUALITY:
+        nearest = min(max(quality, jpeg.LEAST_QUALITY), jpeg.MOST_QUALITY)
+        raise UserError(
+            f"--quality ({quality}) must be from {jpeg.LEAST_QUALITY} to "
+            f"{jpeg.MOST_QUALITY}; use {nearest}"
+        )
+    if not issubclass(writers.writer_of(out), jpeg.JpegWriter):
+        raise UserError(
+            f"--quality ({quality}) is of .jpg files, and {out} keeps every pixel as "
+            "it is; leave it out, or write a .jpg"
+        )
+    return {"quality": quality}, {"Quality": str(quality)}
 
 
 def painting_of(args: argparse.Namespace) -> dict[str, float]:

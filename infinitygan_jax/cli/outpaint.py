@@ -68,6 +68,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile", type=int, metavar="PIXELS", help="as in run_sample.py"
     )
+    options.add_quality(parser)
     options.add_overwrite(parser)
 
 
@@ -83,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
     outs = _outs(args)
     files.check_kept([args.image], outs)
+    quality_texts = options.quality_of(args, outs[0])[1]
     for out in outs:
         with rendering.about(out):
             writers.check_output(out, size.height, size.width, args.overwrite)
@@ -113,11 +115,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             "Picture": pathlib.Path(args.image).name,
             "Picture's place": f"{inversion.top},{inversion.left}",
             **options.given_texts(args),
+            **quality_texts,
             "Command": options.command_of(
                 parser, args, seed=seed, tile=world.tile_size, count=None
             ),
         }
-        rendering.paint_into(world, window, out, texts, args.overwrite)
+        rendering.paint_into(
+            world, window, out, texts, args.overwrite, quality=args.quality
+        )
         print(f"{out}: {time.perf_counter() - start:.1f} s")
 
 

@@ -57,6 +57,7 @@ def paint_into(
     overwrite: bool,
     shard: tuple[int, int] | None = None,
     finish: bool = False,
+    quality: int | None = None,
 ) -> int:
     """Paints a window into a file, with a progress bar.
 
@@ -68,6 +69,7 @@ def paint_into(
       overwrite: replace a file that is there.
       shard: which part, of how many; None for all.
       finish: paint nothing, and put all parts together.
+      quality: of a JPEG, where it is not the usual.
 
     Returns:
       The number of pixels that were painted; fewer where a former run left some.
@@ -76,7 +78,7 @@ def paint_into(
       ValueError: it cannot be written; the message says what to do.
     """
     plan, writer_type = world.plan(window), writers.writer_of(out)
-    options = {}
+    options = {} if quality is None else {"quality": quality}
     if writer_type.resumable:
         width = parts.part_width(plan, writer_type)
         options = {"shard": shard, "finish": finish, "part_width": width}

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where to write; endings {', '.join(writers.WRITERS)} (default: a name "
         "that says what it is, in the current folder)",
     )
+    options.add_quality(parser)
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -152,6 +153,7 @@ class _Task:
           again: whether it may be there already.
         """
         args, out, window = self.args, self.out, self._window
+        options.quality_of(args, out)
         if args.style_map is not None:
             files.check_kept([args.style_map], [out])
         shard = shard_of(args.shard)
@@ -171,6 +173,7 @@ class _Task:
         self._texts = {
             **rendering.texts_of(world, self._window, bundle),
             **_scene_texts(world, self.document),
+            **options.quality_of(self.args, self.out)[1],
             "Command": command,
         }
 
@@ -226,7 +229,14 @@ class _Task:
         if args.save_world is not None:  # before hours of painting
             self.document.save(args.save_world)
         pixels = rendering.paint_into(
-            world, window, out, texts, args.overwrite, shard, args.finish
+            world,
+            window,
+            out,
+            texts,
+            args.overwrite,
+            shard,
+            args.finish,
+            args.quality,
         )
         self.ended = True
         seconds = time.perf_counter() - start

@@ -12,7 +12,8 @@ from PIL import Image
 from infinitygan_jax.writers.single import SingleFileWriter
 
 ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
-_QUALITY = 95
+QUALITY = 95  # where nobody says
+LEAST_QUALITY, MOST_QUALITY = 1, 100
 _LIMIT_COMMENT = 65_533  # bytes, of one segment
 _SOF0, _SOS = 0xC0, 0xDA  # baseline frame, start of scan
 _COM = 0xFE
@@ -40,8 +41,19 @@ class JpegWriter(SingleFileWriter):
         width: int,
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        quality: int = QUALITY,
     ):
-        """Opens the part file; see `Writer`. Metadata are JSON in the comment."""
+        """Opens the part file; see `Writer`. Metadata are JSON in the comment.
+
+        Args:
+          path: see `Writer`, as of what follows.
+          height: rows.
+          width: columns.
+          metadata: texts.
+          overwrite: see there.
+          quality: 1 to 100, as libjpeg has it: with less, a smaller file.
+        """
+        self._quality = quality
         super().__init__(path, height, width, metadata, overwrite)
         self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
         self._begun = False
@@ -81,7 +93,7 @@ class JpegWriter(SingleFileWriter):
         self._file.write(_END)
 
     def _append(self, rows: np.ndarray) -> None:
-        head, scan = _split(_compress(rows, self._comment))
+        head, scan = _split(_compress(rows, self._comment, self._quality))
         if self._begun:
             self._file.write(_LAST_RESTART)
         else:
@@ -90,12 +102,12 @@ class JpegWriter(SingleFileWriter):
         self._file.write(scan)
 
 
-def _compress(rows: np.ndarray, comment: bytes) -> bytes:
+def _compress(rows: np.ndarray, comment: bytes, quality: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(rows).save(
         file,
         "JPEG",
-        quality=_QUALITY,
+        quality=quality,
         subsampling=0,
         restart_marker_rows=1,
         comment=comment,

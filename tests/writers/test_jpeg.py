@@ -32,6 +32,18 @@ def test_pieces_are_the_picture_compressed_at_once(tmp_path, size, height):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jpg", "b.jpg"]
 
 
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_quality_is_that_of_one_compression(tmp_path, quality):
+    picture = picture_of(700, 40)
+    with JpegWriter(tmp_path / "a.jpg", 700, 40, quality=quality) as writer:
+        writer.write(picture)
+    one = Image.fromarray(picture)
+    one.save(tmp_path / "b.jpg", quality=quality, subsampling=0)
+    with Image.open(tmp_path / "a.jpg") as ours, Image.open(tmp_path / "b.jpg") as one:
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(one))
+    assert (tmp_path / "a.jpg").stat().st_size <= JpegWriter.max_bytes(700, 40)
+
+
 def test_an_exception_leaves_no_file(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
