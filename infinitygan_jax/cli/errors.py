@@ -4,7 +4,9 @@ import argparse
 import contextlib
 import functools
 import os
+import pathlib
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -104,25 +106,39 @@ class _Forgiving:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with self._forgiven():
+        with _forgiven(self._stream):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with self._forgiven():
+        with _forgiven(self._stream):
             self._stream.flush()
 
-    @contextlib.contextmanager
-    def _forgiven(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            # What is left in its buffer goes nowhere, now and at Python's end.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-            if not isinstance(error, BrokenPipeError):
-                raise
+
+@contextlib.contextmanager
+def _forgiven(stream: Any) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # What is left in its buffer goes nowhere, now and at Python's end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def send(path: pathlib.Path) -> None:
+    """Copies a file to standard output; whoever reads it may go away before its end.
+
+    Raises:
+      OSError: it cannot be read, or not be written there.
+    """
+    stream = sys.stdout
+    stream.flush()
+    with path.open("rb") as file, _forgiven(stream):
+        shutil.copyfileobj(file, stream.buffer)
+        stream.buffer.flush()
 
 
 def _open_missing_streams() -> None:

@@ -15,6 +15,7 @@ from infinitygan_jax.cli import (
     sample,
     seeds,
     world_options,
+    worlds,
 )
 from infinitygan_jax.films import gif, writing
 from infinitygan_jax.messages import UserError
@@ -187,7 +188,7 @@ def _document(args: argparse.Namespace) -> "Document | None":
                 "a flight over a world must lead to a second place; give one with --to "
                 "Y,X"
             )
-    return world_options.opened(args)
+    return worlds.opened(args)
 
 
 def _world(
@@ -199,10 +200,10 @@ def _world(
     """The world to fly over, in tiles that suit the flight."""
     from infinitygan_jax.films import flights
 
-    bundle = world_options.bundle_of(args, document)
+    bundle = worlds.bundle_of(args, document)
     if document is None:
-        document = world_options.document_of(args, window, bundle, flight.seeds[0])
-    return world_options.world_of(
+        document = worlds.document_of(args, window, bundle, flight.seeds[0])
+    return worlds.world_of(
         args,
         document,
         bundle,

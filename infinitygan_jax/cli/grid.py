@@ -16,6 +16,7 @@ from infinitygan_jax.cli import (
     sample,
     seeds,
     world_options,
+    worlds,
 )
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     parser = _parser()
     args = parser.parse_args(argv)
-    document = world_options.opened(args)
+    document = worlds.opened(args)
     horizon = args.horizon if document is None else document.horizon
     window = sample.window_of(args.size, args.origin, horizon or 0, args.level)
     rows, columns = (
@@ -106,10 +107,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
     writers.check_output(out, *sheet.size, args.overwrite)
     devices.prepare()
-    bundle = world_options.bundle_of(args, document)
+    bundle = worlds.bundle_of(args, document)
     if document is None:
-        document = world_options.document_of(args, window, bundle, sheet.rows[0])
-    world = world_options.world_of(
+        document = worlds.document_of(args, window, bundle, sheet.rows[0])
+    world = worlds.world_of(
         args,
         document,
         bundle,

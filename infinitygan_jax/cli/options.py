@@ -171,6 +171,26 @@ def checkpoint_name(checkpoint: str) -> str:
     return os.path.basename(os.path.realpath(checkpoint))
 
 
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """Index and number of shards.
+
+    Args:
+      text: ``I/N``, or None.
+
+    Raises:
+      ValueError: not of this form, or there is no such shard.
+    """
+    if text is None:
+        return None
+    index, number = whole_numbers(text, "N/N") or (-1, 0)
+    if not 0 <= index < number:
+        raise UserError(
+            f"--shard ({text}) must be I/N with I from 0 to N - 1; the first of four "
+            "is --shard 0/4"
+        )
+    return index, number
+
+
 def whole_numbers(
     text: str, form: str, most_digits: int = 18
 ) -> tuple[int, ...] | None:

@@ -1,14 +1,15 @@
 """Painting of a world into a file: what commands that make pictures share."""
 
+import argparse
 import contextlib
 import importlib.metadata
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infinitygan_jax import machine, writers
-from infinitygan_jax.cli import errors, progress
+from infinitygan_jax.cli import errors, options, progress
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError, one_line, readable_bytes
 from infinitygan_jax.sampling import costs
@@ -78,13 +79,13 @@ def paint_into(
       ValueError: it cannot be written; the message says what to do.
     """
     plan, writer_type = world.plan(window), writers.writer_of(out)
-    options = {} if quality is None else {"quality": quality}
+    more: dict[str, Any] = {} if quality is None else {"quality": quality}
     if writer_type.resumable:
         width = parts.part_width(plan, writer_type)
-        options = {"shard": shard, "finish": finish, "part_width": width}
+        more |= {"shard": shard, "finish": finish, "part_width": width}
     with errors.stoppable() as stop_if_asked, about(out):
         writer = writer_type(
-            *(out, window.height, window.width, texts, overwrite), **options
+            *(out, window.height, window.width, texts, overwrite), **more
         )
         return _paint(world, writer, window, stop_if_asked)
 
@@ -154,6 +155,58 @@ def describe(
         f"output      {out}, at most "
         f"{readable_bytes(writer.max_bytes(window.height, window.width))}",
     ]
+
+
+def describe_rest(
+    args: argparse.Namespace,
+    plan: Plan,
+    world: "World",
+    out: pathlib.Path,
+    texts: Mapping[str, str],
+) -> list[str]:
+    """Lines on what is left of a picture that others share, or that was begun.
+
+    Args:
+      args: of the command: ``shard``, ``finish`` and ``overwrite``.
+      plan: of the picture.
+      world: that it shows.
+      out: the file.
+      texts: what it says of itself.
+
+    Raises:
+      ValueError: it was begun with other arguments, and must stay.
+    """
+    shard, writer = options.shard_of(args.shard), writers.writer_of(out)
+    size = plan.window.height, plan.window.width
+    grid = layout.grid(size)
+    number = grid[0] * grid[1]
+    runs = [layout.shard_range(grid, shard or (0, 1))]
+    first, stop = runs[0]
+    lines = []
+    if shard:
+        lines += [
+            f"shard       {shard[0]} of {shard[1]}: {stop - first} of the {number} "
+            f"files of {layout.TILE} px"
+        ]
+    shards = shard[1] if shard else None
+    if args.finish and not writers.is_finished(out):
+        shards = pyramid.begun_shards(out)
+    if job.is_open(out):
+        wanted = writer.arguments(*size, texts, shards)
+        throws_away = None if args.finish or shard else args.overwrite
+        if not job.is_other(out, wanted, throws_away):
+            done = job.is_publishing(out)
+            runs = [] if done else writer.missing(out, size, shard)
+            left = sum(end - start for start, end in runs)
+            lines += [f"kept        {stop - first - left} of {stop - first} files"]
+    if args.finish:
+        return [*lines, "finish      nothing is painted"]
+    if not lines:
+        return []
+    windows = layout.windows_of(runs, size, None)
+    tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
+    share = tiles * costs.operations(world.painted_config, *[plan.tile_size] * 2)
+    return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 
 def _paint(

@@ -4,23 +4,25 @@ import argparse
 import contextlib
 import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infinitygan_jax import files, writers
-from infinitygan_jax.cli import errors, options, rendering, world_options
+from infinitygan_jax.cli import errors, options, rendering, world_options, worlds
 from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
-from infinitygan_jax.sampling.plan import Plan, Window
-from infinitygan_jax.writers import job, layout, parts, pyramid
+from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.writers import job
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.worldfile import documents
+
+STANDARD_OUTPUT = "-"  # of --out
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help=f"where to write; endings {', '.join(writers.WRITERS)} (default: a name "
-        "that says what it is, in the current folder)",
+        help=f"where to write; endings {', '.join(writers.WRITERS)}; - writes a PNG to "
+        "standard output (default: a name that says what it is, in the current folder)",
     )
     options.add_quality(parser)
     parser.add_argument(
@@ -76,19 +78,62 @@ def _parser() -> argparse.ArgumentParser:
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    start = time.perf_counter()
     parser = _parser()
     args = parser.parse_args(argv)
-    document = world_options.opened(args)
+    if args.out != STANDARD_OUTPUT:
+        _run(parser, args)
+        return
+    _check_streamed(args)
+    # Written aside first, as all pictures are: the output is whole, or empty.
+    with tempfile.TemporaryDirectory(prefix="infinitygan_jax-") as folder:
+        path = pathlib.Path(folder) / "picture.png"
+        with contextlib.redirect_stdout(sys.stderr):
+            aside = argparse.Namespace(**{**vars(args), "out": str(path)})
+            _run(parser, aside, "standard output")
+        if not args.dry_run:
+            errors.send(path)
+
+
+def _check_streamed(args: argparse.Namespace) -> None:
+    """Checks that standard output can take what is asked for.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    for name in ("seeds", "shard", "finish", "quality"):
+        if getattr(args, name) not in (None, False):
+            raise UserError(
+                f"--{name} does not go with --out {STANDARD_OUTPUT}, which is one PNG "
+                "to standard output; name a file with --out"
+            )
+    if sys.stdout.isatty() and not args.dry_run:
+        raise UserError(
+            f"--out {STANDARD_OUTPUT} writes a PNG to standard output, which must not "
+            "be a terminal; send it to a program with |, or to a file with >"
+        )
+
+
+def _run(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, shown: str | None = None
+) -> None:
+    """Paints what is asked for, or says what that would take.
+
+    Args:
+      parser: of the command.
+      args: what was parsed.
+      shown: what messages call the file, if not by its name.
+    """
+    start = time.perf_counter()
+    document = worlds.opened(args)
     horizon = args.horizon if document is None else document.horizon
     window = window_of(args.size, args.origin, horizon or 0, args.level)
-    shard = shard_of(args.shard)
+    shard = options.shard_of(args.shard)
     if shard and args.finish:
         raise UserError(
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
-    tasks = [_Task(one, window) for one in world_options.each_of(args)]
+    tasks = [_Task(one, window, shown) for one in worlds.each_of(args)]
     # A scheduler asks again for parts and their end, with --overwrite or without; a
     # person for many pictures, of which some may be there.
     again = bool(shard or args.finish or (args.seeds and not args.overwrite))
@@ -98,21 +143,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
 
     devices.prepare()
-    bundle = world_options.bundle_of(args, document)
+    bundle = worlds.bundle_of(args, document)
     for task in tasks:
-        task.document = document or world_options.document_of(
+        task.document = document or worlds.document_of(
             task.args, window, bundle, task.args.seed or 0
         )
-    world = world_options.world_of(args, tasks[0].document, bundle)
+    world = worlds.world_of(args, tasks[0].document, bundle)
 
     def own(task: _Task) -> "World":  # not kept: each holds arrays once it has painted
-        return world_options.of_seed(world, task.args.seed) if args.seeds else world
+        return worlds.of_seed(world, task.args.seed) if args.seeds else world
 
     for task in tasks:
         task.prepare(own(task), bundle, _command(parser, task.args, window))
     if args.dry_run:  # says what it would take even where that is too much
         plan, blends = world.plan(window), world.blends(window)
-        print("\n".join(rendering.describe(plan, world, bundle, tasks[0].out, blends)))
+        out, name = tasks[0].out, tasks[0].shown
+        lines = rendering.describe(plan, world, bundle, out, blends)
+        print("\n".join(lines).replace(str(out), name))
         if args.seeds:
             there = sum(task.maybe_done for task in tasks)
             print(f"pictures    {len(tasks)}, of which {there} are there")
@@ -131,15 +178,19 @@ class _Task:
     Attributes:
       args: the options, as for this picture alone.
       out: the file.
+      shown: what messages call it.
       document: its world.
       maybe_done: whether a file is there that may be this picture.
       ended: whether there is nothing left to do.
     """
 
-    def __init__(self, args: argparse.Namespace, window: Window):
+    def __init__(
+        self, args: argparse.Namespace, window: Window, shown: str | None = None
+    ):
         self.args = args
         name = _default_out(args, window) if args.out is None else args.out
         self.out = pathlib.Path(name)
+        self.shown = shown or str(self.out)
         self.document: documents.Document | None = None
         self.maybe_done = False
         self.ended = False
@@ -156,7 +207,7 @@ class _Task:
         options.quality_of(args, out)
         if args.style_map is not None:
             files.check_kept([args.style_map], [out])
-        shard = shard_of(args.shard)
+        shard = options.shard_of(args.shard)
         if shard or args.finish:
             number = shard[1] if shard else 1
             writers.check_shards(out, window.height, window.width, number)
@@ -169,7 +220,7 @@ class _Task:
         self, world: "World", bundle: "bundle_lib.Bundle", command: str
     ) -> None:
         """Finds what the file says of itself."""
-        world_options.check_saved(self.args, self.document)
+        worlds.check_saved(self.args, self.document)
         self._texts = {
             **rendering.texts_of(world, self._window, bundle),
             **_scene_texts(world, self.document),
@@ -204,10 +255,10 @@ class _Task:
           start: when the work on it began.
         """
         args, window, out, texts = self.args, self._window, self.out, self._texts
-        writer_type, shard = writers.writer_of(out), shard_of(args.shard)
+        writer_type, shard = writers.writer_of(out), options.shard_of(args.shard)
         if args.dry_run and writer_type.resumable:
             plan = world.plan(window)
-            print("\n".join(_describe_rest(args, plan, world, out, texts)))
+            print("\n".join(rendering.describe_rest(args, plan, world, out, texts)))
         if self.is_done():
             job.tidy(out)
             self.ended = True
@@ -240,7 +291,7 @@ class _Task:
         )
         self.ended = True
         seconds = time.perf_counter() - start
-        name = f"{out}, shard {args.shard}" if shard else out
+        name = f"{self.shown}, shard {args.shard}" if shard else self.shown
         if shard and not pixels:
             print(f"{name} is painted already")
             return
@@ -270,26 +321,6 @@ def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> boo
     return not job.differences({**former, "Command": ""}, {**texts, "Command": ""})
 
 
-def shard_of(text: str | None) -> tuple[int, int] | None:
-    """Index and number of shards.
-
-    Args:
-      text: ``I/N``, or None.
-
-    Raises:
-      ValueError: not of this form, or there is no such shard.
-    """
-    if text is None:
-        return None
-    index, number = options.whole_numbers(text, "N/N") or (-1, 0)
-    if not 0 <= index < number:
-        raise UserError(
-            f"--shard ({text}) must be I/N with I from 0 to N - 1; the first of four "
-            "is --shard 0/4"
-        )
-    return index, number
-
-
 def window_of(
     size: str, origin: str | None, horizon: int = 0, level: int = 0
 ) -> Window:
@@ -317,51 +348,6 @@ def window_of(
         middle = horizon >> level if level >= 0 else 0  # which is refused later
         return Window(middle - height // 2, 0, height, width)
     return Window(*options.position_of("--origin", origin), height, width)
-
-
-def _describe_rest(
-    args: argparse.Namespace,
-    plan: Plan,
-    world: "World",
-    out: pathlib.Path,
-    texts: Mapping[str, str],
-) -> list[str]:
-    """Lines on what is left of a picture that others share, or that was begun.
-
-    Raises:
-      ValueError: it was begun with other arguments, and must stay.
-    """
-    shard, writer = shard_of(args.shard), writers.writer_of(out)
-    size = plan.window.height, plan.window.width
-    grid = layout.grid(size)
-    number = grid[0] * grid[1]
-    runs = [layout.shard_range(grid, shard or (0, 1))]
-    first, stop = runs[0]
-    lines = []
-    if shard:
-        lines += [
-            f"shard       {shard[0]} of {shard[1]}: {stop - first} of the {number} "
-            f"files of {layout.TILE} px"
-        ]
-    shards = shard[1] if shard else None
-    if args.finish and not writers.is_finished(out):
-        shards = pyramid.begun_shards(out)
-    if job.is_open(out):
-        wanted = writer.arguments(*size, texts, shards)
-        throws_away = None if args.finish or shard else args.overwrite
-        if not job.is_other(out, wanted, throws_away):
-            done = job.is_publishing(out)
-            runs = [] if done else writer.missing(out, size, shard)
-            left = sum(end - start for start, end in runs)
-            lines += [f"kept        {stop - first - left} of {stop - first} files"]
-    if args.finish:
-        return [*lines, "finish      nothing is painted"]
-    if not lines:
-        return []
-    windows = layout.windows_of(runs, size, None)
-    tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
-    share = tiles * costs.operations(world.setup.model, *[plan.tile_size] * 2)
-    return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 
 def _scene_texts(world: "World", document: "documents.Document") -> dict[str, str]:
