@@ -49,6 +49,7 @@ def _world(scene=Scene(), **options):  # noqa: B008
 
 
 SPREAD = Sites((Site(0, 0, 16, 16), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 32.0)
+SPREAD_TWICE = Sites((Site(0, 0, 32, 32), Site(0, 0, 96, 96)), (Seed(1), Seed(2)), 64.0)
 SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
 
 
@@ -64,6 +65,16 @@ SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
             "--styles 1 2 --every 40",
             Scene(Chain((Seed(1), Seed(2)), 40, 40.0)),
             {},
+        ),
+        # Of level 0, where the picture has 128 columns.
+        (
+            "--styles 1-2 --level 1",
+            Scene(
+                Sites(
+                    (Site(0, 0, 32, 32), Site(0, 0, 96, 96)), (Seed(1), Seed(2)), 64.0
+                )
+            ),
+            {"level": 1},
         ),
         (
             "--styles 1-2,7 --every 40",
@@ -85,7 +96,8 @@ def test_options_are_the_worlds_and_a_saved_world_is_the_same(
 ):
     picture, texts = _paint(model, f"{options} --save_world w.json")
     np.testing.assert_array_equal(picture, _world(scene, **world))
-    again, same = _paint(model, "--world w.json", out="b.png")
+    level = "--level 1" if "--level" in options else ""
+    again, same = _paint(model, f"--world w.json {level}", out="b.png")
     np.testing.assert_array_equal(again, picture)
     assert same["World digest"] == texts["World digest"]
     # With its options, and without folders.
