@@ -232,7 +232,7 @@ def _check_memory(world: "World", flight: "Flight", out: str) -> None:
     for window in flights.some_windows(flight):
         costs.check_memory(
             world.plan(window),
-            world.painted_config,
+            world.setup.model,
             rendering.paints_on_host(world),
             machine.memory_bytes(),
             KEPT_BYTES + frames,

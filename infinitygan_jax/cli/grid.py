@@ -163,7 +163,7 @@ def _check_memory(world: "World", sheet: "Sheet", out: pathlib.Path) -> None:
     strip = 3 * 3 * (sheet.window.height + sheet.margin) * width
     costs.check_memory(
         world.plan(sheet.window),
-        world.painted_config,
+        world.setup.model,
         rendering.paints_on_host(world),
         machine.memory_bytes(),
         strip + writers.writer_of(out).host_bytes(width, width),

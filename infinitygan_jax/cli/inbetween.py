@@ -67,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = inversion_options.inversions(args, args.images, images, bundle)
     start = time.perf_counter()
     world, window = outpainting.inbetween(
-        *(bundle, found, size.height, size.width),
+        bundle,
+        found,
+        size.height,
+        size.width,
         seed=args.seed,
         tile_size=args.tile,
         **painting,

@@ -84,9 +84,7 @@ def paint_into(
         width = parts.part_width(plan, writer_type)
         more |= {"shard": shard, "finish": finish, "part_width": width}
     with errors.stoppable() as stop_if_asked, about(out):
-        writer = writer_type(
-            *(out, window.height, window.width, texts, overwrite), **more
-        )
+        writer = writer_type(out, window.height, window.width, texts, overwrite, **more)
         return _paint(world, writer, window, stop_if_asked)
 
 
@@ -205,7 +203,7 @@ def describe_rest(
         return []
     windows = layout.windows_of(runs, size, None)
     tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
-    share = tiles * costs.operations(world.painted_config, *[plan.tile_size] * 2)
+    share = tiles * costs.operations(world.setup.model, *[plan.tile_size] * 2)
     return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 

@@ -222,8 +222,6 @@ def each_of(args: argparse.Namespace) -> list[argparse.Namespace]:
 def of_seed(world: "World", seed: int) -> "World":
     """The world that the same options describe with another seed.
 
-    It is made in no time, as parameters are not checked again.
-
     Args:
       world: of options, and not of a world file.
       seed: of the other.
@@ -234,7 +232,7 @@ def of_seed(world: "World", seed: int) -> "World":
     if isinstance(scene.styles, Biomes):
         own = dataclasses.replace(scene.styles, seed=seed)
         scene = dataclasses.replace(scene, styles=own)
-    return world.varied(seed, scene)
+    return dataclasses.replace(world, seed=seed, scene=scene)
 
 
 def world_of(
@@ -258,6 +256,6 @@ def world_of(
     how = {"level": args.level, "quick": args.quick}
     tile_size = args.tile
     if tile_size is None and tile_size_for is not None:
-        painted = document.world(bundle, **how).painted_config
+        painted = document.world(bundle, **how).setup.model
         tile_size = tile_size_for(painted, 0 if args.quick else args.level)
     return document.world(bundle, tile_size=tile_size, **how)

@@ -151,9 +151,15 @@ def screenshot(folder, address, width, height):
     """What Chromium shows, as integers (height, width, 3), one pixel for each."""
     shot = folder / "shot.png"
     command = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-        *("--force-device-scale-factor=1", "--force-color-profile=srgb"),
-        *(f"--window-size={width},{height}", "--virtual-time-budget=8000"),
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--force-device-scale-factor=1",
+        "--force-color-profile=srgb",
+        f"--window-size={width},{height}",
+        "--virtual-time-budget=8000",
         f"--user-data-dir={folder / 'profile'}",
         f"--screenshot={shot}",
         address,

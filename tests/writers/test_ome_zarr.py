@@ -29,7 +29,9 @@ def test_the_levels_are_named_with_their_scales(group):
         offset = (2**level - 1) / 2
         assert moved == {"type": "translation", "translation": [0, offset, offset]}
     assert [c["color"] for c in ome["omero"]["channels"]] == [
-        *("FF0000", "00FF00", "0000FF")
+        "FF0000",
+        "00FF00",
+        "0000FF",
     ]
     assert dict(group.attrs["infinitygan_jax"]) == TEXTS
 

@@ -222,8 +222,12 @@ def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "linked"),
     [
-        *(("a.png", "a.png"), ("a.tif", "a.tif"), ("a.zarr", "a.zarr")),
-        *(("a.dzi", "a.dzi"), ("a.dzi", "a_files"), ("a.dzi", "a.html")),
+        ("a.png", "a.png"),
+        ("a.tif", "a.tif"),
+        ("a.zarr", "a.zarr"),
+        ("a.dzi", "a.dzi"),
+        ("a.dzi", "a_files"),
+        ("a.dzi", "a.html"),
     ],
 )
 def test_links_are_refused_before_anything_is_computed(tmp_path, name, linked, target):
