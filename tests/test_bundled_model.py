@@ -12,6 +12,7 @@ from infinitygan_jax.config import DEFAULT_MODEL, PAINTING
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.models.generator import check_params
 from infinitygan_jax.sampling.frame import SPAN_STRETCH, learned_span
+from infinitygan_jax.sampling.world import World
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -64,3 +65,14 @@ def test_example_world_files_get_the_digest_of_a_new_model(tmp_path):
         expected = text.replace(old, new)
         assert (tmp_path / "docs" / name).read_text("utf-8") == expected
     assert not list(tmp_path.rglob("*.old"))
+
+
+def test_tiles_of_any_size_paint_the_same_bytes():
+    """On a CPU: small and thin pictures are painted in small tiles by default."""
+    pictures = [
+        World.load(seed=18, tile_size=size, devices=jax.devices()[:1])[-40:24, 30:94]
+        for size in (64, 128, 256)
+    ]
+    assert pictures[0].std() > 5  # it shows something
+    for picture in pictures[1:]:
+        np.testing.assert_array_equal(picture, pictures[0])

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, options, rendering, world_options, worlds
-from infinitygan_jax.config import DEFAULT_MODEL
+from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.writers import job
@@ -148,7 +149,15 @@ def _run(
         task.document = document or worlds.document_of(
             task.args, window, bundle, task.args.seed or 0
         )
-    world = worlds.world_of(args, tasks[0].document, bundle)
+    # The edges of tiles have to be those of the parts that a writer goes on from.
+    resumable = writers.writer_of(tasks[0].out).resumable
+
+    def tile_size_for(model: ModelConfig, level: int) -> int:
+        return costs.fitting_tile_size(model, window, level)
+
+    world = worlds.world_of(
+        args, tasks[0].document, bundle, None if resumable else tile_size_for
+    )
 
     def own(task: _Task) -> "World":  # not kept: each holds arrays once it has painted
         return worlds.of_seed(world, task.args.seed) if args.seeds else world

@@ -208,6 +208,30 @@ def test_tiles_of_one_window_are_those_of_least_work():
     assert len(sizes) > 2
 
 
+def test_thin_and_small_pictures_have_small_tiles():
+    model = THREE_STAGES
+
+    def work(size):
+        return costs.tile_operations(Plan(window, size), model)
+
+    sizes = []
+    for height, width in (
+        (8, 100_000),
+        (100_000, 8),
+        (64, 64),
+        (512, 512),
+        (4096,) * 2,
+    ):
+        window = Window(-(height // 2), 0, height, width)
+        sizes.append(costs.fitting_tile_size(model, window))
+        assert work(sizes[-1]) <= min(map(work, (64, 128, 256, 512))) / 0.85
+    # Around row 0, where the edges of tiles are: half of a picture lies above it.
+    assert sizes == [128, 128, 64, 256, 512]
+    # A level's tiles are reduced when they are painted.
+    window = Window(0, 0, 64, 64)
+    assert costs.fitting_tile_size(model, window, level=1) == 128
+
+
 def test_latents_are_measured_in_tiles_that_draw_few():
     model = THREE_STAGES
     # Of 8 cells and 29 around: 37**2 latents, or 4 times that across a corner.
