@@ -1,4 +1,7 @@
-"""The reference's own outputs, losses and gradients, met by our modules."""
+"""The reference's own outputs, losses and gradients, met by our modules.
+
+Its outputs are met by tests/oracle.py, too, which a clone without them checks against.
+"""
 
 import ast
 import functools
@@ -13,6 +16,7 @@ import pytest
 from infinitygan_jax import conversion, coords, devices, losses
 from infinitygan_jax.models.generator import make_generator, slot_styles
 from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
+from tests import oracle
 
 FIXTURES = pathlib.Path(
     os.environ.get(
@@ -172,6 +176,64 @@ def test_fusion(case):
         case.run("texture", structure, constant, noise),
         case.run("texture", structure, vectors, noise),
     )
+
+
+@functools.cache
+def oracle_params(case):
+    """Parameters of both networks, on the host."""
+    return jax.tree.map(np.asarray, (case.g_params, case.d_params))
+
+
+def test_the_oracle_paints_as_the_reference(case):
+    params, _ = oracle_params(case)
+    z_global, noise = case("gen/z_global"), case.noise()
+    style, other = (
+        oracle.mapping(params, case(f"gen/{name}"))
+        for name in ("z_global", "z_global_mix")
+    )
+    assert_close(style, case("gen/w"))
+    places = case("gen/z_local"), case("gen/coords")
+    structure = oracle.structure(params, *places, z_global)
+    assert_close(structure, case("gen/structure"))
+    index, slots = int(case.arrays["gen/inject_index"]), case.config.num_slots
+    for styles, name in (
+        (oracle.mixed(style, style, slots, slots), "gen/image"),
+        (oracle.mixed(style, other, index, slots), "gen/image_mixed"),
+    ):
+        assert_close(oracle.texture(params, structure, styles, noise), case(name))
+
+
+def test_the_oracle_paints_many_styles_as_the_reference(case):
+    params, _ = oracle_params(case)
+    z_local, noise = case("large/z_local"), case.noise("large")
+    z_map = ramp(*case("gen/z_global")[:2], *z_local.shape[1:3])
+    structure = oracle.structure(params, z_local, case("large/coords"), z_map)
+    assert_close(structure, case("fusion/structure"))
+    mapped = oracle.mapping(params, case("gen/z_global"))
+    sizes = [structure.shape[1:3], *(n.shape[1:3] for n in noise[:-1])]
+    maps = [np.asarray(ramp(*map(jnp.asarray, mapped[:2]), *size)) for size in sizes]
+    assert_close(oracle.texture(params, structure, maps, noise), case("fusion/image"))
+
+
+def test_the_oracle_judges_as_the_reference(case):
+    _, params = oracle_params(case)
+    logits, places = oracle.discriminate(params, case("disc/real"))
+    assert_close(logits[:, None], case("disc/logits"))
+    assert_close(places, case("disc/ac_pred"))
+
+
+def test_the_oracle_has_the_references_coordinates(case):
+    square = oracle.world_coords(-17, 35, 0, 35)
+    assert_close(square, case.arrays["coords/test_square"].transpose(1, 2, 0))
+    tall = oracle.world_coords(0, 60, 0, 47, horizon=29.5)
+    assert_close(tall, case.arrays["coords/test_60x47"].transpose(1, 2, 0))
+    for start, theirs in zip(
+        case.arrays["coords/train_start"],
+        case.arrays["coords/train_selected"],
+        strict=True,
+    ):
+        ours = oracle.training_coords(*map(int, start))
+        assert_close(ours, theirs.transpose(1, 2, 0))
 
 
 def test_discriminator(case):
