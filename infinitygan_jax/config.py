@@ -34,7 +34,7 @@ _FORMER = {"train.augment": {"none": (), "color": ("color",)}}
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of generator and discriminator (spec sections 3-5).
+    """Sizes of generator and discriminator (docs/model.md, sections 1 and 6).
 
     Attributes:
       patch_size: pixels a side of a training patch, 5 + 6 * 2**k for k stages.
@@ -97,7 +97,10 @@ class ModelConfig:
 
     @property
     def num_slots(self) -> int:
-        """Style slots: one per texture convolution and one more (spec section 3)."""
+        """Style slots: one per texture convolution and one more.
+
+        docs/model.md, section 4.4.
+        """
         return 2 * self.num_stages + 1
 
     @property
@@ -160,7 +163,9 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Where training pictures come from and how they are cut (spec section 7).
+    """Where training pictures come from, and how they are cut.
+
+    docs/model.md, section 8.
 
     Attributes:
       source: a folder or .zip archive of images, a slice of one (``FOLDER[:-100]`` or
@@ -184,7 +189,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Objective, optimizers and the loop's periods (spec section 6).
+    """Objective, optimizers and the loop's periods (docs/model.md, section 7).
 
     Attributes:
       batch_size: samples a step over all devices; even.

@@ -1,7 +1,8 @@
-"""World rows and columns as the generator sees them: (tanh, cos, sin). Spec section 4.
+"""World rows and columns as the generator sees them: (tanh, cos, sin).
 
-Everything is computed on the host, in exact integers and float64, and split into a row
-part and a column part: two short vectors per window. Far away is as sharp as near.
+docs/model.md, section 5. Everything is computed on the host, in exact integers and
+float64, and split into a row part and a column part: two short vectors per window. Far
+away is as sharp as near.
 """
 
 import dataclasses
@@ -14,9 +15,9 @@ from jaxtyping import Array, Float, Int
 
 from infinitygan_jax import geometry
 
-NUM_STARTS = 10  # vertical starts of a training window (V in the spec)
+NUM_STARTS = 10  # vertical starts of a training window (V in docs/model.md)
 CUT = 3.0  # v spans [-CUT, CUT] over the training rows
-NUM_COLUMNS = 140  # columns of the training grid (P)
+NUM_COLUMNS = 140  # columns of the training grid
 PERIOD = NUM_COLUMNS - 1  # cells after which cos and sin repeat
 _ROW_SCALE = geometry.PATCH_CELLS + NUM_STARTS - 1
 ROW_STEP = 2 * CUT / _ROW_SCALE  # v per cell: 0.3
@@ -57,7 +58,7 @@ def world_coords(
     """Coordinates of the structure cells of a world window, as row and column parts.
 
     Unless told otherwise, cell row 0 is the middle of the learned vertical range,
-    v = 0: the horizon of a landscape (spec section 4, world form).
+    v = 0: the horizon of a landscape (docs/model.md, section 5.1).
 
     Args:
       kind: "landscape" or "plane".
@@ -105,7 +106,7 @@ def training_coords(
     row_jitter: Float[Array, ""],
     col_jitter: Float[Array, ""],
 ) -> Float[Array, "35 35 c"]:
-    """Coordinates of one training window (spec section 4, training grid).
+    """Coordinates of one training window (docs/model.md, section 5.1).
 
     Args:
       kind: "landscape" or "plane" (which takes the column's rule for both axes).

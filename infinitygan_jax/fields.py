@@ -5,8 +5,8 @@ Every value is a hash of (seed, stream, row, column) by threefry2x32 with 20 rou
 depend on the window, batch, tile or device that asked for it. Rows and columns are
 64-bit world indices, handled as two 32-bit words, so the plane has no practical edge.
 
-The algorithm is pinned: a seed and a position must name the same place for ever.
-Changing anything here is changing every picture.
+docs/model.md, section 9. The algorithm is pinned: a seed and a position must name the
+same place for ever. Changing anything here is changing every picture.
 """
 
 from typing import Any

@@ -1,9 +1,9 @@
 """Size algebra and world positions of the generator. Integers only, no JAX.
 
-Spec section 1. One *structure cell* is one position of the texture synthesizer's input
-and spans ``2**num_stages`` pixels. *Level* j counts up-samplings: level 0 are structure
-cells, level ``num_stages`` are pixels, and index i of level j is a world position:
-structure cell a sits at level-j index ``a * 2**j``.
+docs/model.md, section 2. One *structure cell* is one position of the texture
+synthesizer's input and spans ``2**num_stages`` pixels. *Level* j counts up-samplings:
+level 0 are structure cells, level ``num_stages`` are pixels, and index i of level j is
+a world position: structure cell a sits at level-j index ``a * 2**j``.
 """
 
 import dataclasses
@@ -76,9 +76,9 @@ class AxisSpans:
 def axis_spans(first_cell: int, num_cells: int, num_stages: int) -> AxisSpans:
     """Spans of every field for a run of structure cells along one axis.
 
-    In a stage, output index m sits at input position m / 2 + 1 (spec section 1), so a
-    stage whose input starts at world index W makes up-sampled features from 2W + 1 and
-    its output from 2W + 2.
+    In a stage, output index m sits at input position m / 2 + 1 (docs/model.md, section
+    2), so a stage whose input starts at world index W makes up-sampled features from
+    2W + 1 and its output from 2W + 2.
 
     Args:
       first_cell: world index of the first structure cell; any integer.

@@ -1,4 +1,7 @@
-"""The objective (spec section 6): pure functions of predictions, latents and images."""
+"""The objective: pure functions of predictions, latents and images.
+
+docs/model.md, section 7.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -25,7 +28,7 @@ def adversarial_d(form: str, real: Logits, fake: Logits) -> Float[Array, ""]:
     """Adversarial loss of D: a mean over samples and positions, summed over heads.
 
     Args:
-      form: "non_saturating": softplus(-real) + softplus(fake) (spec section 6);
+      form: "non_saturating": softplus(-real) + softplus(fake), the paper's;
         "hinge": relu(1 - real) + relu(1 + fake); or "least_squares" (Mao et al. 2017):
         ((1 - real)^2 + (1 + fake)^2) / 2.
       real: logits of photographs.
@@ -91,6 +94,8 @@ def r1(
 ) -> Float[Array, ""]:
     """Mean over samples of the squared norm of the gradient of sum D(real) by real.
 
+    docs/model.md, section 7.3.
+
     Args:
       discriminate: what D sees of patches to their scores.
       real: what it sees of photographs, arrays of samples: pixels, or more.
@@ -112,6 +117,8 @@ def path_lengths(
     projection: Float[Array, "b h w 3"],
 ) -> Float[Array, " b"]:
     """Root mean square over slots and channels of the projected styles' gradient.
+
+    docs/model.md, section 7.4.
 
     Args:
       paint: styles to images, sample by sample.
@@ -146,7 +153,8 @@ def diversity(
       form: "l1", the paper's mean|z1 - z2| / mean|s1 - s2|; "angular_distance", the
         same ratio of angles between the vectors; or "released_angular_similarity", the
         public code's ratio of *similarities*, which pulls a pair's structures together
-        and whose slope is infinite where they agree (spec section 6): for comparison.
+        and whose slope is infinite where they agree (docs/model.md, section 7.5): for
+        comparison.
       structure: structure latents.
       z_local: the local latents that they were made from.
       axis_name: mapped device axis over which the batch is split, if it is.
@@ -171,7 +179,7 @@ def diversity(
 def previews(pictures: Sequence[Float[Array, "b _ _ 3"]]) -> Float[Array, ""]:
     """How far the previews of early stages are from the whole picture, reduced.
 
-    Half the mean squared difference, summed over stages.
+    Half the mean squared difference, summed over stages (docs/model.md, section 7.7).
 
     Args:
       pictures: of training patches, by stage, the whole one last
@@ -200,13 +208,13 @@ def witness(
 ) -> Float[Array, ""]:
     """Where generated features lie in the witness function of the energy distance.
 
-    The energy distance (Szekely and Rizzo, 2013) of two sets, twice the mean distance
-    between them less those within each, is what this function is in the mean over the
-    generated set, less its mean over the other; so its gradient by generated features
-    is what brings the sets together. It is the kernel distance for the kernel
-    -|x - y|, which tells any two distributions apart, has no width to choose, and
-    whose gradient is bounded: features far from all photographs', as a generator makes
-    at first, do not drown the others.
+    docs/model.md, section 7.6. The energy distance (Szekely and Rizzo, 2013) of two
+    sets, twice the mean distance between them less those within each, is what this
+    function is in the mean over the generated set, less its mean over the other; so its
+    gradient by generated features is what brings the sets together. It is the kernel
+    distance for the kernel -|x - y|, which tells any two distributions apart, has no
+    width to choose, and whose gradient is bounded: features far from all photographs',
+    as a generator makes at first, do not drown the others.
 
     Distances are of features with mean 0 and deviation 1 over photographs, over the
     root of their number; a mean over the groups of features.

@@ -13,8 +13,8 @@ from infinitygan_jax.config import Config, DataConfig, ModelConfig, TrainConfig
 @pytest.mark.parametrize(
     ("patch_size", "num_stages", "num_slots", "log2_size"),
     [
-        # round(log2(patch)): 6.66, 7.62, 8.60, 9.59 and 10.59 (spec section 5);
-        # slots are convolutions + 1 = 2k + 1 (section 3).
+        # round(log2(patch)): 6.66, 7.62, 8.60, 9.59 and 10.59; docs/model.md, section
+        # 6.1. Slots are convolutions + 1 = 2k + 1; docs/model.md, section 4.4.
         (101, 4, 9, 7),
         (197, 5, 11, 8),
         (389, 6, 13, 9),
@@ -33,8 +33,8 @@ def test_every_patch_of_the_paper_and_beyond_has_default_widths(
     assert len(model.discriminator_widths) >= log2_size - 1
 
 
-def test_discriminator_channels_by_size_are_those_of_the_spec():
-    # Spec section 5: up to 32: 512, 64: 512, 128: 256, 256: 128, 512: 64, 1024: 32.
+def test_discriminator_channels_by_size_are_those_of_the_page():
+    # docs/model.md, section 6.1: 512 up to 64, 128: 256, 256: 128, 512: 64, 1024: 32.
     widths = ModelConfig().discriminator_widths
     sizes = [4 * 2**i for i in range(len(widths))]
     by_size = dict(zip(sizes, widths, strict=True))

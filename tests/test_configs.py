@@ -31,7 +31,7 @@ def test_each_gives_whole_settings_under_its_own_name(name, arg):
 
 @pytest.mark.parametrize(
     ("name", "full_size", "patch_size", "num_steps"),
-    # Spec sections 6 and 7: full training image, patch, steps.
+    # docs/model.md, section 8: full training image, patch, steps.
     [
         ("landscape", 197, 101, 800_000),
         ("landscape_hr", 773, 389, 1_600_000),
@@ -52,7 +52,7 @@ def test_paper_sizes(name, full_size, patch_size, num_steps):
 
 
 def test_only_the_paper_landscape_reduces_its_pictures_first():
-    # Spec section 7: reduced to 128, then enlarged to 197; HR and UR are not.
+    # docs/model.md, section 8: reduced to 128, then enlarged to 197; HR and UR are not.
     sizes = {name: settings.from_mapping(get(name)).data.pre_size for name in NAMES}
     assert sizes == {name: 128 if name == "landscape" else 0 for name in NAMES}
 

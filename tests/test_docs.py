@@ -1,4 +1,7 @@
-"""Pages: links lead somewhere, commands are understood, pictures have a command."""
+"""Pages: links lead somewhere, commands are understood, pictures have a command.
+
+And what code and pages say of a section of docs/model.md is of one that is there.
+"""
 
 import importlib
 import importlib.util
@@ -10,6 +13,10 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+# What may name a section of docs/model.md.
+FOLDERS = ("benchmarks", "configs", "docs", "examples", "infinitygan_jax", "tests")
+_NUMBER = r"\d+(?:\.\d+)?"
+_SECTIONS = rf"sections? {_NUMBER}(?:(?:,| and|, and| to) {_NUMBER})*"
 # As absl and programs without a parser of their own read them.
 _OTHER_OPTIONS = ("cli.train", "cli.card", "cli.convert", "cli.export", "benchmarks.")
 
@@ -45,6 +52,40 @@ def test_links_lead_somewhere(page):
                 headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.M)
                 kept = [re.sub(r"[^\w\- ]", "", each.lower()) for each in headings]
                 assert anchor in [each.replace(" ", "-") for each in kept], target
+
+
+def _on_one_line(path):
+    """A file's words, without what begins the lines of comments and lists."""
+    return re.sub(r"\s*\n[\s#*>|-]*", " ", path.read_text("utf-8"))
+
+
+def test_sections_of_the_model_are_there():
+    page = ROOT / "docs" / "model.md"
+    titles = re.findall(rf"^##+ ({_NUMBER})\. ", page.read_text("utf-8"), re.MULTILINE)
+    assert len(set(titles)) == len(titles)
+    # Both speak of no other page's sections.
+    named = [
+        (path, each)
+        for path in (page, ROOT / "tests" / "oracle.py")
+        for each in re.findall(_SECTIONS, _on_one_line(path), re.IGNORECASE)
+    ]
+    others = [
+        path
+        for folder in FOLDERS
+        for kind in ("py", "md", "ipynb")
+        for path in sorted((ROOT / folder).rglob(f"*.{kind}"))
+    ]
+    for path in [*sorted(ROOT.glob("*.md")), *others]:
+        text = _on_one_line(path)
+        # Such as "docs/model.md, section 2", or "[model.md](model.md), section 2".
+        found = re.findall(rf"model\.md\)?,? \(?({_SECTIONS})", text)
+        named += [(path, each) for each in found]
+        # What the page took the place of.
+        assert not re.search(r"\bspec(ification)?,? (sections? )?\d", text, re.I), path
+    assert len(named) > 70
+    for path, sections in named:
+        for number in re.findall(_NUMBER, sections):
+            assert number in titles, (path.relative_to(ROOT), sections)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Size algebra and world positions, against the spec's numbers and a simulation."""
+"""Size algebra and world positions, against docs/model.md and a simulation."""
 
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ STAGES = range(1, geometry.MAX_STAGES + 1)
 
 @pytest.mark.parametrize(
     ("num_stages", "patch_size"),
-    # Spec section 1: 11 cells -> 17 -> 29 -> 53 -> 101, 197, 389, 773, 1541.
+    # docs/model.md, section 2: 11 cells -> 17 -> 29 -> 53 -> 101, 197, 389, 773, 1541.
     [(1, 17), (2, 29), (3, 53), (4, 101), (5, 197), (6, 389), (7, 773), (8, 1541)],
 )
 def test_patch_sizes_are_those_of_the_spec(num_stages, patch_size):
@@ -80,8 +80,8 @@ def test_spans_are_where_the_layers_put_the_features(first_cell, num_cells, num_
 
 
 @pytest.mark.parametrize("num_stages", STAGES)
-def test_pixels_start_where_the_spec_says(num_stages):
-    # Spec section 1, general k: the window's pixel 0 is world pixel
+def test_pixels_start_where_the_page_says(num_stages):
+    # docs/model.md, section 2: the window's pixel 0 is world pixel
     # 2**k a + 2 (2**k - 1); for k = 4 and a = 3: 48 + 30 = 78.
     spans = geometry.axis_spans(3, 11, num_stages)
     assert spans.pixels.start == 3 * 2**num_stages + 2 * (2**num_stages - 1)
@@ -90,7 +90,7 @@ def test_pixels_start_where_the_spec_says(num_stages):
 
 
 def test_latents_reach_twelve_cells_further_than_the_structure():
-    # Spec section 1: four 7x7 valid convolutions, 35 -> 29 -> 23 -> 17 -> 11.
+    # docs/model.md, section 2: four 7x7 valid convolutions, 35 -> 29 -> 23 -> 17 -> 11.
     spans = geometry.axis_spans(-4, 11, 4)
     assert (spans.structure.start, spans.structure.size) == (-4, 11)
     assert (spans.latent.start, spans.latent.size) == (-16, 35)
@@ -141,6 +141,6 @@ def test_a_tile_reads_all_cells_that_reach_its_pixels_and_no_other(num_stages):
     tile = slice(-window.start, -window.start + tile_cells * 2**num_stages)
     needed = np.flatnonzero(reach[:, tile].any(axis=1)) + first
     spans = geometry.tile_spans(0, tile_cells, num_stages)
-    # Spec section 1: world pixels [16 t, 16 (t + m)) need the cells [t - 2, t + m + 3).
+    # docs/model.md, section 2: pixels [16 t, 16 (t + m)) need cells [t - 2, t + m + 3).
     assert (spans.structure.start, spans.structure.stop) == (-2, tile_cells + 3)
     assert list(needed) == list(range(-2, tile_cells + 3))

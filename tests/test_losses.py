@@ -92,7 +92,7 @@ def test_diversity_falls_as_structures_part():
     near = s.at[1::2].set(s[::2] + 0.1 * (s[1::2] - s[::2]))
     for form in ("l1", "angular_distance"):
         assert losses.diversity(form, s, z) < losses.diversity(form, near, z)
-    # The released form rewards the opposite (spec section 6).
+    # The released form rewards the opposite (docs/model.md, section 7.5).
     form = "released_angular_similarity"
     assert losses.diversity(form, s, z) > losses.diversity(form, near, z)
 

@@ -1,4 +1,7 @@
-"""Whole images -> square training images -> patches with vertical labels (spec 7)."""
+"""Whole images -> square training images -> patches with vertical labels.
+
+docs/model.md, section 8.
+"""
 
 import dataclasses
 
@@ -14,10 +17,10 @@ class Cut:
     """How patches are cut from images.
 
     Attributes:
-      full_size: side of the training images, in pixels (spec 7: 197).
-      patch_size: side of the patches, in pixels (spec 7: 101).
-      pre_size: size that images are brought to before ``full_size`` (spec 7: 128), or
-        0.
+      full_size: side of the training images, in pixels (the paper's: 197).
+      patch_size: side of the patches, in pixels (the paper's: 101).
+      pre_size: size that images are brought to before ``full_size`` (the paper's:
+        128), or 0.
       flip: whether half of the patches are mirrored left to right.
     """
 
@@ -50,7 +53,7 @@ def prepare(
       image: uint8 (h, w, 3), any size.
       full_size: side of the training image, in pixels.
       pre_size: where not 0, the image is brought to this size first: 128 before 197
-        gives the field of view and the sharpness of the reference's data (spec 7).
+        gives the field of view and the sharpness of the reference's data.
 
     Returns:
       uint8 (full_size, full_size, 3).
@@ -76,7 +79,7 @@ def random_patch(
     patch_size: int,
     flip: bool,
 ) -> tuple[Float32[np.ndarray, "p p 3"], np.float32]:
-    """Cuts a patch at a random place, with the label of its row (spec 6).
+    """Cuts a patch at a random place, with the label of its row.
 
     Args:
       image: uint8 (h, w, 3), the training image.

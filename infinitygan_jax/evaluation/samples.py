@@ -86,8 +86,8 @@ def patch_inputs(config: Config, key: PRNGKeyArray, index: Int[Array, " b"]) -> 
 def whole_inputs(config: Config, key: PRNGKeyArray, index: Int[Array, " b"]) -> Inputs:
     """What whole images with these numbers are painted from.
 
-    Rows are those of training around the horizon, at training's scale (spec section 4,
-    testing); columns begin anywhere.
+    Rows are those of training around the horizon, at training's scale (docs/model.md,
+    section 5.1); columns begin anywhere.
     """
     model, spans = config.model, whole_spans(config)
     z_global = draws.normals(

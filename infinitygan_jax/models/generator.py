@@ -32,7 +32,7 @@ class Modulations(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Latents, coordinates and noise to an image (spec section 3).
+    """Latents, coordinates and noise to an image (docs/model.md, section 4).
 
     Every random or positional input arrives as an array, so that a window of the world,
     a training patch and a fixture are the same call.
@@ -109,7 +109,7 @@ def slot_styles(
     Args:
       style: mapped styles.
       num_slots: slots, 2k + 1.
-      mixed: second mapped styles (style mixing, spec section 3), or none.
+      mixed: second mapped styles (mixing; docs/model.md, section 4.4), or none.
       mix_index: first slot of the second style, 1 .. num_slots (none at num_slots).
     """
     styles = jnp.repeat(style[:, None], num_slots, axis=1)

@@ -1,4 +1,4 @@
-"""Equalized layers of generator and discriminator (spec section 2)."""
+"""Equalized layers of generator and discriminator (docs/model.md, section 3)."""
 
 import math
 

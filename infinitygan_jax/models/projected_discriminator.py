@@ -1,9 +1,10 @@
 """A discriminator that sees a frozen network's features, and pixels.
 
-After Projected GAN (Sauer et al., NeurIPS 2021): features of four strides are mixed
-over channels and scales by random convolutions that never learn, and a small head
-judges each scale. Features of stride 4 do not see fine texture, so one more head judges
-pixels. Another one may judge what is left of a patch when it is reduced, its layout.
+docs/model.md, section 6.2. After Projected GAN (Sauer et al., NeurIPS 2021): features
+of four strides are mixed over channels and scales by random convolutions that never
+learn, and a small head judges each scale. Features of stride 4 do not see fine texture,
+so one more head judges pixels. Another one may judge what is left of a patch when it is
+reduced, its layout.
 """
 
 import math

@@ -16,7 +16,7 @@ NUM_COORDS = 3  # outputs of the coordinate head; the first is the vertical labe
 
 
 class Block(nn.Module):
-    """Residual block that halves the resolution (spec section 5).
+    """Residual block that halves the resolution (docs/model.md, section 6.1).
 
     Attributes:
       features: output channels.
@@ -35,7 +35,7 @@ class Block(nn.Module):
 
 
 class ResidualDiscriminator(nn.Module):
-    """Patches to logits and coordinates (spec section 5).
+    """Patches to logits and coordinates (docs/model.md, section 6.1).
 
     Attributes:
       config: sizes.

@@ -22,7 +22,9 @@ KERNEL_SIZE = 7
 
 
 class StructureSynthesizer(nn.Module):
-    """Four styled 7x7 valid convolutions of [features, coordinates] (spec section 3).
+    """Four styled 7x7 valid convolutions of features and coordinates.
+
+    docs/model.md, section 4.1.
 
     Attributes:
       width: output channels of each.

@@ -1,8 +1,8 @@
-"""Modulated layers of the generator (spec section 2).
+"""Modulated layers of the generator (docs/model.md, section 3).
 
-Modulation scales the input instead of the kernel (spec section 2, "input-scaling
-form"): the whole batch shares one kernel, no convolution is grouped, and a style may
-vary over space.
+Modulation scales the input instead of the kernel (docs/model.md, section 3.4): the
+whole batch shares one kernel, no convolution is grouped, and a style may vary over
+space.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ Style = Float[Array, "b d"] | Float[Array, "b _ _ d"] | PlacedModulation
 
 
 class StyledConv(nn.Module):
-    """Modulated convolution, noise, bias, activation (spec section 2).
+    """Modulated convolution, noise, bias, activation (docs/model.md, section 3.6).
 
     Attributes:
       features: output channels.

@@ -33,7 +33,9 @@ Styles = (
 
 
 class MappingNetwork(nn.Module):
-    """PixelNorm and dense layers: global latents to styles (spec section 3).
+    """PixelNorm and dense layers: global latents to styles.
+
+    docs/model.md, section 4.2.
 
     Attributes:
       num_layers: dense layers, each as wide as the latent.
@@ -50,7 +52,9 @@ class MappingNetwork(nn.Module):
 
 
 class TextureSynthesizer(nn.Module):
-    """Up-sampling stages of valid convolutions: n -> (n - 5) 2**k + 5 (spec section 3).
+    """Up-sampling stages of valid convolutions: n -> (n - 5) 2**k + 5.
+
+    docs/model.md, section 4.3.
 
     Attributes:
       widths: output channels by stage; their number is k.
@@ -152,7 +156,7 @@ def stopped_early(params: Mapping[str, Any], num_stages: int) -> Mapping[str, An
 
 
 def _slots(num_stages: int) -> dict[str, int]:
-    """The slot that each layer takes, by its name (spec section 3)."""
+    """The slot that each layer takes, by its name (docs/model.md, section 4.4)."""
     slots = {}
     for stage in range(num_stages):
         slots[f"up_{stage}"] = 2 * stage
@@ -174,6 +178,6 @@ def _style(
         return PlacedModulation(styles[name], here.level, here.start)
     if not isinstance(styles, Sequence):
         return styles[:, slots[name]]
-    # A ToRGB takes the map of its own stage's convolution (spec section 3).
+    # A ToRGB takes the map of its own stage's convolution (docs/model.md, section 3.8).
     style_map = styles[slots[name.replace("rgb", "conv")]]
     return center_crop(style_map, *x.shape[1:3])

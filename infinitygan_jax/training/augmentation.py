@@ -1,8 +1,8 @@
 """Random changes of what the discriminator sees, differentiable (Zhao et al. 2020).
 
-Real and generated patches are changed by the same distribution, so that the generator
-learns pictures, not their changes. Each draw is a function of a step's key and the
-sample's index (``draws``).
+docs/model.md, section 7.9. Real and generated patches are changed by the same
+distribution, so that the generator learns pictures, not their changes. Each draw is a
+function of a step's key and the sample's index (``draws``).
 """
 
 from collections.abc import Sequence
@@ -60,11 +60,11 @@ def label_slope(config: Config, generated: bool) -> float:
     """How much a patch's vertical label rises for each pixel row that it lies lower.
 
     Labels -1 to 1 are the ``full_size - patch_size + 1`` rows where a real patch can
-    begin (spec section 6), and the 10 cells where a generated one can (section 4). In
-    pixels these differ (for the paper's model 96 and 144), so a slope shared by both
-    would be wrong for one: a generated patch one cell lower shows what the sample of
-    the next start shows, whose label is 2 / 9 above. 0 where real patches can begin
-    at one row only.
+    begin, and the 10 cells where a generated one can (docs/model.md, sections 8 and
+    5.1). In pixels these differ (for the paper's model 96 and 144), so a slope shared
+    by both would be wrong for one: a generated patch one cell lower shows what the
+    sample of the next start shows, whose label is 2 / 9 above. 0 where real patches can
+    begin at one row only.
     """
     if generated:
         return 2 / ((coords.NUM_STARTS - 1) * config.model.cell_size)

@@ -1,8 +1,8 @@
 """All randomness of training: a function of (seed, purpose, step, sample index).
 
-Nothing random is stored, any number of devices draws the same samples, and resuming is
-exact. A sample's index counts over the whole batch, so a device draws for its own
-samples without knowing of the others.
+docs/model.md, section 7.10. Nothing random is stored, any number of devices draws the
+same samples, and resuming is exact. A sample's index counts over the whole batch, so a
+device draws for its own samples without knowing of the others.
 """
 
 import itertools
@@ -122,7 +122,7 @@ def normals(
 def _places(
     kind: str, keys: Key[Array, " b"]
 ) -> tuple[Float[Array, "b 35 35 c"], Float[Array, " b"]]:
-    """Random training windows: coordinates and vertical labels (spec section 4)."""
+    """Coordinates and labels of random windows (docs/model.md, section 5.1)."""
     num_rows = coords.NUM_COLUMNS if kind == "plane" else coords.NUM_STARTS
     step = coords.COLUMN_STEP if kind == "plane" else coords.ROW_STEP
 

@@ -59,7 +59,7 @@ def _nothing_seen(config: Config) -> dict[str, Any]:
 def optimizers(
     config: TrainConfig,
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Adam for G and D, corrected for lazy regularization (spec section 6)."""
+    """Adam for G and D, corrected for lazy updates (docs/model.md, section 7.8)."""
     path = config.path_every if config.path_weight else None
     r1 = config.r1_every if config.r1_weight else None
     d_rate = config.d_learning_rate or config.learning_rate

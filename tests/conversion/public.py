@@ -1,4 +1,4 @@
-"""State dicts of the public layout, made of random numbers (spec and fixtures)."""
+"""State dicts of the public layout, made of random numbers."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Properties of the training images and patches (spec 6 and 7)."""
+"""Properties of the training images and patches (docs/model.md, section 8)."""
 
 import numpy as np
 import pytest

@@ -156,7 +156,7 @@ def test_what_sees_one_style_alone_has_its_bits(inputs, number):
     np.testing.assert_array_equal(own[:, :5], among[:, :5])
     assert (own[:, 5:] != among[:, 5:]).any(axis=(0, 2, 3)).all()
     # Pixels of cells up to 3 see rows of cells up to 6; row p lies in cell
-    # (p + 2 (2**k - 1)) // 2**k (spec section 1).
+    # (p + 2 (2**k - 1)) // 2**k (docs/model.md, section 2).
     blend = _blended(_alone_above(geometry.STRUCTURE_MARGIN + 7, number), z_global)
     own, among = (
         np.asarray(_texture(inputs, styles.texture_synthesizer))

@@ -39,7 +39,7 @@ def test_full_size_paints_a_patch(patch, stages):
     )
     assert image.shape == (2, patch, patch, 3)
     assert image.dtype == jnp.float32
-    # The last stage's channels are those of the spec's table.
+    # The last stage's channels are those of docs/model.md, section 1.
     last = (512, 512, 512, 512, 256, 128, 64, 32)[stages - 1]
     kernel = params["texture_synthesizer"][f"conv_{stages - 1}"]["kernel"]
     assert kernel.shape == (3, 3, last, last)

@@ -35,7 +35,7 @@ def test_full_size_judges_a_patch(patch, widest):
         image,
     )
     assert (logits.shape, place.shape) == ((16,), (16, 3))
-    # Spec section 5: channels of the first size, n = round(log2(patch)).
+    # docs/model.md, section 6.1: channels of the first size, n = round(log2(patch)).
     assert params["from_rgb"]["kernel"].shape == (1, 1, 3, widest)
     assert params["final_conv"]["kernel"].shape == (3, 3, 513, 512)
 

@@ -93,8 +93,9 @@ def test_a_batch_is_no_larger_than_its_tiles_need(
 
 
 def test_a_tile_reads_the_cells_and_noise_of_its_own_pixels():
-    # Two stages: a tile of 16 px is 4 cells; spec section 1: pixels [X, X + 16 m) with
-    # X = 16 t need the cells [t - 2, t + m + 3), and latents 12 further.
+    # Two stages: a tile of 16 px is 4 cells; docs/model.md, section 2: pixels
+    # [X, X + 16 m) with X = 16 t need the cells [t - 2, t + m + 3), and latents 12
+    # further.
     rows, cols = planning.tile_axes(Tile(-3, 2), 16, 2)
     assert (rows.structure.start, rows.structure.size) == (-14, 9)
     assert (rows.latent.start, rows.latent.size) == (-26, 33)

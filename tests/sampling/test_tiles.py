@@ -19,7 +19,7 @@ _field = jax.jit(fields.normal_field, static_argnums=3)
 
 
 def _one_shot(row_cell, col_cell, rows, cols):
-    """The generator on a window of cells, by the spec's positions; float32 image."""
+    """The generator on a window of cells, by docs/model.md, section 2; float32."""
     model, params = tiny.MODEL, {"params": tiny.params()}
     generator = make_generator(model)
     spans = [
