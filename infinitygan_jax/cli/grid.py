@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.sampling import grids
 
     sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
-    writers.check_output(out, *sheet.size, args.overwrite)
+    writers.check_output(writers.Target(out, *sheet.size, overwrite=args.overwrite))
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
     if document is None:
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         errors.stoppable() as stop_if_asked,
         rendering.about(out),
         writers.writer_of(out)(
-            out, *sheet.size, texts, args.overwrite, **quality
+            writers.Target(out, *sheet.size, texts, args.overwrite), **quality
         ) as writer,
         progress.bar(number, "picture") as bar,
     ):

@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.check_kept(args.images, [out])
     quality_texts = options.quality_of(args, out)[1]
     with rendering.about(out):
-        writers.check_output(out, size.height, size.width, args.overwrite)
+        writers.check_output(
+            writers.Target(out, size.height, size.width, overwrite=args.overwrite)
+        )
     images = inversion_options.check(args, args.images)
 
     from infinitygan_jax import devices, fields
@@ -83,9 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         **quality_texts,
         "Command": options.command_of(parser, args, tile=world.tile_size),
     }
-    rendering.paint_into(
-        world, window, out, texts, args.overwrite, quality=args.quality
-    )
+    target = writers.Target(out, size.height, size.width, texts, args.overwrite)
+    rendering.paint_into(world, window, target, quality=args.quality)
     print(f"{out}: {time.perf_counter() - start:.1f} s")
 
 

@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     quality_texts = options.quality_of(args, outs[0])[1]
     for out in outs:
         with rendering.about(out):
-            writers.check_output(out, size.height, size.width, args.overwrite)
+            writers.check_output(
+                writers.Target(out, size.height, size.width, overwrite=args.overwrite)
+            )
     images = inversion_options.check(args, [args.image])
 
     from infinitygan_jax import devices, fields
@@ -120,9 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 parser, args, seed=seed, tile=world.tile_size, count=None
             ),
         }
-        rendering.paint_into(
-            world, window, out, texts, args.overwrite, quality=args.quality
-        )
+        target = writers.Target(out, size.height, size.width, texts, args.overwrite)
+        rendering.paint_into(world, window, target, quality=args.quality)
         print(f"{out}: {time.perf_counter() - start:.1f} s")
 
 

@@ -5,7 +5,7 @@ import contextlib
 import importlib.metadata
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from infinitygan_jax import machine, writers
@@ -53,9 +53,7 @@ def check_memory(
 def paint_into(
     world: "World",
     window: Window,
-    out: pathlib.Path,
-    texts: Mapping[str, str],
-    overwrite: bool,
+    target: writers.Target,
     shard: tuple[int, int] | None = None,
     finish: bool = False,
     quality: int | None = None,
@@ -65,9 +63,7 @@ def paint_into(
     Args:
       world: what is painted.
       window: of it.
-      out: the file; its ending says the format.
-      texts: what the file says of itself.
-      overwrite: replace a file that is there.
+      target: the file.
       shard: which part, of how many; None for all.
       finish: paint nothing, and put all parts together.
       quality: of a JPEG, where it is not the usual.
@@ -78,13 +74,13 @@ def paint_into(
     Raises:
       ValueError: it cannot be written; the message says what to do.
     """
-    plan, writer_type = world.plan(window), writers.writer_of(out)
+    plan, writer_type = world.plan(window), writers.writer_of(target.path)
     more: dict[str, Any] = {} if quality is None else {"quality": quality}
     if writer_type.resumable:
         width = parts.part_width(plan, writer_type)
         more |= {"shard": shard, "finish": finish, "part_width": width}
-    with errors.stoppable() as stop_if_asked, about(out):
-        writer = writer_type(out, window.height, window.width, texts, overwrite, **more)
+    with errors.stoppable() as stop_if_asked, about(target.path):
+        writer = writer_type(target, **more)
         return _paint(world, writer, window, stop_if_asked)
 
 
@@ -159,23 +155,21 @@ def describe_rest(
     args: argparse.Namespace,
     plan: Plan,
     world: "World",
-    out: pathlib.Path,
-    texts: Mapping[str, str],
+    target: writers.Target,
 ) -> list[str]:
     """Lines on what is left of a picture that others share, or that was begun.
 
     Args:
-      args: of the command: ``shard``, ``finish`` and ``overwrite``.
+      args: of the command: ``shard`` and ``finish``.
       plan: of the picture.
       world: that it shows.
-      out: the file.
-      texts: what it says of itself.
+      target: the file.
 
     Raises:
       ValueError: it was begun with other arguments, and must stay.
     """
+    out, size = target.path, target.size
     shard, writer = options.shard_of(args.shard), writers.writer_of(out)
-    size = plan.window.height, plan.window.width
     grid = layout.grid(size)
     number = grid[0] * grid[1]
     runs = [layout.shard_range(grid, shard or (0, 1))]
@@ -190,8 +184,8 @@ def describe_rest(
     if args.finish and not writers.is_finished(out):
         shards = pyramid.begun_shards(out)
     if job.is_open(out):
-        wanted = writer.arguments(*size, texts, shards)
-        throws_away = None if args.finish or shard else args.overwrite
+        wanted = writer.arguments(target, shards)
+        throws_away = None if args.finish or shard else target.overwrite
         if not job.is_other(out, wanted, throws_away):
             done = job.is_publishing(out)
             runs = [] if done else writer.missing(out, size, shard)

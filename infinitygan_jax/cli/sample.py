@@ -212,14 +212,14 @@ class _Task:
         Args:
           again: whether it may be there already.
         """
-        args, out, window = self.args, self.out, self._window
+        args, out = self.args, self.out
         options.quality_of(args, out)
         if args.style_map is not None:
             files.check_kept([args.style_map], [out])
         shard = options.shard_of(args.shard)
         if shard or args.finish:
             number = shard[1] if shard else 1
-            writers.check_shards(out, window.height, window.width, number)
+            writers.check_shards(self._target, number)
         with rendering.about(out):
             self.maybe_done = again and writers.is_finished(out)
         if not (args.dry_run or self.maybe_done):
@@ -252,9 +252,13 @@ class _Task:
         return False
 
     def _check_free(self) -> None:
-        sides = self._window.height, self._window.width
         with rendering.about(self.out):
-            writers.check_output(self.out, *sides, self.args.overwrite)
+            writers.check_output(self._target)
+
+    @property
+    def _target(self) -> writers.Target:
+        sides = self._window.height, self._window.width
+        return writers.Target(self.out, *sides, self._texts, self.args.overwrite)
 
     def run(self, world: "World", start: float) -> None:
         """Paints what is missing of it, or says what that would be.
@@ -263,11 +267,11 @@ class _Task:
           world: that it shows.
           start: when the work on it began.
         """
-        args, window, out, texts = self.args, self._window, self.out, self._texts
+        args, window, out, target = self.args, self._window, self.out, self._target
         writer_type, shard = writers.writer_of(out), options.shard_of(args.shard)
         if args.dry_run and writer_type.resumable:
             plan = world.plan(window)
-            print("\n".join(rendering.describe_rest(args, plan, world, out, texts)))
+            print("\n".join(rendering.describe_rest(args, plan, world, target)))
         if self.is_done():
             job.tidy(out)
             self.ended = True
@@ -276,27 +280,15 @@ class _Task:
         if args.dry_run:
             self._check_free()
         if writer_type.resumable and job.is_open(out):
-            sides = window.height, window.width
-            with rendering.about(
-                out
-            ):  # as the writer does, but before a world is there
-                writer_type.check_disk(
-                    out, *sides, texts, args.overwrite, shard, args.finish
-                )
+            with rendering.about(out):  # as the writer does, but earlier
+                writer_type.check_disk(target, shard, args.finish)
         rendering.check_memory(world, window, out, world.blends(window))
         if args.dry_run:
             return
         if args.save_world is not None:  # before hours of painting
             self.document.save(args.save_world)
         pixels = rendering.paint_into(
-            world,
-            window,
-            out,
-            texts,
-            args.overwrite,
-            shard,
-            args.finish,
-            args.quality,
+            world, window, target, shard, args.finish, args.quality
         )
         self.ended = True
         seconds = time.perf_counter() - start

@@ -15,6 +15,7 @@ from infinitygan_jax.writers import (
     tiff,
 )
 from infinitygan_jax.writers.base import Writer, check_room
+from infinitygan_jax.writers.target import Target
 
 WRITERS: dict[str, type[Writer]] = {
     ".png": png.PngWriter,
@@ -49,26 +50,15 @@ def is_finished(path: str | os.PathLike) -> bool:
     return all(p.exists() for p in outputs) and not job.is_open(path)
 
 
-def check_output(
-    path: str | os.PathLike,
-    height: int,
-    width: int,
-    overwrite: bool = False,
-) -> None:
-    """Checks, before anything is computed, that a picture can be written to a file.
-
-    Args:
-      path: the file.
-      height: rows of the picture.
-      width: its columns.
-      overwrite: whether a file that is there may be replaced.
+def check_output(target: Target) -> None:
+    """Checks, before anything is computed, that a picture can be written.
 
     Raises:
       ValueError: an unknown ending, a side beyond the format's limit, a folder that
         does not exist or cannot be written, a file or link in the way, or too little
         room on the disk.
     """
-    path = pathlib.Path(path)
+    path, (height, width) = target.path, target.size
     writer = writer_of(path)
     if max(height, width) > writer.max_side:
         others = [e for e, w in WRITERS.items() if w.max_side >= max(height, width)]
@@ -81,7 +71,7 @@ def check_output(
     files.check_folder(folder)
     files.check_name(path)
     job.tidy(path)  # of a picture that is finished, so not in anybody's way
-    _check_in_the_way(writer, path, overwrite)
+    _check_in_the_way(writer, path, target.overwrite)
     # Of a job that is there only the rest is needed, which the writer knows.
     if not job.is_open(path):
         check_room(
@@ -92,13 +82,13 @@ def check_output(
         )
 
 
-def check_shards(path: str | os.PathLike, height: int, width: int, shards: int) -> None:
+def check_shards(target: Target, shards: int) -> None:
     """Checks that a picture can be painted in so many shards.
 
     Raises:
       ValueError: it cannot.
     """
-    path = pathlib.Path(path)
+    path = target.path
     writer = writer_of(path)
     if not writer.shardable:
         able = ", ".join(e for e, w in WRITERS.items() if w.shardable)
@@ -106,7 +96,7 @@ def check_shards(path: str | os.PathLike, height: int, width: int, shards: int) 
             f"--shard and --finish need a format whose tiles are files, and "
             f"{path.suffix} is one file; use {able}"
         )
-    rows, cols = layout.grid((height, width))
+    rows, cols = layout.grid(target.size)
     if shards > rows * cols:
         raise UserError(
             f"shards ({shards}) must be at most the tiles of {layout.TILE} px of the "

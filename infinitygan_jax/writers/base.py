@@ -1,15 +1,15 @@
 """What every writer of pictures offers."""
 
 import abc
-import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from infinitygan_jax.messages import UserError, readable_bytes
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.writers.target import Target
 
 
 class Writer(abc.ABC):
@@ -20,6 +20,8 @@ class Writer(abc.ABC):
     whole.
 
     Attributes:
+      target: the picture.
+      path: where it shall be.
       max_side: the format's limit on pixels a side.
       resumable: whether a killed run leaves something to go on from.
       shardable: whether several processes can write parts of one picture.
@@ -33,32 +35,15 @@ class Writer(abc.ABC):
     shardable = False
 
     @abc.abstractmethod
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-        overwrite: bool = False,
-    ):
-        """Opens a part file, or a job, beside ``path``.
-
-        Args:
-          path: where the picture shall be.
-          height: its rows.
-          width: its columns.
-          metadata: texts by keyword.
-          overwrite: an unfinished job of other arguments may be thrown away, unless
-            shards made it, and a file that is there when the picture is whole be
-            replaced.
-        """
-        self.path = pathlib.Path(path)
-        self._size = (height, width)
-        self._overwrite = overwrite
+    def __init__(self, target: Target):
+        """Opens a part file, or a job, beside the target's path."""
+        self.target = target
+        self.path = target.path
+        self._size = target.size
         self._is_closed = False
-        self.num_pixels = height * width
+        self.num_pixels = target.height * target.width
         self._waiting: list[np.ndarray] = []  # rows that make no piece yet
-        self._start([Window(0, 0, height, width)])
+        self._start([Window(0, 0, target.height, target.width)])
 
     def _start(self, parts: Sequence[Window]) -> None:
         """Says what is missing; strips begin with the first of it."""

@@ -4,12 +4,12 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
 from infinitygan_jax.writers.single import SingleFileWriter
+from infinitygan_jax.writers.target import Target
 
 ROWS = 512  # of a piece; a multiple of 64, see `JpegWriter`
 QUALITY = 95  # where nobody says
@@ -34,28 +34,16 @@ class JpegWriter(SingleFileWriter):
 
     max_side = 65_500
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-        overwrite: bool = False,
-        quality: int = QUALITY,
-    ):
-        """Opens the part file; see `Writer`. Metadata are JSON in the comment.
+    def __init__(self, target: Target, quality: int = QUALITY):
+        """Opens the part file; see `Writer`. Texts are JSON in the comment.
 
         Args:
-          path: see `Writer`, as of what follows.
-          height: rows.
-          width: columns.
-          metadata: texts.
-          overwrite: see there.
+          target: the picture.
           quality: 1 to 100, as libjpeg has it: with less, a smaller file.
         """
         self._quality = quality
-        super().__init__(path, height, width, metadata, overwrite)
-        self._comment = json.dumps(dict(metadata or {})).encode()[:_LIMIT_COMMENT]
+        super().__init__(target)
+        self._comment = json.dumps(dict(target.texts)).encode()[:_LIMIT_COMMENT]
         self._begun = False
 
     @staticmethod

@@ -4,13 +4,13 @@ import os
 import pathlib
 import struct
 import zlib
-from collections.abc import Mapping
 
 import numpy as np
 from isal import isal_zlib
 
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.single import SingleFileWriter
+from infinitygan_jax.writers.target import Target
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20  # rows are filtered about so many bytes at once
@@ -24,14 +24,7 @@ class PngWriter(SingleFileWriter):
 
     max_side = 2**31 - 1
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-        overwrite: bool = False,
-    ):
+    def __init__(self, target: Target):
         """Opens the part file and writes the header; see `Writer`.
 
         Raises:
@@ -39,11 +32,11 @@ class PngWriter(SingleFileWriter):
             hold.
           OSError: the part file cannot be written.
         """
-        texts = [_text(*item) for item in (metadata or {}).items()]
-        super().__init__(path, height, width, metadata, overwrite)
-        self._above = np.zeros((width, 3), np.uint8)
+        texts = [_text(*item) for item in target.texts.items()]
+        super().__init__(target)
+        self._above = np.zeros((target.width, 3), np.uint8)
         self._deflate = isal_zlib.compressobj(_LEVEL)
-        start = SIGNATURE + _header(height, width) + b"".join(texts)
+        start = SIGNATURE + _header(*target.size) + b"".join(texts)
         self._pending = self._thread.submit(self._file.write, start)
 
     @staticmethod

@@ -4,10 +4,9 @@ import abc
 import concurrent.futures
 import contextlib
 import math
-import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from infinitygan_jax.writers.layout import (
     shard_range,
     windows_of,
 )
+from infinitygan_jax.writers.target import Target
 
 
 class PyramidWriter(Writer):
@@ -63,11 +63,7 @@ class PyramidWriter(Writer):
 
     def __init__(
         self,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-        overwrite: bool = False,
+        target: Target,
         shard: tuple[int, int] | None = None,
         finish: bool = False,
         part_width: int | None = None,
@@ -75,11 +71,7 @@ class PyramidWriter(Writer):
         """Opens the job, or goes on with it.
 
         Args:
-          path: see `Writer`, as for the next four.
-          height: its rows.
-          width: its columns.
-          metadata: its texts.
-          overwrite: whether what is there may go.
+          target: the picture.
           shard: (index, number) of this process, where each of several paints its
             part of the tiles; the picture is then put together by ``finish``.
           finish: nothing is painted; the shards are put together.
@@ -94,16 +86,16 @@ class PyramidWriter(Writer):
           OSError: the job cannot be written.
         """
         # First: what is refused must not leave a job in others' way.
-        self.check_disk(path, height, width, metadata, overwrite, shard, finish)
-        super().__init__(path, height, width, metadata, overwrite)
-        self._texts = dict(metadata or {})
-        self._sizes = level_sizes(height, width, self.smallest)
+        self.check_disk(target, shard, finish)
+        super().__init__(target)
+        self._texts = dict(target.texts)
+        self._sizes = level_sizes(*target.size, self.smallest)
         self._last = len(self._sizes) - 1
         self.num_copies = sum(math.prod(grid(size)) for size in self._sizes[1:])
         num_shards = _shards_of(self.path, shard, finish)
-        arguments = self.arguments(height, width, self._texts, num_shards)
+        arguments = self.arguments(target, num_shards)
         index = shard[0] if shard else None
-        throw_away = None if finish else overwrite
+        throw_away = None if finish else target.overwrite
         outputs = self.outputs(self.path)
         self._job = Job(self.path, outputs, arguments, throw_away, index)
         self.is_shard = index is not None
@@ -129,22 +121,18 @@ class PyramidWriter(Writer):
             raise
 
     @classmethod
-    def arguments(
-        cls, height: int, width: int, texts: Mapping[str, str], shards: int | None
-    ) -> dict[str, str]:
+    def arguments(cls, target: Target, shards: int | None) -> dict[str, str]:
         """What determines a job: see `Job`.
 
         Args:
-          height: rows of the picture.
-          width: its columns.
-          texts: its metadata.
+          target: the picture.
           shards: into how many it is cut; None where one process paints all of it.
         """
         # What the command says, the rest says too.
-        arguments = {k: v for k, v in texts.items() if k != "Command"}
+        arguments = {k: v for k, v in target.texts.items() if k != "Command"}
         return arguments | {
-            "Width": str(width),
-            "Height": str(height),
+            "Width": str(target.width),
+            "Height": str(target.height),
             "Format": cls.form,
             "Shards": "none" if shards is None else str(shards),
         }
@@ -290,7 +278,7 @@ class PyramidWriter(Writer):
                     for level in range(1, len(self._sizes)):
                         self._complete(level)
                     self._put_together()
-                self._job.publish(self._overwrite)
+                self._job.publish(self.target.overwrite)
         finally:
             self.abort()
 
@@ -401,11 +389,7 @@ class PyramidWriter(Writer):
     @classmethod
     def check_disk(
         cls,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-        overwrite: bool = False,
+        target: Target,
         shard: tuple[int, int] | None = None,
         finish: bool = False,
     ) -> None:
@@ -414,34 +398,30 @@ class PyramidWriter(Writer):
         Shards fill one disk: each asks for what is missing of all of them.
 
         Args:
-          path: see `__init__`, as for the rest.
-          height: its rows.
-          width: its columns.
-          metadata: its texts.
-          overwrite: whether an unfinished job of other arguments may go.
+          target: the picture.
           shard: (index, number) of this process.
           finish: nothing is painted.
 
         Raises:
           ValueError: there is not, or there is an unfinished job of other arguments.
         """
-        path = pathlib.Path(path)
+        path = target.path
         folder = path.absolute().parent
-        need = cls.max_bytes(height, width)
-        what = f"a picture of {width}x{height}"
+        need = cls.max_bytes(*target.size)
+        what = f"a picture of {target.width}x{target.height}"
         remedy = "free some space or choose another folder with --out"
         if need <= shutil.disk_usage(folder).free:
             return  # whatever is there, which may be long to list
         if is_open(path):
             shards = _shards_of(path, shard, finish)
-            arguments = cls.arguments(height, width, metadata or {}, shards)
-            if is_other(path, arguments, None if shard or finish else overwrite):
+            arguments = cls.arguments(target, shards)
+            if is_other(path, arguments, None if shard or finish else target.overwrite):
                 need -= disk_bytes(path)
                 what += ", less the unfinished one that it replaces,"
-            elif shard and not cls.missing(path, (height, width), shard):
+            elif shard and not cls.missing(path, target.size, shard):
                 return  # a scheduler asks again for what is painted
             else:
-                need = cls.rest_bytes(path, height, width, finish)
+                need = cls.rest_bytes(path, *target.size, finish)
                 what = "what is missing of the picture"
                 what += ", in all shards," if shard else ""
                 remedy = "free some space, and the same command goes on"

@@ -6,13 +6,13 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Mapping
 
 import numpy as np
 
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.writers.base import Writer
 from infinitygan_jax.writers.job import check_free
+from infinitygan_jax.writers.target import Target
 
 
 class SingleFileWriter(Writer):
@@ -22,26 +22,20 @@ class SingleFileWriter(Writer):
     memory does not grow with the picture's height. A subclass says how.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        height: int,
-        width: int,
-        metadata: Mapping[str, str] | None = None,
-        overwrite: bool = False,
-    ):
+    def __init__(self, target: Target):
         """Opens the part file; see `Writer`.
 
         Raises:
           ValueError: a size that the format cannot hold.
           OSError: the part file cannot be written.
         """
+        height, width = target.size
         if not (1 <= height <= self.max_side and 1 <= width <= self.max_side):
             raise UserError(
                 f"size ({width}x{height}) must be 1 to {self.max_side} a side for this "
                 "format; paint it in parts"
             )
-        super().__init__(path, height, width, metadata, overwrite)
+        super().__init__(target)
         # A name of its own: two programs may paint the same file.
         name = f"{self.path.name}.{secrets.token_hex(4)}.part"
         self.part = self.path.with_name(name)
@@ -79,7 +73,7 @@ class SingleFileWriter(Writer):
             os.fsync(self._file.fileno())
             self._file.close()
             try:
-                check_free([self.path], self._overwrite)
+                check_free([self.path], self.target.overwrite)
             except ValueError as error:  # another has its name by now
                 self._keeps_part = True
                 raise UserError(

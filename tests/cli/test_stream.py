@@ -58,7 +58,7 @@ def test_a_dry_run_writes_nothing_there(folder, model, capfdbinary):
 
 def test_an_error_midway_leaves_it_empty(folder, model, capfdbinary, monkeypatch):
     def fail(*rest):
-        pathlib.Path(rest[2]).write_bytes(png.SIGNATURE)
+        rest[2].path.write_bytes(png.SIGNATURE)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(rendering, "paint_into", fail)

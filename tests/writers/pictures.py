@@ -6,6 +6,7 @@ import zarr
 from PIL import Image
 
 from infinitygan_jax import writers
+from infinitygan_jax.writers.target import Target
 
 TEXTS = {"Seed": "3", "Software": "infinitygan_jax test"}
 
@@ -16,10 +17,12 @@ def picture_of(height, width):
     return np.stack([y // 5 + noise, x // 3, (x + y) // 7], axis=-1).astype(np.uint8)
 
 
-def write(path, picture, heights=(200, 512, 1), stop=None, **options):
+def write(path, picture, heights=(200, 512, 1), stop=None, overwrite=False, **options):
     """Writes what is missing in strips of these heights; stops after so many pixels."""
     writer_type = writers.writer_of(path)
-    with writer_type(path, *picture.shape[:2], TEXTS, **options) as writer:
+    with writer_type(
+        Target(path, *picture.shape[:2], TEXTS, overwrite), **options
+    ) as writer:
         turn, done = 0, 0
         for part in writer.parts:
             rows = picture[part.top : part.bottom, part.left : part.right]

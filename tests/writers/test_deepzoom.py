@@ -16,6 +16,7 @@ from PIL import Image
 
 from infinitygan_jax import writers
 from infinitygan_jax.writers.deepzoom import DeepZoomWriter
+from infinitygan_jax.writers.target import Target
 from tests.writers.pictures import TEXTS, picture_of, write
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -56,7 +57,9 @@ def test_a_damaged_tile_is_named(tmp_path):
 
 def test_names_and_texts_cannot_break_the_page(tmp_path):
     path = tmp_path / "a b#%<script>.dzi"
-    with DeepZoomWriter(path, 9, 9, {"Checkpoint": "</dl><script>alert(1)"}) as writer:
+    with DeepZoomWriter(
+        Target(path, 9, 9, {"Checkpoint": "</dl><script>alert(1)"})
+    ) as writer:
         writer.write(picture_of(9, 9))
     page = path.with_suffix(".html").read_text()
     assert page.count("<script") == 2  # OpenSeadragon and ours
@@ -69,7 +72,7 @@ def test_the_page_or_tiles_of_another_picture_are_in_the_way(tmp_path):
     (tmp_path / "a.html").write_text("dear")
     for overwrite in (False, True):
         with pytest.raises(ValueError, match=r"a\.html\) is there already, and is not"):
-            writers.check_output(tmp_path / "a.dzi", 9, 9, overwrite)
+            writers.check_output(Target(tmp_path / "a.dzi", 9, 9, overwrite=overwrite))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")

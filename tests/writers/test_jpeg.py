@@ -8,11 +8,12 @@ import pyvips
 from PIL import Image
 
 from infinitygan_jax.writers.jpeg import JpegWriter
+from infinitygan_jax.writers.target import Target
 from tests.writers.pictures import TEXTS, picture_of
 
 
 def _write(path, picture, height):
-    with JpegWriter(path, *picture.shape[:2], TEXTS) as writer:
+    with JpegWriter(Target(path, *picture.shape[:2], TEXTS)) as writer:
         for row in range(0, len(picture), height):
             writer.write(picture[row : row + height])
 
@@ -35,7 +36,7 @@ def test_pieces_are_the_picture_compressed_at_once(tmp_path, size, height):
 @pytest.mark.parametrize("quality", [1, 50, 100])
 def test_quality_is_that_of_one_compression(tmp_path, quality):
     picture = picture_of(700, 40)
-    with JpegWriter(tmp_path / "a.jpg", 700, 40, quality=quality) as writer:
+    with JpegWriter(Target(tmp_path / "a.jpg", 700, 40), quality=quality) as writer:
         writer.write(picture)
     one = Image.fromarray(picture)
     one.save(tmp_path / "b.jpg", quality=quality, subsampling=0)
@@ -47,14 +48,14 @@ def test_quality_is_that_of_one_compression(tmp_path, quality):
 def test_an_exception_leaves_no_file(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        JpegWriter(tmp_path / "a.jpg", 2000, 30) as writer,
+        JpegWriter(Target(tmp_path / "a.jpg", 2000, 30)) as writer,
     ):
         writer.write(picture_of(1100, 30))
         assert len(list(tmp_path.iterdir())) == 1
         raise KeyboardInterrupt
     with (
         pytest.raises(ValueError, match=r"rows \(1100\) must be"),
-        JpegWriter(tmp_path / "a.jpg", 2000, 30) as writer,
+        JpegWriter(Target(tmp_path / "a.jpg", 2000, 30)) as writer,
     ):
         writer.write(picture_of(1100, 30))
     assert not list(tmp_path.iterdir())
@@ -68,5 +69,5 @@ def test_the_file_never_exceeds_its_bound(tmp_path):
 
 def test_sizes_that_jpeg_cannot_hold_are_refused(tmp_path):
     with pytest.raises(ValueError, match="1 to 65500 a side"):
-        JpegWriter(tmp_path / "a.jpg", 65_501, 9)
+        JpegWriter(Target(tmp_path / "a.jpg", 65_501, 9))
     assert not list(tmp_path.iterdir())

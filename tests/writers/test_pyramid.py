@@ -17,6 +17,7 @@ import pytest
 from infinitygan_jax import writers
 from infinitygan_jax.writers import copies, job, layout, pyramid
 from infinitygan_jax.writers.layout import BLOCK, TILE
+from infinitygan_jax.writers.target import Target
 from tests.writers.pictures import TEXTS, picture_of, read, write
 
 ENDINGS = (".tif", ".zarr", ".dzi")
@@ -155,7 +156,7 @@ def test_a_kill_at_any_rename_is_made_good(tmp_path, ending, renames):
     process = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (process.returncode, path.exists()) == (-9, False), process.stderr
     picture = picture_of(1500, 1300)
-    writers.check_output(path, 1500, 1300)  # half a picture is not in the way
+    writers.check_output(Target(path, 1500, 1300))  # half a picture is not in the way
     write(path, picture)
     same(path, picture)
 
@@ -181,9 +182,9 @@ def test_a_job_of_other_arguments_is_refused_unless_told(path):
     with pytest.raises(KeyboardInterrupt):
         write(path, picture, stop=600 * 30)
     with pytest.raises(ValueError, match=r"\(Width: 30 -> 31\); .* --overwrite"):
-        writer_type(path, 1200, 31, TEXTS)
+        writer_type(Target(path, 1200, 31, TEXTS))
     with pytest.raises(ValueError, match=r"Seed: 3 -> 4"):
-        writer_type(path, 1200, 30, TEXTS | {"Seed": "4"})
+        writer_type(Target(path, 1200, 30, TEXTS | {"Seed": "4"}))
     write(path, other, overwrite=True)
     same(path, other)
 
@@ -192,8 +193,8 @@ def test_a_finished_picture_is_replaced_only_when_told(path):
     picture, other = picture_of(700, 600), picture_of(530, 40)
     write(path, picture)
     with pytest.raises(ValueError, match="is there already; add --overwrite"):
-        writers.check_output(path, 530, 40)
-    writers.check_output(path, 530, 40, overwrite=True)
+        writers.check_output(Target(path, 530, 40))
+    writers.check_output(Target(path, 530, 40, overwrite=True))
     with pytest.raises(KeyboardInterrupt):
         write(path, other, overwrite=True, stop=520 * 40)
     np.testing.assert_array_equal(read(path)[0], picture)  # it stays until then
@@ -209,15 +210,18 @@ def test_folders_that_are_not_ours_are_never_deleted(tmp_path, ending):
     (folder / "dear.txt").write_text("dear")
     for overwrite in (False, True):
         with pytest.raises(ValueError, match="is there already, and is not of a pict"):
-            writers.check_output(path, 9, 9, overwrite=overwrite)
+            writers.check_output(Target(path, 9, 9, overwrite=overwrite))
     assert (folder / "dear.txt").read_text() == "dear"
 
 
 def test_a_job_in_use_is_refused(path):
     writer_type = writers.writer_of(path)
-    with pytest.raises(KeyboardInterrupt), writer_type(path, 600, 30, TEXTS) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        writer_type(Target(path, 600, 30, TEXTS)) as writer,
+    ):
         with pytest.raises(ValueError, match="another process works on it"):
-            writer_type(path, 600, 30, TEXTS)
+            writer_type(Target(path, 600, 30, TEXTS))
         writer.write(picture_of(600, 30)[:10])
         raise KeyboardInterrupt
 
@@ -234,7 +238,7 @@ def test_a_job_in_use_is_refused(path):
 def test_wrong_strips_are_refused_and_missing_ones_noticed(path, strip, words):
     with (
         pytest.raises(ValueError, match=words),
-        writers.writer_of(path)(path, 600, 30) as writer,
+        writers.writer_of(path)(Target(path, 600, 30)) as writer,
     ):
         writer.write(strip)
     assert not list(path.parent.iterdir())
@@ -278,7 +282,7 @@ def test_a_kill_after_the_last_rename_leaves_a_job_of_no_use(path, monkeypatch):
     monkeypatch.undo()
     assert writers.is_finished(path)
     with pytest.raises(ValueError, match="is there already"):
-        writers.check_output(path, 600, 30)
+        writers.check_output(Target(path, 600, 30))
     assert not job.folder_of(path).exists()
     monkeypatch.setattr(job.Job, "close", lambda self, keep: self._let_go())
     write(path, picture_of(600, 30), overwrite=True)
@@ -293,7 +297,7 @@ def test_a_file_that_appears_meanwhile_stays_and_so_does_the_job(path):
     picture = picture_of(600, 30)
     with (
         pytest.raises(ValueError, match="is there already"),
-        writers.writer_of(path)(path, 600, 30, TEXTS) as writer,
+        writers.writer_of(path)(Target(path, 600, 30, TEXTS)) as writer,
     ):
         writer.write(picture)
         path.write_text("dear")
@@ -351,7 +355,7 @@ def test_a_shard_beside_the_end_is_refused(shardable):
     for index in (0, 1):
         write(shardable, picture, shard=(index, 2))
     writer_type = writers.writer_of(shardable)
-    end = writer_type(shardable, 1600, 1100, TEXTS, finish=True)
+    end = writer_type(Target(shardable, 1600, 1100, TEXTS), finish=True)
     with pytest.raises(ValueError, match="another process works on it"):
         write(shardable, picture, shard=(1, 2))
     with pytest.MonkeyPatch.context() as patch:  # killed before the last name is given
@@ -380,17 +384,17 @@ def test_a_folder_that_is_not_a_job_is_left_alone(path):
     foreign.write_text("dear")
     writer_type = writers.writer_of(path)
     with pytest.raises(ValueError, match=r"notes\.txt is not of one"):
-        writer_type(path, 600, 30)
+        writer_type(Target(path, 600, 30))
     other = path.with_stem("b")
     job.folder_of(other).write_text("dear")
     with pytest.raises(ValueError, match=r"\.job is not of one"):
-        writer_type(other, 600, 30)
+        writer_type(Target(other, 600, 30))
     assert foreign.read_text() == job.folder_of(other).read_text() == "dear"
     linked = path.with_stem("c")
     (path.parent / "elsewhere").mkdir()
     job.folder_of(linked).symlink_to(path.parent / "elsewhere")
     with pytest.raises(ValueError, match=r"\.job is not of one"):
-        writer_type(linked, 600, 30)
+        writer_type(Target(linked, 600, 30))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", "{"])
@@ -418,7 +422,7 @@ def test_an_interrupt_while_waiting_for_tiles_keeps_them(path, monkeypatch):
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     with (
         pytest.raises(KeyboardInterrupt),
-        writers.writer_of(path)(path, 1600, 30, TEXTS) as writer,
+        writers.writer_of(path)(Target(path, 1600, 30, TEXTS)) as writer,
     ):
         writer.write(picture[:512])
         timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
@@ -459,9 +463,9 @@ def test_going_on_needs_only_the_rest_of_the_disk(
         write(path, picture, stop=1100 * 1000)
     for tiles, words in ((too_few, "missing of the picture may need"), (enough, None)):
         free(int(tiles * 3 * TILE**2))
-        writers.check_output(path, 1500, 1000)
+        writers.check_output(Target(path, 1500, 1000))
         with pytest.raises(ValueError, match="free some space"):
-            writers.check_output(path.with_stem("b"), 1500, 1000)
+            writers.check_output(Target(path.with_stem("b"), 1500, 1000))
         if words is not None:
             before = files_in(tmp_path)
             with pytest.raises(ValueError, match=words):
@@ -534,7 +538,7 @@ def test_memory_is_what_is_said(path, part_width):
     try:
         with (
             pytest.raises(KeyboardInterrupt),
-            writer_type(path, 4000, width, part_width=part_width) as writer,
+            writer_type(Target(path, 4000, width), part_width=part_width) as writer,
         ):
             for part in writer.parts:
                 for _ in range(min(part.height, 1536) // 64):
@@ -584,12 +588,12 @@ def test_shards_work_side_by_side_and_the_end_waits_for_them(shardable):
     writer_type = writers.writer_of(shardable)
     options = [{"shard": (index, 2)} for index in (0, 1)]
     first, second = (
-        writer_type(shardable, 1600, 1100, TEXTS, **each) for each in options
+        writer_type(Target(shardable, 1600, 1100, TEXTS), **each) for each in options
     )
     with pytest.raises(ValueError, match="another process works on it"):
-        writer_type(shardable, 1600, 1100, TEXTS, shard=(1, 2))
+        writer_type(Target(shardable, 1600, 1100, TEXTS), shard=(1, 2))
     with pytest.raises(ValueError, match="another process works on it"):
-        writer_type(shardable, 1600, 1100, TEXTS, finish=True)
+        writer_type(Target(shardable, 1600, 1100, TEXTS), finish=True)
     for writer in (second, first):
         for part in writer.parts:
             writer.write(picture[part.top : part.bottom, part.left : part.right])
@@ -607,7 +611,7 @@ def test_a_shard_asks_for_room_for_all_shards(shardable, free):
         write(shardable, picture, shard=(0, 3))
     assert not list(shardable.parent.iterdir())  # in nobody's way
     with pytest.raises(ValueError, match="a picture of 1100x1600 may need"):
-        writers.check_output(shardable, 1600, 1100)
+        writers.check_output(Target(shardable, 1600, 1100))
     free(most)
     write(shardable, picture, shard=(0, 3))
     rest = writer_type.rest_bytes(shardable, 1600, 1100)
@@ -684,7 +688,7 @@ def test_there_must_be_something_to_finish(shardable):
 )
 def test_impossible_shards_are_refused(tmp_path, name, shards, words):
     with pytest.raises(ValueError, match=words):
-        writers.check_shards(tmp_path / name, 1025, 513, shards)
+        writers.check_shards(Target(tmp_path / name, 1025, 513), shards)
 
 
 @pytest.mark.parametrize("tiles", [(1, 40), (40, 1), (8, 5), (1954, 1954), (64, 64)])

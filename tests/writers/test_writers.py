@@ -2,6 +2,7 @@
 
 import collections
 import io
+import pathlib
 import shutil
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 from infinitygan_jax import writers
 from infinitygan_jax.writers import png
+from infinitygan_jax.writers.target import Target
 
 
 def _picture(height, width, seed=0):
@@ -23,8 +25,9 @@ def _picture(height, width, seed=0):
     return image
 
 
-def _write(path, image, cuts, metadata=None):
-    with writers.writer_of(path)(path, *image.shape[:2], metadata) as writer:
+def _write(path, image, cuts, **options):
+    target = Target(path, *image.shape[:2], **options)
+    with writers.writer_of(path)(target) as writer:
         for strip in np.split(image, cuts):
             writer.write(strip)
 
@@ -47,7 +50,7 @@ def test_png_reads_back_equal(tmp_path, height, width, cuts):
 def test_texts_are_read_back(tmp_path, ending):
     texts = {"Seed": "3", "Command": "paint --out caf\u00e9", "Name": "\u68ee 1"}
     path = tmp_path / f"out{ending}"
-    _write(path, _picture(20, 30), [7], texts)
+    _write(path, _picture(20, 30), [7], texts=texts)
     assert writers.writer_of(path).texts_of(path) == texts
 
 
@@ -56,7 +59,7 @@ def test_texts_are_read_back(tmp_path, ending):
 def test_other_files_have_no_texts(tmp_path, ending, length):
     """None at all, files cut short, and what is no picture; and none of these fails."""
     path, whole = tmp_path / f"out{ending}", tmp_path / f"whole{ending}"
-    _write(whole, _picture(200, 200), [7], {"Seed": "3"})
+    _write(whole, _picture(200, 200), [7], texts={"Seed": "3"})
     texts_of = writers.writer_of(path).texts_of
     if length is not None:
         path.write_bytes(whole.read_bytes()[:length])
@@ -90,7 +93,7 @@ def test_png_rows_take_the_better_filter():
 def test_png_keeps_its_texts(tmp_path):
     texts = {"Software": "infinitygan_jax", "Title": "Straße", "Comment": "山 at 12"}
     path = tmp_path / "out.png"
-    _write(path, _picture(4, 4), [], texts)
+    _write(path, _picture(4, 4), [], texts=texts)
     with PIL.Image.open(path) as file:
         assert dict(file.text) == texts
 
@@ -104,7 +107,7 @@ def test_png_never_exceeds_its_bound(tmp_path):
 
 def test_an_exception_leaves_no_file(tmp_path):
     path = tmp_path / "out.png"
-    with pytest.raises(KeyboardInterrupt), png.PngWriter(path, 64, 8) as writer:
+    with pytest.raises(KeyboardInterrupt), png.PngWriter(Target(path, 64, 8)) as writer:
         for _ in range(4):
             writer.write(np.zeros((8, 8, 3), np.uint8))
         (part,) = tmp_path.iterdir()
@@ -116,7 +119,10 @@ def test_an_exception_leaves_no_file(tmp_path):
 def test_an_older_picture_stays_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "out.png"
     path.write_bytes(b"older")
-    with pytest.raises(ValueError, match="rows"), png.PngWriter(path, 9, 8) as writer:
+    with (
+        pytest.raises(ValueError, match="rows"),
+        png.PngWriter(Target(path, 9, 8)) as writer,
+    ):
         writer.write(np.zeros((8, 8, 3), np.uint8))
     assert path.read_bytes() == b"older"
     assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
@@ -127,7 +133,7 @@ def test_a_picture_whose_name_was_taken_meanwhile_is_not_lost(tmp_path, name):
     path, image = tmp_path / name, _picture(9, 8)
     with (
         pytest.raises(ValueError, match=r"is there already.* what was painted is in "),
-        writers.writer_of(path)(path, 9, 8) as writer,
+        writers.writer_of(path)(Target(path, 9, 8)) as writer,
     ):
         writer.write(image)
         path.write_text("dear")
@@ -149,7 +155,7 @@ def test_a_picture_whose_name_was_taken_meanwhile_is_not_lost(tmp_path, name):
 def test_wrong_strips_are_refused(tmp_path, strip):
     with (
         pytest.raises(ValueError, match=r"strip|rows"),
-        png.PngWriter(tmp_path / "out.png", 9, 8) as writer,
+        png.PngWriter(Target(tmp_path / "out.png", 9, 8)) as writer,
     ):
         writer.write(strip)
     assert not list(tmp_path.iterdir())
@@ -162,7 +168,10 @@ class _FullDisk(io.RawIOBase):
 
 def test_a_full_disk_is_told_and_leaves_no_file(tmp_path):
     path = tmp_path / "out.png"
-    with pytest.raises(OSError, match="No space"), png.PngWriter(path, 64, 8) as writer:
+    with (
+        pytest.raises(OSError, match="No space"),
+        png.PngWriter(Target(path, 64, 8)) as writer,
+    ):
         writer._file.close()
         writer._file = _FullDisk()
         writer.write(np.zeros((32, 8, 3), np.uint8))
@@ -180,7 +189,7 @@ def test_writing_waits_rather_than_hoard_strips(tmp_path, monkeypatch):
         done.append(1)
 
     monkeypatch.setattr(png.PngWriter, "_append", slowly)
-    with png.PngWriter(tmp_path / "out.png", 10, 8) as writer:
+    with png.PngWriter(Target(tmp_path / "out.png", 10, 8)) as writer:
         for index in range(10):
             writer.write(np.zeros((1, 8, 3), np.uint8))
             assert len(done) >= index
@@ -188,15 +197,15 @@ def test_writing_waits_rather_than_hoard_strips(tmp_path, monkeypatch):
 
 def _refused(path, *words, size=(8, 8)):
     with pytest.raises(ValueError) as error:
-        writers.check_output(path, *size)
+        writers.check_output(Target(pathlib.Path(path), *size))
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
 
 
 def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
-    writers.check_output(tmp_path / "out.PNG", 8, 8)
-    writers.check_output("out.png", 8, 8)
+    writers.check_output(Target(tmp_path / "out.PNG", 8, 8))
+    writers.check_output(Target(pathlib.Path("out.png"), 8, 8))
     _refused(tmp_path / "out.gif", "'.gif'", ".png")
     _refused(tmp_path / "out", "''", ".png")
     _refused(tmp_path / "no" / "out.png", "does not exist")
@@ -214,7 +223,7 @@ def test_outputs_are_checked_before_anything_is_computed(tmp_path, monkeypatch):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**5))
     _refused(tmp_path / "out.png", "3.1 MB", "0.1 MB free", size=(1000, 1000))
-    writers.check_output(tmp_path / "out.png", 100, 100)  # 30 kB and its frame
+    writers.check_output(Target(tmp_path / "out.png", 100, 100))  # 30 kB and its frame
     assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
 
 
@@ -237,7 +246,7 @@ def test_links_are_refused_before_anything_is_computed(tmp_path, name, linked, t
     for overwrite in (False, True):
         words = rf"{linked}\) must not be a symbolic link.*{target}; .*--out"
         with pytest.raises(ValueError, match=words):
-            writers.check_output(tmp_path / name, 8, 8, overwrite)
+            writers.check_output(Target(tmp_path / name, 8, 8, overwrite=overwrite))
     assert (tmp_path / linked).is_symlink()
 
 
@@ -245,7 +254,7 @@ def test_a_link_that_appears_meanwhile_is_not_replaced(tmp_path):
     path = tmp_path / "a.png"
     with (
         pytest.raises(ValueError, match="is there already"),
-        png.PngWriter(path, 9, 8) as writer,
+        png.PngWriter(Target(path, 9, 8)) as writer,
     ):
         writer.write(_picture(9, 8))
         path.symlink_to("nowhere")
