@@ -14,9 +14,11 @@ DEVICES = "--xla_force_host_platform_device_count"
 others = [f for f in os.environ.get("XLA_FLAGS", "").split() if DEVICES not in f]
 os.environ["XLA_FLAGS"] = " ".join([*others, f"{DEVICES}=8"])
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What the commands compile is kept for the other tests, and not in the user's folder.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="infinitygan_jax-")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# What the commands compile is kept for the other tests, those of other workers too, and
+# not in the user's folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="infinitygan_jax-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
