@@ -132,6 +132,7 @@ def inversions(
     """
     from infinitygan_jax.inversion import invert as inversion_lib
     from infinitygan_jax.inversion import perceptual
+    from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.inversion.result import Inversion
 
     found = {}
@@ -165,8 +166,8 @@ def inversions(
                 [images[name] for name in group],
                 settings=settings,
                 distance=distance,
-                horizon=args.horizon,
-                on_steps=on_steps,
+                perspective=Perspective(horizon=args.horizon),
+                watch=inversion_lib.Watch(on_steps),
             )
             for name, result in zip(group, results, strict=True):
                 found[name] = result

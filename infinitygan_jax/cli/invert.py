@@ -150,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import invert, perceptual
+    from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.sampling import frame as frame_lib
     from infinitygan_jax.training import stored
@@ -159,14 +160,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--published and --continued exclude each other; give one of them"
         )
     base = PUBLISHED if args.published else CONTINUED if args.continued else None
+    fields.check_seed(args.seed, "--seed")
     settings = settings_of(args.steps, args.set, base)
+    settings = dataclasses.replace(settings, seed=args.seed)
     devices.prepare()
     bundle = stored.load_bundle(args.checkpoint)
     check_params(bundle.config.model, bundle.generator)
     distance = None
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips)
-    fields.check_seed(args.seed, "--seed")
     frame_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
     batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
     for batch in batches:  # all, before any work
@@ -177,9 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         bundle,
         settings=settings,
         distance=distance,
-        seed=args.seed,
-        horizon=args.horizon,
-        vertical_span=args.vertical_span,
+        perspective=Perspective(args.horizon, args.vertical_span),
     )
     with (
         errors.stoppable() as stop_if_asked,
@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             images, masks = [t.image for t in batch], [t.mask for t in batch]
             # Some two seconds a report, so that an interrupt need not wait long.
             at_once = max(1, _AT_ONCE // sum(image.size for image in images))
-            results = search(images, masks, on_steps=on_steps, steps_at_once=at_once)
+            results = search(images, masks, watch=invert.Watch(on_steps, at_once))
             seconds = (time.perf_counter() - start) / len(batch)
             for task, result in zip(batch, results, strict=True):
                 _write(task, result, bundle if args.preview else None)
@@ -219,6 +219,7 @@ def settings_of(
       ValueError: an unknown name, or a value that is no number or out of range.
     """
     types = {field.name: field.type for field in dataclasses.fields(Settings)}
+    del types["seed"]  # which has an option of its own
     values = {} if steps is None else {"steps": steps}
     for pair in pairs:
         name, equals, text = pair.partition("=")

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from infinitygan_jax.inversion import memory, perceptual, priors, search
 from infinitygan_jax.inversion.place import (
     LEAST_CELLS,
     Latents,
+    Perspective,
     Place,
     coords_of,
     default_span,
@@ -30,7 +31,23 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import with_noise_scale
 
 _FEW_STEPS = 10  # for which optimizing the program does not pay
-OnSteps = Callable[[int, Mapping[str, np.ndarray]], None]
+
+
+def _tell_nobody(number: int, report: Mapping[str, np.ndarray]) -> None:
+    """See `Watch`."""
+
+
+class Watch(NamedTuple):
+    """Who is told how a search goes on.
+
+    Attributes:
+      on_steps: called with a number of steps, and "loss" and "psnr" of the pictures,
+        whenever so many are done; what it raises ends the search.
+      every: how many steps that is.
+    """
+
+    on_steps: Callable[[int, Mapping[str, np.ndarray]], None] = _tell_nobody
+    every: int = 10
 
 
 def invert(
@@ -40,12 +57,9 @@ def invert(
     settings: Settings = Settings(),  # noqa: B008
     *,
     distance: perceptual.Distance | None = None,
-    seed: int = 0,
-    horizon: int | None = None,
-    vertical_span: int | None = None,
+    perspective: Perspective = Perspective(),  # noqa: B008
     start: Latents | None = None,
-    on_steps: OnSteps | None = None,
-    steps_at_once: int = 10,
+    watch: Watch = Watch(),  # noqa: B008
 ) -> list[Inversion]:
     """Finds latents of pictures of one size, all at once.
 
@@ -58,13 +72,9 @@ def invert(
       masks: True where their pixels are known; None where all are.
       settings: of the search.
       distance: perceptual distance; by default `perceptual.distance_of` the model.
-      seed: of all random draws, 0 to 2**64 - 1.
-      horizon: row of the pictures in which the horizon lies; by default the middle.
-      vertical_span: pixels of the world's vertical range; by default that of `World`.
+      perspective: where the horizon lies, and the world's vertical range.
       start: latents to start from; by default the mean style and random others.
-      on_steps: called with a number of steps, and "loss" and "psnr" of the pictures,
-        whenever so many are done; what it raises ends the search.
-      steps_at_once: how many steps that is.
+      watch: who is told how it goes on.
 
     Raises:
       ValueError: pictures of several sizes, too small, or too large for memory; masks
@@ -77,9 +87,10 @@ def invert(
         distance = perceptual.distance_of(bundle)
     check_pictures(model, images, masks, distance)
     height, width = images[0].shape[:2]
+    vertical_span = perspective.vertical_span
     if vertical_span is None:
         vertical_span = default_span(model)
-    top = default_top(height, horizon, model.num_stages)
+    top = default_top(height, perspective.horizon, model.num_stages)
     place = Place(top, 0, height, width, model.num_stages)
     known = np.ones((len(images), height, width), bool)
     if masks is not None:
@@ -90,14 +101,13 @@ def invert(
         np.stack(images),
         known,
         settings,
-        seed,
         place,
         vertical_span,
     )
     if start is None:
         start = search.first_latents(model, place, problem, len(images))
     run, judge = _compiled(model, settings.steps <= _FEW_STEPS)
-    latents = _search(run, problem, start, settings.steps, steps_at_once, on_steps)
+    latents = _search(run, problem, start, settings.steps, watch)
     painted, figures = jax.tree.map(np.asarray, judge(problem, latents))
     figures["psnr"] = list(map(psnr, painted, images, known))
     figures["steps"] = [settings.steps] * len(images)
@@ -126,13 +136,12 @@ def _search(
     problem: Problem,
     start: Latents,
     num_steps: int,
-    steps_at_once: int,
-    on_steps: OnSteps | None,
+    watch: Watch,
 ) -> Latents:
-    """Runs all steps, so many at once; see `invert`."""
+    """Runs all steps; see `invert`."""
     state = search.first_state(start)
-    for first in range(0, num_steps, steps_at_once):
-        last = min(first + steps_at_once, num_steps)
+    for first in range(0, num_steps, watch.every):
+        last = min(first + watch.every, num_steps)
         state, report = run(problem, state, jnp.int32(last))
         report = jax.tree.map(np.asarray, report)
         if not np.isfinite(report["loss"]).all():
@@ -141,8 +150,7 @@ def _search(
                 "settings nearer to the default, such as a learning_rate of "
                 f"{Settings().learning_rate}"
             )
-        if on_steps is not None:
-            on_steps(last - first, report)
+        watch.on_steps(last - first, report)
     return state.latents
 
 
@@ -210,15 +218,14 @@ def _problem(
     images: UInt8[np.ndarray, "b h w 3"],
     known: Bool[np.ndarray, "b h w"],
     settings: Settings,
-    seed: int,
     place: Place,
     vertical_span: int | None,
 ) -> Problem:
-    fields.check_seed(seed)
     model = bundle.config.model
     here = coords_of(model, place, vertical_span)
     weights = known[..., None].astype(np.float32)
     numbers = dataclasses.asdict(settings)
+    seed = numbers.pop("seed")  # no float32 holds it
     return Problem(
         params=with_noise_scale(bundle.generator, model.noise_scale),
         distance=distance,

@@ -35,6 +35,18 @@ class Latents(NamedTuple):
     noise: tuple[Float[Array, "b _ _"], ...]
 
 
+class Perspective(NamedTuple):
+    """How pictures lie in their world's height.
+
+    Attributes:
+      horizon: row of the pictures in which the horizon lies; None for the middle one.
+      vertical_span: pixels of the world's vertical range; None for that of `World`.
+    """
+
+    horizon: int | None = None
+    vertical_span: int | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Place:
     """Where a picture lies in the world.

@@ -42,6 +42,7 @@ class Settings:
       color: strength of the random change of colours of both pictures, 0 to 1.
       translation: both pictures move by up to this share of their sides, 0 to 1.
       style_samples: random styles of which the statistics are made.
+      seed: of all random draws, 0 to 2**64 - 1.
     """
 
     steps: int = 400
@@ -64,6 +65,7 @@ class Settings:
     color: float = 1.0
     translation: float = 0.125
     style_samples: int = 10_000
+    seed: int = 0
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -77,6 +79,7 @@ _RANGES = {
     "steps": (1, _MOST),
     "style_samples": (2, _MOST),
     "margin": (0, _MOST),
+    "seed": (0, 2**64 - 1),
     "learning_rate": (0, 10),
     **dict.fromkeys(("structure_rate", "z_local_rms"), (0, 1000)),
     **dict.fromkeys(("style_perturbation", "structure_perturbation"), (0, 1000)),

@@ -11,6 +11,7 @@ import pytest
 from infinitygan_jax import machine
 from infinitygan_jax.inversion import augmentation, priors, search
 from infinitygan_jax.inversion import invert as inversion_lib
+from infinitygan_jax.inversion.invert import Watch
 from infinitygan_jax.inversion.place import Place
 from infinitygan_jax.inversion.settings import Settings
 from tests.inversion import small
@@ -45,7 +46,7 @@ def in_a_hurry(monkeypatch):
 @functools.lru_cache
 def three():
     """Three squares of the world, inverted at once."""
-    return invert([small.sample(left) for left in (0, 40, 80)], steps_at_once=4)
+    return invert([small.sample(left) for left in (0, 40, 80)], watch=Watch(every=4))
 
 
 def assert_same_latents(first, second, **tolerance):
@@ -78,8 +79,7 @@ def test_the_loss_falls():
     (found,) = invert(
         [small.sample()],
         settings=settings,
-        on_steps=lambda number, report: reports.append((number, report)),
-        steps_at_once=20,
+        watch=Watch(lambda number, report: reports.append((number, report)), 20),
     )
     assert [number for number, _ in reports] == [20, 20, 20, 20]
     losses = [float(report["loss"][0]) for _, report in reports]
@@ -191,8 +191,8 @@ def test_unknown_pixels_do_not_matter():
 
 def test_seeds_and_steps_at_once():
     (first,) = invert([small.sample()], settings=PLAIN)
-    (again,) = invert([small.sample()], settings=PLAIN, steps_at_once=5)
-    (other,) = invert([small.sample()], settings=PLAIN, seed=1)
+    (again,) = invert([small.sample()], settings=PLAIN, watch=Watch(every=5))
+    (other,) = invert([small.sample()], settings=dataclasses.replace(PLAIN, seed=1))
     assert_same_latents(first, again, rtol=1e-5, atol=1e-5)
     assert np.abs(first.z_local - other.z_local).max() > 0.1
 
