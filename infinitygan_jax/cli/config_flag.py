@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from infinitygan_jax import config as settings
-from infinitygan_jax.cli import errors
+from infinitygan_jax.cli import errors, parameters
 from infinitygan_jax.messages import UserError, nearest, one_line
 
 PREFIX = "config."
@@ -40,6 +40,9 @@ def parse_config(
       SystemExit: status 0, after ``--help`` has printed the flags and settings.
     """
     flag_values = flags.FlagValues() if flag_values is None else flag_values
+    own = {name: f"--{name}" for name in flag_values}
+    of_settings = {name: f"--{PREFIX}{name}" for name in settings.setting_types()}
+    parameters.declare(own | of_settings)
     try:
         arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
     except flags.Error as error:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
+from infinitygan_jax.cli import parameters
 from infinitygan_jax.messages import UserError, nearest, one_line
 
 # Files that are no text, and a loss that is not finite, end a command as mistakes do.
@@ -26,13 +27,14 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a command's ``main`` so that a mistake is one line, not a traceback.
 
     A ``UserError`` or ``OSError`` prints ``error: ...`` on stderr and exits with
-    status 2; an interrupt exits with 130. Any other exception is a bug of this project
-    and keeps its traceback, as do all with ``INFINITYGAN_TRACEBACK=1`` in the
-    environment.
+    status 2; parameters that a message names are printed as options (``parameters``).
+    An interrupt exits with 130. Any other exception is a bug of this project and keeps
+    its traceback, as do all with ``INFINITYGAN_TRACEBACK=1`` in the environment.
     """
 
     @functools.wraps(main)
     def command(*args: Any, **kwargs: Any) -> Any:
+        parameters.declare({})  # until there is a parser
         try:
             return main(*args, **kwargs)
         except KeyboardInterrupt:
@@ -52,6 +54,8 @@ def exit_on_error(main: Callable[..., Any]) -> Callable[..., Any]:
             if os.environ.get("INFINITYGAN_TRACEBACK"):
                 raise
             line = one_line(error)
+            if isinstance(error, UserError):
+                line = parameters.as_options(line)
             if isinstance(error, OSError) and tells_of_a_full_disk(line):
                 line += "; free some space, and try again"
             print(f"error: {line}", file=sys.stderr)
@@ -239,6 +243,7 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """Parses the arguments; for an unknown option, names the nearest one."""
+        parameters.declare({each.dest: _shown(each) for each in self._actions})
         words = list(sys.argv[1:] if args is None else args)
         for former, word in zip(["", *words], words, strict=False):
             if not word or re.fullmatch(r"--\w+=", word):
@@ -273,6 +278,11 @@ class ArgumentParser(argparse.ArgumentParser):
             else:
                 joined.append(word)
         return joined
+
+
+def _shown(action: argparse.Action) -> str:
+    """An option as it is typed, or what help calls a word without one."""
+    return (action.option_strings or [action.metavar or action.dest])[-1]
 
 
 def _whole_number(text: str) -> int:

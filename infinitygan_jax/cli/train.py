@@ -8,7 +8,7 @@ import jax
 from absl import flags
 
 from infinitygan_jax import devices
-from infinitygan_jax.cli import config_flag, errors
+from infinitygan_jax.cli import config_flag, errors, parameters
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.training import loop
 
@@ -85,9 +85,14 @@ def _define_flags() -> flags.FlagValues:
     return values
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return parameters.as_options(super().format(record))
+
+
 def _start_logging() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("infinitygan_jax")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
