@@ -65,7 +65,7 @@ def check_output(target: Target) -> None:
         remedy = f"{', '.join(others)} can hold it, or " if others else ""
         raise UserError(
             f"size ({width}x{height}) must be at most {writer.max_side} a side for a "
-            f"{path.suffix} file; {remedy}paint it in parts with --origin"
+            f"{path.suffix} file; {remedy}paint it in parts, each with its `window`"
         )
     folder = path.absolute().parent
     files.check_folder(folder)
@@ -78,7 +78,7 @@ def check_output(target: Target) -> None:
             folder,
             writer.max_bytes(height, width),
             f"a picture of {width}x{height}",
-            "free some space or choose another folder with --out",
+            "free some space or choose another folder with `path`",
         )
 
 
@@ -93,7 +93,7 @@ def check_shards(target: Target, shards: int) -> None:
     if not writer.shardable:
         able = ", ".join(e for e, w in WRITERS.items() if w.shardable)
         raise UserError(
-            f"--shard and --finish need a format whose tiles are files, and "
+            "`shard` and `finish` need a format whose tiles are files, and "
             f"{path.suffix} is one file; use {able}"
         )
     rows, cols = layout.grid(target.size)
@@ -114,7 +114,7 @@ def _check_in_the_way(
             # what lies beside it would not lie beside what it leads to.
             raise UserError(
                 f"output ({output}) must not be a symbolic link, and it leads to "
-                f"{os.path.realpath(output)}; write there with --out, or remove the "
+                f"{os.path.realpath(output)}; write there with `path`, or remove the "
                 "link"
             )
         if output != folder and output.is_dir():
@@ -124,7 +124,7 @@ def _check_in_the_way(
         if output == folder and output.exists() and not output.is_dir():
             raise UserError(
                 f"output folder ({output}) is a file; move it away, or choose another "
-                "with --out"
+                "with `path`"
             )
     # Nobody's folder or page is deleted because of its name.
     besides = [p for p in writer.outputs(path) if p == folder or p != path]
@@ -133,6 +133,6 @@ def _check_in_the_way(
         if output.exists() and not ours:
             raise UserError(
                 f"output ({output}) is there already, and is not of a picture of "
-                "infinitygan_jax; move it away, or choose another with --out"
+                "infinitygan_jax; move it away, or choose another with `path`"
             )
     job.check_free(writer.outputs(path), overwrite)

@@ -101,7 +101,7 @@ class DeepZoomWriter(PyramidWriter):
             raise UserError(
                 f"tile ({file}) must be unaltered since it was written, and it is not; "
                 "delete it, and paint it again with the same command, or the same "
-                "--shard"
+                "`shard`"
             ) from error
 
     def _put_together(self) -> None:

@@ -107,7 +107,7 @@ class Job:
         if self._is_shard and (self.folder / _WHOLE).exists():
             raise UserError(
                 f"the job {self.folder} has all its tiles and was stopped while it got "
-                "its name; run the command with --finish"
+                "its name; run the command with `finish`"
             )
         if not file.exists():
             files.write_whole(file, text, replace=False)
@@ -264,7 +264,7 @@ def is_other(
         return False
     of_shards = arguments_of(path).get("Shards", "none") != "none"
     if of_shards or not overwrite:
-        remedy = ", or add --overwrite"
+        remedy = ", or add `overwrite`"
         if of_shards or overwrite is None:
             remedy = " once nobody needs it"
         raise UserError(
@@ -286,8 +286,8 @@ def check_free(outputs: Sequence[pathlib.Path], overwrite: bool) -> None:
         if os.path.lexists(path):  # a link that leads nowhere too
             kind = "folder" if path.is_dir() else "file"
             raise UserError(
-                f"output {kind} ({path}) is there already; add --overwrite to replace "
-                "it, or choose another with --out"
+                f"output {kind} ({path}) is there already; add `overwrite` to replace "
+                "it, or choose another with `path`"
             )
 
 
@@ -303,7 +303,7 @@ def _check_ours(folder: pathlib.Path) -> None:
         if others:
             raise UserError(
                 f"unfinished pictures are kept in {folder}, and {others[0]} is not of "
-                "one; move it away, or choose another --out"
+                "one; move it away, or choose another `path`"
             ) from None
 
 
@@ -377,7 +377,7 @@ def _locked(
             file.close()
             raise UserError(
                 f"the job {folder} must not be in use, and another process works on "
-                "it; wait for it, stop it, or write to another --out"
+                "it; wait for it, stop it, or write to another `path`"
             )
         if locked is None:  # nobody is kept out
             return file, None

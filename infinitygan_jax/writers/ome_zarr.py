@@ -110,7 +110,7 @@ class OmeZarrWriter(PyramidWriter):
             raise UserError(
                 f"chunk ({self._folder}/{level}/c/0/{row}/{col}) must be unaltered "
                 "since it was written, and it is not; delete it, and paint it again "
-                "with the same command, or the same --shard"
+                "with the same command, or the same `shard`"
             ) from error
         return np.moveaxis(pixels, 0, -1)
 

@@ -35,8 +35,8 @@ def narrower(plan: Plan, writer: type[writers.Writer]) -> str | None:
     if not writer.resumable or part_width(plan, writer) is not None:
         return None
     if layout.TILE % plan.tile_pixels:
-        return f"use a --tile that divides {layout.TILE << plan.level}"
-    return f"give an --origin in multiples of {plan.tile_pixels}"
+        return f"use a `tile_size` that divides {layout.TILE << plan.level}"
+    return f"place `window` at multiples of {plan.tile_pixels}"
 
 
 @runtime_checkable

@@ -409,7 +409,7 @@ class PyramidWriter(Writer):
         folder = path.absolute().parent
         need = cls.max_bytes(*target.size)
         what = f"a picture of {target.width}x{target.height}"
-        remedy = "free some space or choose another folder with --out"
+        remedy = "free some space or choose another folder with `path`"
         if need <= shutil.disk_usage(folder).free:
             return  # whatever is there, which may be long to list
         if is_open(path):
@@ -443,9 +443,9 @@ class PyramidWriter(Writer):
         if missing:
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
             raise UserError(
-                f"every shard must be painted before --finish, and {len(missing)} of "
+                f"every shard must be painted before `finish`, and {len(missing)} of "
                 f"{number} are not ({'; '.join(missing[:8])}{more}); run those again "
-                "with --shard"
+                "with `shard`"
             )
 
 
@@ -467,12 +467,12 @@ def begun_shards(path: pathlib.Path) -> int:
     number = arguments_of(path).get("Shards", "")
     if number == "none":
         raise UserError(
-            f"--finish puts together what was painted with --shard, and the job of "
-            f"{path} was begun without; give the command again without --finish"
+            f"`finish` puts together what was painted with `shard`, and the job of "
+            f"{path} was begun without; give the command again without `finish`"
         )
     if not number.isdecimal():
         raise UserError(
-            f"--finish puts together what was painted with --shard, and {path} has no "
+            f"`finish` puts together what was painted with `shard`, and {path} has no "
             "unfinished job; run the shards first"
         )
     return int(number)

@@ -181,7 +181,7 @@ def test_a_job_of_other_arguments_is_refused_unless_told(path):
     writer_type = writers.writer_of(path)
     with pytest.raises(KeyboardInterrupt):
         write(path, picture, stop=600 * 30)
-    with pytest.raises(ValueError, match=r"\(Width: 30 -> 31\); .* --overwrite"):
+    with pytest.raises(ValueError, match=r"\(Width: 30 -> 31\); .* `overwrite`"):
         writer_type(Target(path, 1200, 31, TEXTS))
     with pytest.raises(ValueError, match=r"Seed: 3 -> 4"):
         writer_type(Target(path, 1200, 30, TEXTS | {"Seed": "4"}))
@@ -192,7 +192,7 @@ def test_a_job_of_other_arguments_is_refused_unless_told(path):
 def test_a_finished_picture_is_replaced_only_when_told(path):
     picture, other = picture_of(700, 600), picture_of(530, 40)
     write(path, picture)
-    with pytest.raises(ValueError, match="is there already; add --overwrite"):
+    with pytest.raises(ValueError, match="is there already; add `overwrite`"):
         writers.check_output(Target(path, 530, 40))
     writers.check_output(Target(path, 530, 40, overwrite=True))
     with pytest.raises(KeyboardInterrupt):
@@ -364,7 +364,7 @@ def test_a_shard_beside_the_end_is_refused(shardable):
             end.close()
     folder = job.folder_of(shardable)
     (folder / "picture").rename(folder / "whole")
-    with pytest.raises(ValueError, match="run the command with --finish"):
+    with pytest.raises(ValueError, match="run the command with `finish`"):
         write(shardable, picture, shard=(1, 2))
     write(shardable, picture, finish=True)
     same(shardable, picture)
@@ -671,7 +671,7 @@ def test_there_must_be_something_to_finish(shardable):
     picture = picture_of(1600, 30)
     with pytest.raises(KeyboardInterrupt):
         write(shardable, picture, stop=1100 * 30)
-    with pytest.raises(ValueError, match="again without --finish"):
+    with pytest.raises(ValueError, match="again without `finish`"):
         write(shardable, picture, finish=True)
     write(shardable, picture, shard=None)
     same(shardable, picture)
