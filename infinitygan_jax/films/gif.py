@@ -27,7 +27,7 @@ def check(height: int, width: int, fps: float, num_frames: int) -> None:
     if max(height, width) > MAX_SIDE:
         raise UserError(
             f"size ({width}x{height}) must be at most {MAX_SIDE} a side for a GIF; use "
-            "a smaller --size"
+            "a smaller one"
         )
     if height * width * num_frames > MAX_PIXELS:
         raise UserError(

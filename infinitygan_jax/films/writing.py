@@ -108,7 +108,7 @@ def check_film(
         )
     if not overwrite:
         raise UserError(
-            f"output ({target}) is there already; give --overwrite to replace it, or "
+            f"output ({target}) is there already; give `overwrite` to replace it, or "
             "another name"
         )
 
@@ -144,7 +144,7 @@ def encoder() -> str:
     # with this project. IMAGEIO_FFMPEG_EXE names another.
     remedy = (
         "install it (pip install imageio-ffmpeg, or make install EXTRAS=test,video) or "
-        "write frames into a folder (--out frames/)"
+        "write frames into a folder (`path` frames/)"
     )
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise UserError(f"videos need the package imageio-ffmpeg; {remedy}")

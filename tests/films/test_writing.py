@@ -147,7 +147,7 @@ def test_an_interrupt_while_the_encoder_starts_leaves_neither(folder, monkeypatc
 
 def test_a_missing_encoder_is_named(folder, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"imageio-ffmpeg; .*EXTRAS.*--out frames/"):
+    with pytest.raises(ValueError, match=r"imageio-ffmpeg; .*EXTRAS.*`path` frames/"):
         writing.check_film("a.mp4", HEIGHT, WIDTH, 24, False)
     writing.check_film("frames", HEIGHT, WIDTH, 24, False)  # needs none
 
@@ -176,8 +176,8 @@ def test_a_slash_makes_any_name_a_folders(folder):
         ("no/frames/", {}, "does not exist"),
         ("", {}, "name"),
         ("x" * 240 + ".mp4", {}, "name"),
-        ("file.mp4", {}, "there already; give --overwrite"),
-        ("done/", {}, "there already; give --overwrite"),
+        ("file.mp4", {}, "there already; give `overwrite`"),
+        ("done/", {}, "there already; give `overwrite`"),
         ("other/", dict(overwrite=True), "other things than frames"),
         ("file", dict(overwrite=True), "is a file"),
         ("folder.mp4", dict(overwrite=True), "is a folder"),
