@@ -190,8 +190,8 @@ class Checkpoints:
         raise UserError(
             f"the images of data.source ({self._data}) must be those that "
             f"{self._checkpointer.directory} was trained on ({stored}), and some "
-            "were added, removed or changed; restore them, add --amend to go on with "
-            "these, or use another --workdir"
+            "were added, removed or changed; restore them, add `amend` to go on with "
+            "these, or use another `workdir`"
         )
 
     @property
@@ -438,6 +438,6 @@ def _fill(
             f"checkpoint in {place} does not fit the model of these settings "
             f"({', '.join(other[:3])}{', ...' if len(other) > 3 else ''} differ); use "
             "the version of the project that wrote it, settings that do not change "
-            "what a run keeps, or another --workdir"
+            "what a run keeps, or another `workdir`"
         )
     return jax.tree.unflatten(structure, [jnp.array(arrays[name]) for name in shapes])

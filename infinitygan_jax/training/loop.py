@@ -103,7 +103,7 @@ def train(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Ou
         if done is not None and done >= config.train.num_steps:
             logger.info(
                 "finished already: step %d of %d is saved; to go on, give a larger "
-                "--config.train.num_steps%s",
+                "`train.num_steps`%s",
                 done,
                 config.train.num_steps,
                 _of_initial(config),
@@ -162,8 +162,7 @@ def prepare(config: Config, workdir: str | os.PathLike, amend: bool = False) -> 
     run_config.check(workdir, config, has_checkpoint, amend)
     if not config.data.source:
         raise UserError(
-            "data.source must name a folder of images or tfds:NAME; "
-            "set --config.data.source"
+            "data.source must name a folder of images or tfds:NAME; set `data.source`"
         )
     # Before the images: to read many takes minutes.
     check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
@@ -230,7 +229,7 @@ def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
     if free < needed:
         raise UserError(
             f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
-            f"disk has {free / 1e6:.0f} MB free; free some, or choose another --workdir"
+            f"disk has {free / 1e6:.0f} MB free; free some, or choose another `workdir`"
         )
 
 
@@ -242,7 +241,7 @@ def _errors_of(workdir: pathlib.Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"workdir ({workdir}) must be a folder that can be written, and it is not "
-            f"({error.strerror}); choose another --workdir"
+            f"({error.strerror}); choose another `workdir`"
         ) from error
 
 
@@ -437,7 +436,7 @@ def _lock(workdir: pathlib.Path) -> Iterator[None]:
         if locked is False:
             raise UserError(
                 f"workdir ({workdir}) must not be in use, and another run trains in "
-                "it; wait for it, stop it, or use another --workdir"
+                "it; wait for it, stop it, or use another `workdir`"
             )
         if locked is None:
             logger.warning("workdir (%s) cannot be locked", workdir)

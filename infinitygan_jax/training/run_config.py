@@ -81,7 +81,7 @@ def _read(
     except (ValueError, OSError, AttributeError, TypeError) as error:
         raise UserError(
             f"settings file ({path}) must hold settings as JSON, and it does not "
-            f"({one_line(error)}); restore it, or use another --workdir"
+            f"({one_line(error)}); restore it, or use another `workdir`"
         ) from error
 
 
@@ -109,18 +109,18 @@ def check(
         if has_checkpoint:
             raise UserError(
                 f"workdir ({workdir}) has checkpoints but no {files.RUN_SETTINGS}; "
-                "restore that file, or use another --workdir"
+                "restore that file, or use another `workdir`"
             )
         return
     changed = _changes(former, config)
     of_model = {name: line for name, line in changed.items() if _is_of_model(name)}
     lines = of_model if amend else changed
     if lines:
-        remedy = "use the former ones, or another --workdir"
+        remedy = "use the former ones, or another `workdir`"
         if not of_model:
             remedy = (
-                "use the former ones, add --amend to go on with these, or use another "
-                "--workdir"
+                "use the former ones, add `amend` to go on with these, or use another "
+                "`workdir`"
             )
         raise UserError(
             f"workdir ({workdir}) was made with other settings "

@@ -192,7 +192,7 @@ def test_a_run_goes_on_with_other_settings_where_asked(run, tmp_path, caplog):
     caplog.set_level(logging.INFO, "infinitygan_jax")
     run(num_steps=3, batch_size=8)
     other = dict(num_steps=5, batch_size=12, learning_rate=0.5)
-    with pytest.raises(ValueError, match=r"batch_size: 8 -> 12.*add --amend to go on"):
+    with pytest.raises(ValueError, match=r"batch_size: 8 -> 12.*add `amend` to go on"):
         run(**other)
     steps, outcome = run(amend=True, **other)
     assert (len(steps.batches), outcome.step) == (2, 5)
@@ -220,7 +220,7 @@ def test_a_run_goes_on_with_other_settings_where_asked(run, tmp_path, caplog):
 
 def test_a_run_goes_on_with_other_images_where_asked(run, tmp_path, monkeypatch):
     run(num_steps=3)
-    with pytest.raises(ValueError, match="add --amend to go on with these"):
+    with pytest.raises(ValueError, match="add `amend` to go on with these"):
         run(num_steps=5, source="generated:13")
 
     class Killed(BaseException):
