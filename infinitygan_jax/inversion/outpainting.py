@@ -100,7 +100,7 @@ def room_around(
     if high > height or wide > width:
         raise UserError(
             f"size ({width}x{height}) must be at least the picture's, {wide}x{high}; "
-            "make it larger, or reduce the picture with --side"
+            "make it larger, or give a smaller `picture`"
         )
     corner = []
     for share, side, part in zip(at, size, picture, strict=True):
@@ -159,7 +159,7 @@ def inbetween(
     if len(spans) > 1:
         raise UserError(
             f"pictures must be inverted with one vertical span, and have {len(spans)}: "
-            f"{', '.join(map(str, spans))}; invert them with the same --vertical_span"
+            f"{', '.join(map(str, spans))}; invert them with the same `vertical_span`"
         )
     model = bundle.config.model
     sizes = [inversion.image.shape[:2] for inversion in inversions]
