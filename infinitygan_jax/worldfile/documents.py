@@ -103,7 +103,7 @@ class Document:
             raise UserError(
                 f"the world must be painted with checkpoint {self.name} "
                 f"({self.digest[:12]}), and this one is {bundle.config.name} "
-                f"({bundle.digest[:12]}); give that one with --checkpoint"
+                f"({bundle.digest[:12]}); give that one with `bundle`"
             )
         return Reader(self.values, self.folder, bundle).world(options)
 
@@ -118,7 +118,7 @@ def load(path: str | os.PathLike) -> Document:
     if not path.is_file():
         raise UserError(
             f"world file ({path}) must be a file, and there is none; write one with "
-            "--save_world"
+            "`Document.save`"
         )
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -140,7 +140,7 @@ def load(path: str | os.PathLike) -> Document:
     if not isinstance(values, dict) or "format" not in values:
         raise UserError(
             f"world file ({path}) must be an object that says format {shown(FORMAT)}, "
-            "and says none: it is no world file; write one with --save_world"
+            "and says none: it is no world file; write one with `Document.save`"
         )
     if values["format"] != FORMAT:
         raise UserError(

@@ -410,7 +410,7 @@ def test_another_checkpoint_is_named(folder):
     other = bundle_lib.Bundle(tiny.CONFIG, tiny.params(1))
     with pytest.raises(ValueError) as caught:
         document.world(other)
-    for word in ("tiny", document.digest[:12], other.digest[:12], "--checkpoint"):
+    for word in ("tiny", document.digest[:12], other.digest[:12], "`bundle`"):
         assert word in str(caught.value)
 
 
@@ -453,8 +453,8 @@ def test_what_is_no_world_file_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"seed": 1}', ("no world file", "--save_world")),
-        ("[1, 2]", ("no world file", "--save_world")),
+        ('{"seed": 1}', ("no world file", "`Document.save`")),
+        ("[1, 2]", ("no world file", "`Document.save`")),
         (
             '{"format": "infinitygan_jax world 1", "seed": 1, "a": 2, "seed": 3}',
             ('"seed" twice', "once", "remove"),
