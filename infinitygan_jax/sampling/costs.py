@@ -273,13 +273,13 @@ def check_memory(
     if need <= available:
         return
     width = plan.window.width * (available - need + strips) // (2 * strips)
-    parts = (
-        f"paint parts of up to {width} pixels with --origin, or " if width > 0 else ""
-    )
+    parts = ""
+    if width > 0:
+        parts = f"paint parts of up to {width} pixels, each with its `window`, or "
     if remedy is not None:
         parts = f"{remedy}, or "
     raise UserError(
         f"painting {plan.window.width} pixels a row would take {readable_bytes(need)} "
         f"of memory, above this machine's {readable_bytes(available)}; {parts}use a "
-        "smaller --tile"
+        "smaller `tile_size`"
     )

@@ -53,7 +53,7 @@ def styles_entry(
     blend: int | None = None,
     cyclic: bool = False,
 ) -> dict[str, Any]:
-    """The entry of ``--styles`` and what goes with it.
+    """A world file's entry ``styles``, of words as people type them.
 
     Args:
       texts: ``SEED@Y,X``, a style and its place in the window, of 0 to 1; or ``SEED``,
@@ -69,13 +69,13 @@ def styles_entry(
       ValueError: not of this form.
     """
     if every is not None and map_name is not None:
-        raise UserError("--every and --style_map exclude each other; give one of them")
+        raise UserError("`every` and `map_name` exclude each other; give one of them")
     styles, places, names = [], [], []
     for text in texts:
         match = _STYLE.fullmatch(text)
         if not match or ("@" in match["style"] and match["style"][-4:] != ".npz"):
             raise UserError(
-                f"--styles ({text}) must be SEED@Y,X; write e.g. 11@0.5,0.25"
+                f"`texts` ({text}) must be SEED@Y,X; write e.g. 11@0.5,0.25"
             )
         names.append(match["style"])
         styles.append(style_of(match["style"]))
@@ -84,9 +84,9 @@ def styles_entry(
     common = {} if blend is None else {"blend": blend}
     if every is not None or map_name is not None:
         if placed:
-            option = "--every" if map_name is None else "--style_map"
+            option = "`every`" if map_name is None else "`map_name`"
             raise UserError(
-                f"--styles ({texts[placed[0]]}) must be a style without a place where "
+                f"`texts` ({texts[placed[0]]}) must be a style without a place where "
                 f"{option} says where it is; write {names[placed[0]]}"
             )
         if map_name is not None:
@@ -100,7 +100,7 @@ def styles_entry(
     if placed and len(placed) < len(texts):
         text = texts[places.index(None)]
         raise UserError(
-            f"--styles ({text}) must say where it is, as {texts[placed[0]]} does; "
+            f"`texts` ({text}) must say where it is, as {texts[placed[0]]} does; "
             f"write {text}@0.5,0.5, or leave out all places for styles side by side"
         )
     sites = []
@@ -129,7 +129,7 @@ def _share(text: str, part: str) -> float:
     if 0 <= share <= 1:
         return share
     raise UserError(
-        f"--styles ({text}) must have a place of 0 to 1 of the height and the width; "
+        f"`texts` ({text}) must have a place of 0 to 1 of the height and the width; "
         "the middle is @0.5,0.5"
     )
 

@@ -54,7 +54,7 @@ class Sheet:
         if max(self.size) > SIDE_LIMIT:
             raise UserError(
                 f"a sheet must be at most {SIDE_LIMIT} pixels a side, and this one is "
-                f"{self.size[1]}x{self.size[0]}; use fewer seeds or a smaller --size"
+                f"{self.size[1]}x{self.size[0]}; use fewer seeds or smaller pictures"
             )
 
     @property

@@ -196,7 +196,7 @@ def check_level(level: int, quick: bool, model: ModelConfig) -> None:
     # An unreduced tile is a whole number of cells; what is quick keeps one stage.
     most = model.num_stages - 1 if quick else model.num_stages
     if quick and level == 0:
-        remedy = "give --level 1, or leave --quick out" if most else "leave --quick out"
+        remedy = "give `level` 1, or leave `quick` out" if most else "leave `quick` out"
         raise UserError(
             f"quick needs a level above 0 (this model has {most}), as level 0 is not "
             f"zoomed out; {remedy}"

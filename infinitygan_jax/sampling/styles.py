@@ -368,7 +368,7 @@ def _check_number(number: int) -> None:
     if number > _MOST_NEAR:
         raise UserError(
             f"places of styles near one tile ({number}) must be at most {_MOST_NEAR}; "
-            "place them farther apart, or use a smaller --tile"
+            "place them farther apart, or use a smaller `tile_size`"
         )
 
 
@@ -381,7 +381,7 @@ def check_styles(number: int) -> None:
     if number > MAX_STYLES:
         raise UserError(
             f"styles seen by one tile ({number}) must be at most {MAX_STYLES}; place "
-            "them farther apart, or use a smaller --tile"
+            "them farther apart, or use a smaller `tile_size`"
         )
 
 

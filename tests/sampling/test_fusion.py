@@ -85,8 +85,8 @@ def test_many_styles_far_away_are_spread_in_whole_numbers():
 @pytest.mark.parametrize(
     ("texts", "options", "words"),
     [
-        (["1@0,0", "2"], {}, ("--styles (2)", "as 1@0,0", "2@0.5,0.5", "leave out")),
-        (["1@2,0"], {}, ("--styles (1@2,0)", "0 to 1")),
+        (["1@0,0", "2"], {}, ("`texts` (2)", "as 1@0,0", "2@0.5,0.5", "leave out")),
+        (["1@2,0"], {}, ("`texts` (1@2,0)", "0 to 1")),
         (["1@-0.1,0"], {}, ("0 to 1",)),
         (["1@1e999,0"], {}, ("0 to 1",)),
         (["1@.,0"], {}, ("0 to 1",)),
@@ -99,8 +99,8 @@ def test_many_styles_far_away_are_spread_in_whole_numbers():
         (["-1@0,0"], {}, ("style (-1)", "seed")),
         (["1.5@0,0"], {}, ("style (1.5)", "seed")),
         ([str(2**64)], {}, (f"style ({2**64})", "2**64 - 1")),
-        (["1@0,0"], {"every": 9}, ("--every", "write 1")),
-        (["1@0,0"], {"map_name": "a"}, ("--style_map", "write 1")),
+        (["1@0,0"], {"every": 9}, ("`every`", "write 1")),
+        (["1@0,0"], {"map_name": "a"}, ("`map_name`", "write 1")),
         (["1"], {"every": 9, "map_name": "a"}, ("exclude each other",)),
     ],
 )

@@ -443,7 +443,9 @@ def test_too_much_in_one_tile_is_known_before_painting():
     row = [Region(0, x % 8, 8, 8) for x in range(MAX_STREAMS)]
     many = tuple(Resample(region, 5) for region in row)
     assert not _world(Scene(edits=many[1:])).blends(window)
-    with pytest.raises(ValueError, match=r"edits .*\(1024\).* below 1024; .*--tile"):
+    with pytest.raises(
+        ValueError, match=r"edits .*\(1024\).* below 1024; .*`tile_size`"
+    ):
         _world(Scene(edits=many)).blends(window)
     pins = tuple(
         Pin(Region(y, x, 4, 4), Seed(100 + 10 * y + x))
@@ -452,7 +454,9 @@ def test_too_much_in_one_tile_is_known_before_painting():
     )
     # 64 pins that cover what is between them, and the world's own style around.
     assert _world(Scene(edits=pins[1:])).blends(window)
-    with pytest.raises(ValueError, match=r"styles .*\(65\).* at most 64; .*--tile"):
+    with pytest.raises(
+        ValueError, match=r"styles .*\(65\).* at most 64; .*`tile_size`"
+    ):
         _world(Scene(edits=pins)).blends(window)
     far = Window(4000, 0, 8, 8)
     assert not _world(Scene(edits=pins)).blends(far)

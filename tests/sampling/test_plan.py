@@ -269,7 +269,7 @@ def test_memory_of_devices_that_share_it_counts():
     apart = costs.total_bytes(plan, model, False)
     assert costs.total_bytes(plan, model, True) == apart + painting
     costs.check_memory(plan, model, False, painting)
-    with pytest.raises(ValueError, match=r"machine's .*; use a smaller --tile"):
+    with pytest.raises(ValueError, match=r"machine's .*; use a smaller `tile_size`"):
         costs.check_memory(plan, model, True, painting)
 
 

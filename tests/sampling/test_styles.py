@@ -253,9 +253,9 @@ def test_a_tile_of_too_many_styles_says_so():
     looks = Looks(tiny.MODEL, tiny.params())
     many = tuple(map(Seed, range(styles.MAX_STYLES + 1)))
     weights = np.full((2, 2, len(many)), 1 / len(many), np.float32)
-    with pytest.raises(ValueError, match=r"must be at most .*--tile"):
+    with pytest.raises(ValueError, match=r"must be at most .*`tile_size`"):
         looks.of_tiles([Weights(many, weights)])
-    with pytest.raises(ValueError, match=r"must be at most 1024; .*--tile"):
+    with pytest.raises(ValueError, match=r"must be at most 1024; .*`tile_size`"):
         Biomes(7, (Fraction(1), Fraction(1)), 1.0).at(Axis(0, 90, 8), Axis(0, 90, 8))
     row = tuple(Site(0, 0, x, x) for x in range(5000))
     crowd = Sites(row, tuple(map(Seed, range(5000))), 5000.0)

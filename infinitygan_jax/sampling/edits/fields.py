@@ -195,5 +195,5 @@ def check_draws(number: int) -> None:
     if number >= MAX_STREAMS:
         raise UserError(
             f"edits seen by one tile ({number}) that draw anew must be below "
-            f"{MAX_STREAMS}; use a smaller --tile"
+            f"{MAX_STREAMS}; use a smaller `tile_size`"
         )
