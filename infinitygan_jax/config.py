@@ -235,9 +235,8 @@ class TrainConfig:
       augment: any of "color" (brightness, saturation and contrast), "translation" (by
         up to 1/8 of the side) and "cutout" (a square of half the side): the same
         random changes of D's real and generated inputs, for small data sets.
-      initial: a trained model whose weights are the first ones, as --checkpoint takes
-        it: a ``.safetensors`` file, a workdir or a bundled model's name; empty for
-        random ones.
+      initial: a trained model whose weights are the first ones: a ``.safetensors``
+        file, a workdir or a bundled model's name; empty for random ones.
       in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
         few steps that compiling takes longer.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
@@ -345,8 +344,7 @@ class Config:
         if self.model.coords == "plane" and self.train.coords_weight:
             raise UserError(
                 f"train.coords_weight ({self.train.coords_weight}) must be 0 with "
-                "model.coords plane, which has no vertical; set "
-                "--config.train.coords_weight=0"
+                "model.coords plane, which has no vertical; set `train.coords_weight`=0"
             )
         if full < patch:
             raise UserError(

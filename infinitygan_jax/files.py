@@ -65,7 +65,7 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     """
     if not overwrite and os.path.lexists(path):
         raise UserError(
-            f"file ({path}) exists; choose another name, or add --overwrite"
+            f"file ({path}) exists; choose another name, or add `overwrite`"
         )
 
 
@@ -120,7 +120,7 @@ def check_kept(read: Sequence[str], written: Sequence[pathlib.Path]) -> None:
     targets = {os.path.realpath(path) for path in written}
     for name in read:
         if os.path.realpath(name) in targets:
-            raise UserError(f"{name} would be overwritten; choose another --out")
+            raise UserError(f"{name} would be overwritten; choose another `written`")
 
 
 def write_whole(

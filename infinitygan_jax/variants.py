@@ -17,8 +17,8 @@ def variant_of(config: Config, arg: str) -> ml_collections.ConfigDict:
 
     Args:
       config: the model's full settings.
-      arg: what follows the colon of ``--config=FILE:arg``; "" for the settings as they
-        are, "runlocal" for those of ``run_local``.
+      arg: what follows the colon of ``FILE:arg``; "" for the settings as they are,
+        "runlocal" for those of ``run_local``.
 
     Raises:
       ValueError: any other ``arg``.
