@@ -1,5 +1,6 @@
 """A cache keeps what was used last, by bytes, whoever asks."""
 
+import sys
 import threading
 
 import pytest
@@ -69,10 +70,15 @@ def test_threads_share_it():
                 cache.pop((key + 1) % 13)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # else threads seldom meet
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(often)
     assert not wrong
     assert cache.num_bytes == 10 * len(cache.keys()) <= 40
 

@@ -31,7 +31,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m infinitygan_jax.cli.grid",
         description="Paints one place in many looks: the pictures of a row share their "
         "local latents and noise, those of a column their style, or with --biomes all "
-        "styles. Rows and columns take the place of seed and styles of a world file.",
+        "styles. Rows and columns take the place of seed and styles of a world file; "
+        "where it has biomes, a column has those of its seed.",
     )
     for option, what in (
         ("--rows", "local latents and noise, from the top"),

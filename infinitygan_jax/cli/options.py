@@ -100,6 +100,8 @@ def quality_of(
             f"--quality ({quality}) is of .jpg files, and {out} keeps every pixel as "
             "it is; leave it out, or write a .jpg"
         )
+    if quality == jpeg.QUALITY:  # the same picture as without
+        return {}, {}
     return {"quality": quality}, {"Quality": str(quality)}
 
 

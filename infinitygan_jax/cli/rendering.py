@@ -256,7 +256,6 @@ def texts_of(
 ) -> dict[str, str]:
     """What a picture says of itself, but for what a world file says beside."""
     axes = [axis for axis, each in zip("yx", world.period, strict=True) if each]
-    quick = world.setup.model != world.config
     return {
         "Software": software(),
         "Checkpoint": bundle.config.name,
@@ -268,7 +267,7 @@ def texts_of(
         "Horizon": str(world.horizon),
         "Vertical span": str(world.vertical_span or "none"),
         "Wrap": "".join(sorted(axes)) or "none",
-        "Level": f"{world.level}, quick" if quick else str(world.level),
+        "Level": f"{world.level}, quick" if world.quick else str(world.level),
         **painting_texts(world),
     }
 

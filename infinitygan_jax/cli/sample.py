@@ -90,7 +90,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         path = pathlib.Path(folder) / "picture.png"
         with contextlib.redirect_stdout(sys.stderr):
             aside = argparse.Namespace(**{**vars(args), "out": str(path)})
-            _run(parser, aside, "standard output")
+            try:
+                _run(parser, aside, "standard output")
+            except UserError as error:  # not of a file that nobody named
+                told = str(error).replace(str(path), "standard output")
+                raise UserError(told) from error
         if not args.dry_run:
             errors.send(path)
 

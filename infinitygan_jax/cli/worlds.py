@@ -207,7 +207,7 @@ def each_of(args: argparse.Namespace) -> list[argparse.Namespace]:
             path = pathlib.Path(text)
             raise UserError(
                 f"--{name} ({text}) must hold {place}, as --seeds gives each its own "
-                f"file; write e.g. {path.stem}-{place}{path.suffix}"
+                f"file; write e.g. {path.with_stem(path.stem + '-' + place)}"
             )
     found = []
     for seed in dict.fromkeys(seeds.listed("--seeds", args.seeds)):
@@ -226,12 +226,11 @@ def of_seed(world: "World", seed: int) -> "World":
       world: of options, and not of a world file.
       seed: of the other.
     """
-    from infinitygan_jax.sampling.styles import Biomes
+    from infinitygan_jax.sampling import styles as style_lib
 
-    scene = world.scene
-    if isinstance(scene.styles, Biomes):
-        own = dataclasses.replace(scene.styles, seed=seed)
-        scene = dataclasses.replace(scene, styles=own)
+    styles = world.scene.styles
+    own = style_lib.of_seed(styles, seed) or styles
+    scene = dataclasses.replace(world.scene, styles=own)
     return dataclasses.replace(world, seed=seed, scene=scene)
 
 
@@ -254,8 +253,8 @@ def world_of(
       ValueError: an entry or option is not as it must be.
     """
     how = {"level": args.level, "quick": args.quick}
-    tile_size = args.tile
-    if tile_size is None and tile_size_for is not None:
-        painted = document.world(bundle, **how).setup.model
-        tile_size = tile_size_for(painted, 0 if args.quick else args.level)
-    return document.world(bundle, tile_size=tile_size, **how)
+    world = document.world(bundle, tile_size=args.tile, **how)
+    if args.tile is not None or tile_size_for is None:
+        return world
+    tile_size = tile_size_for(world.setup.model, world.setup.averaged)
+    return dataclasses.replace(world, tile_size=tile_size, batch_size=None)

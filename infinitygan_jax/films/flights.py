@@ -105,7 +105,7 @@ class Flight:
 
     def __post_init__(self):
         for seed in (*self.seeds, *self.styles):
-            fields.stream_key(seed, fields.Z_LOCAL)  # refuses what is out of range
+            fields.check_seed(seed)
         if not 2 <= self.num_frames <= MAX_FRAMES:
             raise UserError(
                 f"frames ({self.num_frames}) must be from 2 to {MAX_FRAMES}; use "

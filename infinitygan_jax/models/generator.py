@@ -1,6 +1,5 @@
 """The generator: structure synthesizer, mapping network and texture synthesizer."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -214,19 +213,16 @@ def init_generator(config: ModelConfig, key: PRNGKeyArray) -> Mapping[str, Any]:
     return init_params(make_generator(config), key, *inputs)
 
 
-@functools.lru_cache(maxsize=32)
-def _shapes(config: ModelConfig) -> Mapping[str, Any]:
-    """Of a generator's parameters."""
-    return jax.eval_shape(lambda key: init_generator(config, key), jax.random.key(0))
-
-
 def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
     """Checks that parameters are a generator's of these sizes.
 
     Raises:
       ValueError: the message names the first parameters that differ.
     """
-    wrong = bundle_lib.shape_differences(_shapes(config), params)
+    expected = jax.eval_shape(
+        lambda key: init_generator(config, key), jax.random.key(0)
+    )
+    wrong = bundle_lib.shape_differences(expected, params)
     if wrong:
         raise UserError(
             "the generator's parameters must have the shapes that the settings give: "

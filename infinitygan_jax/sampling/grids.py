@@ -5,7 +5,7 @@ seed, and whose global latent is that of its column's.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from infinitygan_jax import fields
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
-from infinitygan_jax.sampling.styles import Biomes, Constant, Seed, StyleField
+from infinitygan_jax.sampling.styles import Constant, Seed, of_seed
 from infinitygan_jax.sampling.world import World
 
 MAX_MARGIN = 4096  # pixels
@@ -43,7 +43,7 @@ class Sheet:
 
     def __post_init__(self):
         for seed in (*self.rows, *self.columns):
-            fields.stream_key(seed, fields.Z_LOCAL)  # refuses what is out of range
+            fields.check_seed(seed)
         if not (self.rows and self.columns):
             raise UserError("a sheet must have rows and columns; give a seed of each")
         if not 0 <= self.margin <= MAX_MARGIN:
@@ -84,20 +84,17 @@ def worlds(world: World, sheet: Sheet) -> list[list[World]]:
       sheet: which seeds.
     """
     scenes = [
-        dataclasses.replace(world.scene, styles=_styles_of(world, seed), mix=None)
+        dataclasses.replace(
+            world.scene,
+            styles=of_seed(world.scene.styles, seed) or Constant(Seed(seed)),
+            mix=None,
+        )
         for seed in sheet.columns
     ]
     return [
         [dataclasses.replace(world, seed=row, scene=scene) for scene in scenes]
         for row in sheet.rows
     ]
-
-
-def _styles_of(world: World, seed: int) -> StyleField:
-    """The styles of a column, of its own seed."""
-    if isinstance(world.scene.styles, Biomes):
-        return dataclasses.replace(world.scene.styles, seed=seed)
-    return Constant(Seed(seed))
 
 
 def strips(
@@ -167,18 +164,3 @@ def _label(seed: int) -> UInt8[np.ndarray, "h w"]:
         (_PADDING - left, _PADDING - top), str(seed), fill=_INK, font=font
     )
     return np.asarray(image)
-
-
-def pictures(sheet: Sheet) -> Sequence[Window]:
-    """Where the pictures lie in the sheet, row by row."""
-    above, before = sheet.corner
-    return [
-        Window(
-            above + row * (sheet.window.height + sheet.margin),
-            before + column * (sheet.window.width + sheet.margin),
-            sheet.window.height,
-            sheet.window.width,
-        )
-        for row in range(len(sheet.rows))
-        for column in range(len(sheet.columns))
-    ]

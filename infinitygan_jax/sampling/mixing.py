@@ -55,7 +55,7 @@ class Mix:
 
     def __post_init__(self):
         for seed in (self.first, self.second):
-            fields.stream_key(seed, fields.Z_LOCAL)  # refuses what is out of range
+            fields.check_seed(seed)
         if not 0 <= self.amount <= 1:
             raise UserError(
                 f"amount ({self.amount}) must be from 0 to 1; use "

@@ -15,8 +15,8 @@ from infinitygan_jax.models.generator import Modulations, with_noise_scale
 from infinitygan_jax.sampling import styles as style_lib
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.edit import Edit
-from infinitygan_jax.sampling.edits.fields import FieldEditor, check_draws
 from infinitygan_jax.sampling.edits.region import Boxes, Region
+from infinitygan_jax.sampling.field_editor import FieldEditor, check_draws
 from infinitygan_jax.sampling.inputs import (
     MAX_STREAMS,
     Keys,

@@ -182,8 +182,8 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
         return
     nearest = min(max((2 * tile_size + cell) // (2 * cell), 1) * cell, MAX_TILE)
     raise UserError(
-        f"tile ({tile_size}) must be a multiple of {cell} pixels, from {cell} to "
-        f"{MAX_TILE}; the nearest is {nearest}"
+        f"`tile_size` ({tile_size}) must be a multiple of {cell} pixels, from {cell} "
+        f"to {MAX_TILE}; the nearest is {nearest}"
     )
 
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from infinitygan_jax import machine
 from infinitygan_jax.sampling import costs
-from infinitygan_jax.sampling.edits.overlays import Ahead, Awaited, Overlays, Painting
+from infinitygan_jax.sampling.overlays import Ahead, Awaited, Overlays, Painting
 from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Plan, Tile, Window
 from infinitygan_jax.sampling.setup import Setup

@@ -436,6 +436,13 @@ class Painted:
         return without_unseen(Weights(self.sources, total))
 
 
+def of_seed(styles: StyleField | None, seed: int) -> StyleField | None:
+    """Styles that follow from a seed, of another one; None for those that do not."""
+    if isinstance(styles, Biomes):
+        return dataclasses.replace(styles, seed=seed)
+    return None
+
+
 def nearest(
     distances: Float[np.ndarray, "h w s"], sources: Sequence[Source], blend: float
 ) -> Weights:

@@ -20,10 +20,10 @@ from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import check_fits
-from infinitygan_jax.sampling.edits.overlays import Overlays
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.frame import SPAN_STRETCH, frame_of, learned_span
 from infinitygan_jax.sampling.inputs import MAX_STREAMS
+from infinitygan_jax.sampling.overlays import Overlays
 from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.sampling.scene import PLAIN, Scene
@@ -49,7 +49,8 @@ class World:
 
     Nothing is painted or compiled before it is needed. Another world that differs in
     some attributes is ``dataclasses.replace(world, seed=7)``; nothing is compiled
-    again for one that differs in seed and scene.
+    again for one that differs in seed and scene. What was found where nothing was said,
+    such as the batch size, stays, unless None is given anew.
 
     Attributes:
       config: the model's sizes.
@@ -93,6 +94,7 @@ class World:
     level: int = 0
     quick: bool = False
     scene: Scene = PLAIN
+    _checked: tuple[ModelConfig, Mapping[str, Any]] | None = None
 
     ndim = 3
     dtype = np.dtype(np.uint8)
@@ -125,7 +127,13 @@ class World:
             raise UserError(f"batch_size ({self.batch_size}) must be at least 1; use 1")
         planning.check_tile_size(self.tile_size, self._painted)
         fields.check_seed(self.seed)
-        check_params(self.config, self.generator_params)
+        # Of another world of the same model they were.
+        if self._checked is None or (
+            self._checked[0] != self.config
+            or self._checked[1] is not self.generator_params
+        ):
+            check_params(self.config, self.generator_params)
+        self._set("_checked", (self.config, self.generator_params))
         for name, each in zip(("height", "width"), self.period, strict=True):
             if each is not None:
                 planning.check_period(name, each, self.config.cell_size)
@@ -402,7 +410,12 @@ class World:
         size = costs.measuring_tile_size(self.config, window)
         # On one device, a tile at a time: there are few, and more would be fillers.
         world = dataclasses.replace(
-            self.at_level(0), tile_size=size, devices=self.devices[:1], batch_size=1
+            self,
+            level=0,
+            quick=False,
+            tile_size=size,
+            devices=self.devices[:1],
+            batch_size=1,
         )
         plan = world.plan(window)
         if sum(each.seed is not None for each in self.scene.edits) >= MAX_STREAMS:

@@ -23,6 +23,9 @@ class Target:
     texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", pathlib.Path(self.path))
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""

@@ -69,11 +69,7 @@ SITES = Sites((Site(0, 0, 0, 0), Site(0, 0, 48, 48)), (Seed(1), Seed(2)), 20.0)
         # Of level 0, where the picture has 128 columns.
         (
             "--styles 1-2 --level 1",
-            Scene(
-                Sites(
-                    (Site(0, 0, 32, 32), Site(0, 0, 96, 96)), (Seed(1), Seed(2)), 64.0
-                )
-            ),
+            Scene(SPREAD_TWICE),
             {"level": 1},
         ),
         (

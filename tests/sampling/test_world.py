@@ -16,6 +16,7 @@ from infinitygan_jax import coords, machine
 from infinitygan_jax.sampling import frame as frame_lib
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import strips as strips_lib
+from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
@@ -746,3 +747,23 @@ def test_threads_may_read_one_world_at_once():
         found = list(pool.map(shared.__getitem__, windows[::-1]))
     for one, other in zip(found[::-1], expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_statistics_of_a_quick_world_are_of_the_full_one():
+    """Its tiles may be of a size that whole ones cannot have: here 9 cells of 2 px."""
+    quick = _zoomed(1, quick=True, tile_size=18)
+    expected = _world().latent_statistics(-20, 3, 50, 60)
+    np.testing.assert_array_equal(quick.latent_statistics(-20, 3, 50, 60), expected)
+
+
+def test_parameters_are_checked_once(monkeypatch):
+    checked, check = [], world_lib.check_params
+    monkeypatch.setattr(world_lib, "check_params", lambda *a: checked.append(check(*a)))
+    world = World(tiny.MODEL, tiny.params(), tile_size=32)
+    for seed in range(3):
+        other = dataclasses.replace(world, seed=seed, tile_size=16).at_level(1)
+    assert len(checked) == 1
+    params = dict(tiny.params())
+    del params["structure_synthesizer"]
+    with pytest.raises(ValueError, match="structure_synthesizer"):
+        dataclasses.replace(other, generator_params=params)

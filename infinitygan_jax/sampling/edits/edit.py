@@ -73,8 +73,8 @@ class Edit:
     """What a world asks of its edits; a kind of edit is a subclass.
 
     What is here is an edit that changes nothing, and a kind says what it changes: draws
-    of its own (``seed``), fields that it brings (``gives_fields``), a style, known
-    pixels. Edits are laid over each other in order. Their numbers do not change.
+    of its own (``seed``), fields that it brings (``gives_fields``, ``gives_coords``), a
+    style, known pixels. Edits are laid over each other in order, and do not change.
 
     Attributes:
       region: where.
@@ -82,8 +82,10 @@ class Edit:
       seed: of a stream of its own that fields are drawn from; None for none.
       statistics: that latents drawn from this take; None for those of any draw.
       source: the style that shows in the region; None for those around it.
-      gives_fields: whether it brings latents, noise and coordinates.
+      gives_fields: whether it brings latents or noise; see ``write``.
+      gives_coords: whether it brings coordinates; see ``bend``.
       picture: pixels that are shown as they are, at level 0; None for none.
+      subject: what messages call that of which the region is the place.
     """
 
     region: Region
@@ -92,7 +94,9 @@ class Edit:
     statistics: Statistics | MeasuredLater | None = None
     source: Source | None = None
     gives_fields: bool = False
+    gives_coords: bool = False
     picture: Picture | None = None
+    subject: str = "it"
 
     @property
     def reach(self) -> int:
@@ -119,7 +123,7 @@ class Edit:
         spans: tuple[Span, Span],
         lattice: Lattice,
     ) -> None:
-        """Moves coordinates of a tile's cells towards its own, if it gives fields.
+        """Moves coordinates of a tile's cells towards its own, if it gives any.
 
         Args:
           bends: how far those of rows and of columns are moved; changed.
@@ -140,12 +144,10 @@ def check_fits(edit: Edit, period: tuple[int | None, int | None]) -> None:
     sides = (("height", region.height), ("width", region.width))
     for each, (name, side) in zip(period, sides, strict=True):
         if each is not None and side + reach > each:
-            # What a picture's latents reach is more than its pixels.
-            subject = "a picture and what sees it" if edit.gives_fields else "it"
             raise UserError(
                 f"an edit of {region.width}x{region.height} pixels, {edit.reach} "
-                f"beyond {subject}, must fit into the {name} ({each}) after which the "
-                "world repeats; wrap a larger picture"
+                f"beyond {edit.subject}, must fit into the {name} ({each}) after which "
+                "the world repeats; wrap a larger picture"
             )
 
 

@@ -60,6 +60,8 @@ class Placement(Edit):
     feather: int = 0
     known: Known | None = None
     gives_fields = True
+    gives_coords = True
+    subject = "a picture and what sees it"  # which is more than its pixels
 
     def __post_init__(self):
         check_feather(self.feather)
@@ -131,7 +133,7 @@ class Placement(Edit):
         spans: tuple[Span, Span],
         lattice: Lattice,
     ) -> None:
-        """See `Edit`; for `bent_coords`."""
+        """See `Edit`."""
         axes = lattice.axes(*spans)
         offsets = [
             self._offsets(
@@ -234,31 +236,6 @@ def _world_part(
     part = _part(kind, axis, start, size, frame)
     part.flags.writeable = False
     return part
-
-
-def bent_coords(
-    here: Float[np.ndarray, "h w c"], bends: Float[np.ndarray, "h w 2"]
-) -> Float[np.ndarray, "h w c"]:
-    """Coordinates of which heights are moved and phases turned by so much.
-
-    Args:
-      here: of cells.
-      bends: of rows and of columns; where 0, coordinates keep their bits.
-    """
-    num_rows = here.shape[-1] - 2  # channels of the row part
-    moved = []
-    for part, bend in (
-        (here[..., :num_rows], bends[..., 0]),
-        (here[..., num_rows:], bends[..., 1]),
-    ):
-        if part.shape[-1] == 1:
-            moved.append(part + bend[..., None])
-            continue
-        cos, sin = np.cos(bend), np.sin(bend)
-        turned = part[..., 0] * cos - part[..., 1] * sin
-        moved += [turned[..., None]]
-        moved += [(part[..., 0] * sin + part[..., 1] * cos)[..., None]]
-    return np.concatenate(moved, axis=-1).astype(np.float32)
 
 
 def _angle(phase: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:

@@ -10,11 +10,12 @@ from infinitygan_jax import geometry
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.edits.edit import Edit, check_fits
 from infinitygan_jax.sampling.edits.region import Region
-from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.sampling.plan import Tile, Window
 from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Seed
 from infinitygan_jax.sampling.world import World
 from tests.sampling import tiny
+from tests.sampling.edits.test_placement import _cut
 
 CELL = tiny.MODEL.cell_size
 # A pixel's cell sees so many before and after it.
@@ -35,7 +36,9 @@ class _Constant(Edit):
     def write(self, tile, stream):
         rows, cols = (axis.latent for axis in tile.spans)
         where, part = self.region.squares(*tile.lattice.axes(rows, cols))
-        tile.given.z_local[where] = self.value
+        tile.given.z_local[where] = np.where(
+            part[..., None], self.value, tile.given.z_local[where]
+        )
         tile.masks.z_local[where] |= part[..., None]
 
 
@@ -82,6 +85,18 @@ def test_what_a_kind_says_composes():
     both = _world(Both(REGION, 3.0, Seed(9)))
     assert (both[ROWS, COLS] != plain).any()
     assert both._painter.blends(both.plan(Window(*SIDES)).tiles())
+
+
+def test_latents_alone_leave_coordinates_to_what_lies_below():
+    """Whichever tile asks: the same cells have the same coordinates in all."""
+    picture = _cut(5, 0, 0, feather=16)
+    over = _Constant(Region(0, 8, 16, 40), 3.0)
+    editor = _world(picture, over)._painter._editor
+    alone = _world(picture)._painter._editor
+    for tile in (Tile(-1, 0), Tile(0, 0), Tile(0, 1), Tile(1, 1)):
+        both = editor.edited(tile, [picture, over]).given.coords
+        np.testing.assert_array_equal(both, alone.edited(tile, [picture]).given.coords)
+        assert np.any(both != editor._blank(tile)[0].coords)
 
 
 def test_an_edit_that_changes_nothing_changes_no_byte():

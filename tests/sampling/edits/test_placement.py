@@ -14,7 +14,8 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from infinitygan_jax import coords, fields, geometry
-from infinitygan_jax.sampling.edits import compositing, overlays
+from infinitygan_jax.sampling import field_editor, overlays
+from infinitygan_jax.sampling.edits import compositing
 from infinitygan_jax.sampling.edits import placement as placing
 from infinitygan_jax.sampling.edits.compositing import Known, Picture
 from infinitygan_jax.sampling.edits.placement import Placement
@@ -583,6 +584,15 @@ def test_overlays_are_kept_by_their_bytes(monkeypatch):
     assert world._overlays._kept.keys() == [2]
 
 
+def test_a_picture_that_is_placed_twice_is_as_one():
+    """The second is laid over the first, and it alone is what is corrected around."""
+    placed = _exact(40, 44)
+    once, twice = (
+        _world(11, Scene(edits=(placed,) * number))[0:128, 0:128] for number in (1, 2)
+    )
+    np.testing.assert_array_equal(twice, once)
+
+
 def test_tiles_are_painted_once_for_all_pictures(monkeypatch):
     """Those of a window, and those outside in which a picture's edge lies."""
     tiles = tiny.count_painted(monkeypatch)
@@ -753,7 +763,7 @@ def test_placements_that_others_cover_are_not_bent(monkeypatch):
         where, share = edit.region.share_near(*axes, edit.feather)
         if share.any():
             bend(edit, bends, where, share, tuple(latent), editor._lattice)
-    np.testing.assert_array_equal(found, placing.bent_coords(here, bends))
+    np.testing.assert_array_equal(found, field_editor.bent_coords(here, bends))
 
 
 def test_phases_never_jump_where_feathers_overlap():

@@ -14,7 +14,6 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import tiles
 from infinitygan_jax.sampling.edits.edit import Edit, TileFields
-from infinitygan_jax.sampling.edits.placement import bent_coords
 from infinitygan_jax.sampling.inputs import (
     MAX_STREAMS,
     Keys,
@@ -101,13 +100,13 @@ class FieldEditor:
         edits: Sequence[Edit],
         spans: tuple[geometry.AxisSpans, geometry.AxisSpans],
     ) -> Float[np.ndarray, "h w c"]:
-        """Coordinates, turned into those of placements, the last over the others."""
+        """Coordinates, turned into those that edits give, the last over the others."""
         latent = spans[0].latent, spans[1].latent
         axes = self._lattice.axes(*latent)
         covered = np.zeros(here.shape[:2], bool)
         shown = []
         for edit in reversed(edits):
-            if edit.gives_fields:
+            if edit.gives_coords:
                 where, share = edit.region.share_near(*axes, edit.feather)
                 if not (covered[where] | (share == 0)).all():
                     shown.append((edit, where, share))
@@ -179,6 +178,31 @@ class FieldEditor:
             noise=np.pad(noise, [(0, 0), *more]),
             octaves=parts[0].octaves,
         )
+
+
+def bent_coords(
+    here: Float[np.ndarray, "h w c"], bends: Float[np.ndarray, "h w 2"]
+) -> Float[np.ndarray, "h w c"]:
+    """Coordinates of which heights are moved and phases turned by so much.
+
+    Args:
+      here: of cells.
+      bends: of rows and of columns; where 0, coordinates keep their bits.
+    """
+    num_rows = here.shape[-1] - 2  # channels of the row part
+    moved = []
+    for part, bend in (
+        (here[..., :num_rows], bends[..., 0]),
+        (here[..., num_rows:], bends[..., 1]),
+    ):
+        if part.shape[-1] == 1:
+            moved.append(part + bend[..., None])
+            continue
+        cos, sin = np.cos(bend), np.sin(bend)
+        turned = part[..., 0] * cos - part[..., 1] * sin
+        moved += [turned[..., None]]
+        moved += [(part[..., 0] * sin + part[..., 1] * cos)[..., None]]
+    return np.concatenate(moved, axis=-1).astype(np.float32)
 
 
 def _bytes_of(keys: Keys) -> int:

@@ -196,7 +196,9 @@ class Overlays:
 
     def _picture(self, index: int) -> Picture:
         if index not in self._pictures:
-            self._pictures[index] = self._placed[index].at_level(self._setup.stopped)
+            placed = self._placed[index].at_level(self._setup.stopped)
+            # One for each edit, as `rim_of` tells them apart, equal ones too.
+            self._pictures[index] = Picture(*placed)
         return self._pictures[index]
 
     def _rim(self, index: int) -> Rim:
