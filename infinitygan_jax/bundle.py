@@ -45,7 +45,7 @@ class Bundle:
     info: Mapping[str, str] = dataclasses.field(default_factory=dict)
     digest: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.digest:
             texts = _settings(self.config), _info(self.info)
             object.__setattr__(self, "digest", _digest(_arrays(self), *texts))
@@ -123,7 +123,7 @@ def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def save(path: str | os.PathLike, bundle: Bundle) -> int:
+def save(path: str | os.PathLike[str], bundle: Bundle) -> int:
     """Writes a bundle to one file; aside first, then renamed.
 
     Returns:
@@ -149,7 +149,7 @@ def save(path: str | os.PathLike, bundle: Bundle) -> int:
     return len(data)
 
 
-def load(path: str | os.PathLike) -> Bundle:
+def load(path: str | os.PathLike[str]) -> Bundle:
     """Reads a bundle and checks its digest.
 
     Raises:

@@ -121,7 +121,7 @@ class ModelConfig:
     def discriminator_log2_size(self) -> int:
         return round(math.log2(self.patch_size))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         zero = ("stddev_group", "feature_size", "feature_blur", *PAINTING)
         _check_positive(self, "model", zero=zero)
         for name in PAINTING:
@@ -183,7 +183,7 @@ class DataConfig:
     flip: bool = True
     num_threads: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_positive(self, "data", zero=("pre_size",))
 
 
@@ -277,7 +277,7 @@ class TrainConfig:
     save_every: int = 5_000
     keep_every: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
         zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
         zero += ("d_learning_rate", "constant_steps", "distance_weight")
@@ -333,7 +333,7 @@ class Config:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.train.distance_weight and self.model.discriminator != "projected":
             raise UserError(
                 f"train.distance_weight ({self.train.distance_weight}) must be 0 with "

@@ -17,13 +17,13 @@ RUN_SETTINGS = "config.json"
 RUN_CHECKPOINTS = "checkpoints"
 
 
-def is_run(folder: str | os.PathLike) -> bool:
+def is_run(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is that of a training run that has begun."""
     folder = pathlib.Path(folder)
     return (folder / RUN_SETTINGS).is_file() and (folder / RUN_CHECKPOINTS).is_dir()
 
 
-def run_at(name: str | os.PathLike) -> tuple[pathlib.Path, int | None]:
+def run_at(name: str | os.PathLike[str]) -> tuple[pathlib.Path, int | None]:
     """A run's folder and step of a name ``RUN@STEP``; None for the newest step.
 
     A folder whose own name ends like that is that folder.
@@ -34,7 +34,7 @@ def run_at(name: str | os.PathLike) -> tuple[pathlib.Path, int | None]:
     return pathlib.Path(match[1]), int(match[2])
 
 
-def check_target(path: str | os.PathLike, suffix: str) -> None:
+def check_target(path: str | os.PathLike[str], suffix: str) -> None:
     """Checks, before any work, that a file of this name can be written.
 
     Args:
@@ -53,7 +53,7 @@ def check_target(path: str | os.PathLike, suffix: str) -> None:
     check_folder(path.absolute().parent)
 
 
-def check_free(path: str | os.PathLike, overwrite: bool) -> None:
+def check_free(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Checks, before any work, that no file is in the way of one that is written.
 
     Args:

@@ -79,7 +79,7 @@ def add_quality(parser: argparse.ArgumentParser) -> None:
 
 
 def quality_of(
-    args: argparse.Namespace, out: str | os.PathLike
+    args: argparse.Namespace, out: str | os.PathLike[str]
 ) -> tuple[dict[str, int], dict[str, str]]:
     """What ``--quality`` is to the writer of a picture, and to its texts, if given.
 

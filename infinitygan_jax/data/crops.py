@@ -29,7 +29,7 @@ class Cut:
     pre_size: int
     flip: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.patch_size <= self.full_size:
             raise UserError(
                 f"patch_size ({self.patch_size}) must be from 1 to full_size "

@@ -33,7 +33,7 @@ class View:
     flip: bool = True
     whole: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.patch_size <= self.full_size:
             raise UserError(
                 f"view ({self.patch_size}/{self.full_size}) must be PATCH/FULL in "

@@ -103,7 +103,7 @@ class Flight:
     ease: bool = False
     keep_noise: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for seed in (*self.seeds, *self.styles):
             fields.check_seed(seed)
         if not 2 <= self.num_frames <= MAX_FRAMES:

@@ -138,7 +138,9 @@ class LpipsDistance:
 Distance = DiscriminatorDistance | FeatureDistance | LpipsDistance
 
 
-def distance_of(bundle: Bundle, lpips: Sequence[str | os.PathLike] = ()) -> Distance:
+def distance_of(
+    bundle: Bundle, lpips: Sequence[str | os.PathLike[str]] = ()
+) -> Distance:
     """LPIPS where its weights are given, else what is at hand.
 
     That is the model's discriminator, where bundles have it, and else the frozen
@@ -159,7 +161,7 @@ def distance_of(bundle: Bundle, lpips: Sequence[str | os.PathLike] = ()) -> Dist
     return DiscriminatorDistance(params, bundle.config.model)
 
 
-def load_lpips(*paths: str | os.PathLike) -> LpipsDistance:
+def load_lpips(*paths: str | os.PathLike[str]) -> LpipsDistance:
     """Reads LPIPS-VGG's weights.
 
     Tensors are named as in torchvision's ``vgg16`` and in LPIPS, in PyTorch's layout:

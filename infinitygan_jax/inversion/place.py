@@ -63,7 +63,7 @@ class Place:
     width: int
     num_stages: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         cell = 2**self.num_stages
         if self.top % cell or self.left % cell:
             raise UserError(

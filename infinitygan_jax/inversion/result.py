@@ -71,7 +71,7 @@ class Inversion:
     distance: str = "none"
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_arrays(self)
 
     @functools.cached_property
@@ -129,7 +129,7 @@ class Inversion:
         params = with_noise_scale(bundle.generator, model.noise_scale)
         return np.asarray(painted(params, self.latents, here)[0])
 
-    def save(self, path: str | os.PathLike) -> int:
+    def save(self, path: str | os.PathLike[str]) -> int:
         """Writes one ``.npz`` file; aside first, then renamed.
 
         It holds the arrays by name (``noise_00``, ...), ``about``, a JSON text of all
@@ -159,7 +159,7 @@ class Inversion:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike, bundle: bundle_lib.Bundle | None = None
+        cls, path: str | os.PathLike[str], bundle: bundle_lib.Bundle | None = None
     ) -> "Inversion":
         """Reads a file and checks it.
 

@@ -67,7 +67,7 @@ class Settings:
     style_samples: int = 10_000
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_setting(field, getattr(self, field.name))
 

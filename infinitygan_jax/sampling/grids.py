@@ -41,7 +41,7 @@ class Sheet:
     margin: int = 4
     labels: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for seed in (*self.rows, *self.columns):
             fields.check_seed(seed)
         if not (self.rows and self.columns):

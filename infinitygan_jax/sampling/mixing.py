@@ -53,7 +53,7 @@ class Mix:
     amount: float
     noise: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for seed in (self.first, self.second):
             fields.check_seed(seed)
         if not 0 <= self.amount <= 1:

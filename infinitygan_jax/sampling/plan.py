@@ -33,7 +33,7 @@ class Window:
     height: int
     width: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("top", "left", "height", "width"):
             # Not NumPy's integers, whose sums overflow far away.
             object.__setattr__(self, name, whole(name, getattr(self, name)))

@@ -33,7 +33,7 @@ class Scene:
     truncation: float | None = None
     noise_scale: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.octaves <= MAX_OCTAVES:
             raise UserError(
                 f"octaves ({self.octaves}) must be from 1 to {MAX_OCTAVES}; 1 is "

@@ -33,7 +33,7 @@ class Seed:
 
     seed: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fields.check_seed(self.seed)
 
 
@@ -59,7 +59,7 @@ class Between:
     second: int
     amount: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         mixing.Mix(self.first, self.second, self.amount)  # refuses what is out of range
 
 

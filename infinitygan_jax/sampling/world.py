@@ -99,7 +99,7 @@ class World:
     ndim = 3
     dtype = np.dtype(np.uint8)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("seed", "horizon", "level"):
             self._set(name, planning.whole(name, getattr(self, name)))
         for name in ("tile_size", "batch_size", "vertical_span"):
@@ -186,7 +186,7 @@ class World:
 
     @classmethod
     def load(
-        cls, path_or_name: str | os.PathLike = DEFAULT_MODEL, **options: Any
+        cls, path_or_name: str | os.PathLike[str] = DEFAULT_MODEL, **options: Any
     ) -> "World":
         """The picture of a trained model.
 

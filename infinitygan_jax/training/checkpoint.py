@@ -33,12 +33,12 @@ NUM_KEPT = 2  # the newest, beside those of ``train.keep_every``
 FILE_DIGESTS = "files.sha256"  # in a checkpoint's folder, as sha256sum writes it
 
 
-def checkpoints_path(workdir: str | os.PathLike) -> pathlib.Path:
+def checkpoints_path(workdir: str | os.PathLike[str]) -> pathlib.Path:
     """Where a workdir keeps its checkpoints."""
     return pathlib.Path(workdir) / files.RUN_CHECKPOINTS
 
 
-def has_checkpoint(workdir: str | os.PathLike) -> bool:
+def has_checkpoint(workdir: str | os.PathLike[str]) -> bool:
     """Whether a run in this workdir has saved a step."""
     return bool(_steps_in(checkpoints_path(workdir)))
 
@@ -69,7 +69,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        workdir: str | os.PathLike,
+        workdir: str | os.PathLike[str],
         config: config_lib.Config,
         data: str = "",
         amend: bool = False,
@@ -239,7 +239,7 @@ class _Stored:
     machine: str
 
 
-def load_for_sampling(workdir: str | os.PathLike) -> bundle_lib.Bundle:
+def load_for_sampling(workdir: str | os.PathLike[str]) -> bundle_lib.Bundle:
     """The newest checkpoint of a workdir as a bundle (``load_networks``)."""
     return load_networks(workdir).bundle
 
@@ -259,7 +259,7 @@ class Networks:
     d_state: Mapping[str, Any]
 
 
-def load_networks(workdir: str | os.PathLike) -> Networks:
+def load_networks(workdir: str | os.PathLike[str]) -> Networks:
     """The networks of a checkpoint of a workdir: the newest, or ``WORKDIR@STEP``.
 
     Does not disturb a training run that goes on in the same workdir. What is said of
@@ -303,7 +303,7 @@ def load_networks(workdir: str | os.PathLike) -> Networks:
 
 
 def _as_painted(
-    workdir: str | os.PathLike, stored: Mapping[str, Any]
+    workdir: str | os.PathLike[str], stored: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """A checkpoint's settings, with what the workdir's now say of painting."""
     told = run_config.read(workdir)
@@ -374,7 +374,7 @@ def _write_file_digests(folder: pathlib.Path) -> None:
     files.write_whole(folder / FILE_DIGESTS, text.encode())
 
 
-def _kept_before(workdir: str | os.PathLike) -> list[int]:
+def _kept_before(workdir: str | os.PathLike[str]) -> list[int]:
     """Steps that were kept on purpose: they stay, whatever is kept from here on."""
     steps = _steps_in(checkpoints_path(workdir))
     former = run_config.read(workdir)

@@ -134,7 +134,7 @@ class Summaries:
       start_step: events of later steps, of a run that was cut off, are hidden.
     """
 
-    def __init__(self, folder: str | os.PathLike, start_step: int):
+    def __init__(self, folder: str | os.PathLike[str], start_step: int):
         self._writer = None
         if jax.process_index() == 0:
             self._writer = tensorboardX.SummaryWriter(

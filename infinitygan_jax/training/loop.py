@@ -69,7 +69,9 @@ class Inputs:
     initial: checkpoint.Networks | None = None
 
 
-def train(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Outcome:
+def train(
+    config: Config, workdir: str | os.PathLike[str], amend: bool = False
+) -> Outcome:
     """Trains a model in a workdir, from its newest checkpoint on if it has one.
 
     Writes ``config.json``, ``checkpoints/``, ``sheets/step_XXXXXXXX/*.png`` and
@@ -139,7 +141,9 @@ def train(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Ou
         return Outcome(state, step)
 
 
-def prepare(config: Config, workdir: str | os.PathLike, amend: bool = False) -> Inputs:
+def prepare(
+    config: Config, workdir: str | os.PathLike[str], amend: bool = False
+) -> Inputs:
     """Checks everything that can be checked before heavy work; writes nothing.
 
     Args:
@@ -204,7 +208,7 @@ def check_batch_memory(config: Config, available: int) -> None:
         )
 
 
-def check_workdir(workdir: str | os.PathLike, num_bytes: int) -> None:
+def check_workdir(workdir: str | os.PathLike[str], num_bytes: int) -> None:
     """Checks that a workdir can be made or written, and holds the checkpoints.
 
     It leaves nothing there: a folder that is missing is not made yet.

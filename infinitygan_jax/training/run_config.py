@@ -44,12 +44,12 @@ class Amendment:
     data: str = ""
 
 
-def config_path(workdir: str | os.PathLike) -> pathlib.Path:
+def config_path(workdir: str | os.PathLike[str]) -> pathlib.Path:
     """Where a workdir keeps its settings."""
     return pathlib.Path(workdir) / files.RUN_SETTINGS
 
 
-def read(workdir: str | os.PathLike) -> config_lib.Config | None:
+def read(workdir: str | os.PathLike[str]) -> config_lib.Config | None:
     """The settings a workdir goes on with; None where there are none yet.
 
     Raises:
@@ -58,7 +58,7 @@ def read(workdir: str | os.PathLike) -> config_lib.Config | None:
     return _read(workdir)[0]
 
 
-def amendments(workdir: str | os.PathLike) -> tuple[Amendment, ...]:
+def amendments(workdir: str | os.PathLike[str]) -> tuple[Amendment, ...]:
     """What was amended in a run, in order.
 
     Raises:
@@ -68,7 +68,7 @@ def amendments(workdir: str | os.PathLike) -> tuple[Amendment, ...]:
 
 
 def _read(
-    workdir: str | os.PathLike,
+    workdir: str | os.PathLike[str],
 ) -> tuple[config_lib.Config | None, tuple[Amendment, ...]]:
     path = config_path(workdir)
     if not path.exists():
@@ -86,7 +86,7 @@ def _read(
 
 
 def check(
-    workdir: str | os.PathLike,
+    workdir: str | os.PathLike[str],
     config: config_lib.Config,
     has_checkpoint: bool,
     amend: bool = False,
@@ -129,7 +129,7 @@ def check(
 
 
 def write(
-    workdir: str | os.PathLike,
+    workdir: str | os.PathLike[str],
     config: config_lib.Config,
     step: int = 0,
     data: str = "",

@@ -172,7 +172,7 @@ def join(rows: list[list[UInt8[np.ndarray, "h w 3"]]]) -> UInt8[np.ndarray, "y x
 
 
 def write_sheets(
-    folder: str | os.PathLike, sheets: Mapping[str, UInt8[np.ndarray, "h w 3"]]
+    folder: str | os.PathLike[str], sheets: Mapping[str, UInt8[np.ndarray, "h w 3"]]
 ) -> None:
     """Writes sheets as PNG into a folder, which is made."""
     folder = pathlib.Path(folder)

@@ -7,7 +7,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import files
 
 
-def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
+def load_bundle(path_or_name: str | os.PathLike[str]) -> bundle_lib.Bundle:
     """Reads a bundled model (by name), a ``.safetensors`` file or a workdir.
 
     A bare name is a bundled model's; write ``./NAME`` for a folder. ``WORKDIR@STEP`` is
@@ -24,12 +24,12 @@ def load_bundle(path_or_name: str | os.PathLike) -> bundle_lib.Bundle:
     return bundle_lib.load(_path_of(path_or_name))
 
 
-def is_workdir(path_or_name: str | os.PathLike) -> bool:
+def is_workdir(path_or_name: str | os.PathLike[str]) -> bool:
     """Whether a trained model's name is that of a folder, not of a bundle."""
     return files.run_at(_path_of(path_or_name))[0].is_dir()
 
 
-def _path_of(path_or_name: str | os.PathLike) -> pathlib.Path:
+def _path_of(path_or_name: str | os.PathLike[str]) -> pathlib.Path:
     if str(path_or_name) in bundle_lib.bundled_names():
         return bundle_lib.bundled(str(path_or_name))
     return pathlib.Path(path_or_name)

@@ -55,7 +55,7 @@ class Document:
             total.update(hashlib.sha256(path.read_bytes()).digest())
         return total.hexdigest()
 
-    def moved_to(self, path: str | os.PathLike) -> "Document":
+    def moved_to(self, path: str | os.PathLike[str]) -> "Document":
         """The same document as it is at a path: files are named from its folder.
 
         Raises:
@@ -78,7 +78,7 @@ class Document:
         whole = {"format": FORMAT, "checkpoint": checkpoint, **self.values}
         return (json.dumps(whole, indent=1) + "\n").encode()
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file; aside first, then renamed.
 
         Raises:
@@ -108,7 +108,7 @@ class Document:
         return Reader(self.values, self.folder, bundle).world(options)
 
 
-def load(path: str | os.PathLike) -> Document:
+def load(path: str | os.PathLike[str]) -> Document:
     """Reads a world file.
 
     Raises:

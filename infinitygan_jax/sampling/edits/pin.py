@@ -21,5 +21,5 @@ class Pin(Edit):
     source: Source = dataclasses.field()  # not the default of `Edit`
     feather: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_feather(self.feather)

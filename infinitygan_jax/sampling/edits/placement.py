@@ -63,7 +63,7 @@ class Placement(Edit):
     gives_coords = True
     subject = "a picture and what sees it"  # which is more than its pixels
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_feather(self.feather)
         cell = self.cell
         down = (self.top - self.own_top) % cell

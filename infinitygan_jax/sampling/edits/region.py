@@ -32,7 +32,7 @@ class Region:
     width: int
     mask: Bool[np.ndarray, "h w"] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         planning.Window(self.top, self.left, self.height, self.width)  # its limits
         size = (self.height, self.width)
         if self.mask is not None and self.mask.shape != size:

@@ -30,7 +30,7 @@ class Resample(Edit):
     texture: bool = True
     statistics: Statistics | MeasuredLater | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fields.check_seed(self.seed)
         if not (self.structure or self.texture):
             raise UserError(
