@@ -9,8 +9,8 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class _Kept(NamedTuple):
-    value: object
+class _Kept(NamedTuple, Generic[Value]):
+    value: Value
     num_bytes: int
 
 
@@ -22,7 +22,9 @@ class Cache(Generic[Key, Value]):
         self._most = most_bytes
         self._bytes = 0
         # Those used last at the end.
-        self._kept: collections.OrderedDict[Key, _Kept] = collections.OrderedDict()
+        self._kept: collections.OrderedDict[Key, _Kept[Value]] = (
+            collections.OrderedDict()
+        )
         self._lock = threading.RLock()
 
     def keys(self) -> list[Key]:

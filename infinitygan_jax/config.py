@@ -7,7 +7,7 @@ rule, the value and the remedy.
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -278,10 +278,10 @@ class TrainConfig:
     keep_every: int = 0
 
     def __post_init__(self) -> None:
-        zero = ("seed", "r1_weight", "path_weight", "coords_weight", "sheet_every")
-        zero += ("diversity_weight", "style_mixing", "num_steps", "ema_rampup")
-        zero += ("d_learning_rate", "constant_steps", "distance_weight")
-        zero += ("distance_rampup", "keep_every")
+        zero = ["seed", "r1_weight", "path_weight", "coords_weight", "sheet_every"]
+        zero += ["diversity_weight", "style_mixing", "num_steps", "ema_rampup"]
+        zero += ["d_learning_rate", "constant_steps", "distance_weight"]
+        zero += ["distance_rampup", "keep_every"]
         _check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise UserError(
@@ -394,7 +394,7 @@ def setting_lines(config: Config) -> list[str]:
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{name}.")
@@ -461,16 +461,16 @@ def wrong_type(name: str, value: Any, kind: Any) -> str:
 
 def setting_types(cls: type = Config, prefix: str = "") -> dict[str, Any]:
     """Every setting's full name, as ``model.patch_size``, and its type."""
-    types = {}
+    types: dict[str, Any] = {}
     for name, kind in typing.get_type_hints(cls).items():
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             types |= setting_types(kind, f"{prefix}{name}.")
         else:
             types[prefix + name] = kind
     return types
 
 
-def _check_positive(config: Any, prefix: str, zero: tuple[str, ...] = ()) -> None:
+def _check_positive(config: Any, prefix: str, zero: Sequence[str] = ()) -> None:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         values = value if isinstance(value, tuple) else (value,)

@@ -90,7 +90,8 @@ def _below_horizon(start: int, size: int, frame: Frame) -> Float[np.ndarray, " n
 
 
 def grid(
-    row_part: Float[Array, "h cr"], col_part: Float[Array, "w cc"]
+    row_part: Float[Array | np.ndarray, "h cr"],
+    col_part: Float[Array | np.ndarray, "w cc"],
 ) -> Float[Array, "h w c"]:
     """Joins the two parts to one coordinate vector per cell."""
     size = (row_part.shape[0], col_part.shape[0])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jaxlib
+import jaxlib.version
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -64,7 +64,7 @@ def num_compilers() -> int:
     return min(4, machine.num_cores())
 
 
-def jit_in_a_hurry(function: Callable[..., Any], **settings) -> Callable[..., Any]:
+def jit_in_a_hurry(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
     """``jax.jit`` of what runs seldom: on a CPU it is compiled without optimizing.
 
     The products of convolutions, which come from a library, are as fast as ever.
@@ -109,15 +109,16 @@ def keep_compiled(environment: Mapping[str, str] = os.environ) -> None:
     (``JAX_COMPILATION_CACHE_DIR``), that is taken; ``JAX_ENABLE_COMPILATION_CACHE=0``
     keeps nothing.
     """
+    options = jax.config.values
     if (
-        jax.config.jax_compilation_cache_dir
-        or not jax.config.jax_enable_compilation_cache
+        options["jax_compilation_cache_dir"]
+        or not options["jax_enable_compilation_cache"]
     ):
         return
     base = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if base.startswith("~"):  # nobody's home
         return
-    kind = f"jaxlib-{jaxlib.__version__}-{machine.processor()}"
+    kind = f"jaxlib-{jaxlib.version.__version__}-{machine.processor()}"
     folder = pathlib.Path(base) / "infinitygan_jax" / kind
     try:
         # What is in it is run: nobody else may write there.

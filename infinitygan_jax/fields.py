@@ -81,7 +81,7 @@ def key_of(seed: int) -> PRNGKeyArray:
       seed: 0 to 2**64 - 1.
     """
     words_of_seed = np.array([seed >> 32, seed & _MASK], np.uint32)
-    return jax.random.wrap_key_data(words_of_seed, impl="threefry2x32")
+    return jax.random.wrap_key_data(jnp.asarray(words_of_seed), impl="threefry2x32")
 
 
 def stream_key(seed: int, stream: int) -> UInt32[np.ndarray, "2"]:
@@ -132,9 +132,9 @@ def words(
 
 
 def normal_field(
-    key: UInt32[Array, "2"],
-    rows: UInt32[Array, "h 2"],
-    cols: UInt32[Array, "w 2"],
+    key: UInt32[Array | np.ndarray, "2"],
+    rows: UInt32[Array | np.ndarray, "h 2"],
+    cols: UInt32[Array | np.ndarray, "w 2"],
     num_channels: int,
 ) -> Float[Array, "h w c"]:
     """Standard normal draws for the cells of a window; one value per cell and channel.
@@ -156,10 +156,10 @@ def normal_field(
 
 
 def mixed_normal_field(
-    keys: UInt32[Array, "k 2"],
-    index: UInt16[Array, "h w"],
-    rows: UInt32[Array, "h 2"],
-    cols: UInt32[Array, "w 2"],
+    keys: UInt32[Array | np.ndarray, "k 2"],
+    index: UInt16[Array | np.ndarray, "h w"],
+    rows: UInt32[Array | np.ndarray, "h 2"],
+    cols: UInt32[Array | np.ndarray, "w 2"],
     num_channels: int,
 ) -> Float[Array, "h w c"]:
     """``normal_field`` where every cell says which of some streams it belongs to.
@@ -177,8 +177,8 @@ def mixed_normal_field(
 
 def _field(
     key: tuple[Any, Any],
-    rows: UInt32[Array, "h 2"],
-    cols: UInt32[Array, "w 2"],
+    rows: UInt32[Array | np.ndarray, "h 2"],
+    cols: UInt32[Array | np.ndarray, "w 2"],
     num_channels: int,
 ) -> Float[Array, "h w c"]:
     """Draws under one key, or under a key for each cell."""

@@ -71,15 +71,16 @@ def _over_heads(
     weights: Sequence[float] | None = None,
 ) -> Float[Array, ""]:
     weights = (1.0,) * len(logits) if weights is None else weights
-    return sum(
+    terms = (
         weight * jnp.mean(function(each))
         for weight, each in zip(weights, logits, strict=True)
     )
+    return sum(terms, jnp.zeros(()))
 
 
 def score(logits: Logits) -> Float[Array, " b"]:
     """Each sample's logits: a mean over positions, summed over heads."""
-    return sum(jnp.mean(each, axis=1) for each in logits)
+    return sum((jnp.mean(each, axis=1) for each in logits), jnp.zeros(()))
 
 
 def vertical_coordinate(
@@ -101,14 +102,11 @@ def r1(
       real: what it sees of photographs, arrays of samples: pixels, or more.
     """
     gradient = jax.grad(lambda seen: jnp.sum(discriminate(seen)))(real)
-    return sum(
-        jnp.mean(
-            jnp.sum(
-                jnp.square(each.astype(jnp.float32)), axis=tuple(range(1, each.ndim))
-            )
-        )
+    norms = (
+        jnp.sum(jnp.square(each.astype(jnp.float32)), axis=tuple(range(1, each.ndim)))
         for each in jax.tree.leaves(gradient)
     )
+    return sum((jnp.mean(each) for each in norms), jnp.zeros(()))
 
 
 def path_lengths(
@@ -162,7 +160,7 @@ def diversity(
     s1, s2 = _pairs(structure)
     z1, z2 = _pairs(z_local)
 
-    def mean(x):
+    def mean(x: Array) -> Array:
         return (
             jnp.mean(x) if axis_name is None else jax.lax.pmean(jnp.mean(x), axis_name)
         )

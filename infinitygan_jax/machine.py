@@ -7,7 +7,7 @@ import os
 import pathlib
 import platform
 import sys
-from typing import IO
+from typing import IO, Any
 
 _CONTAINER_LIMITS = (  # of Linux control groups, version 2 and 1
     "/sys/fs/cgroup/memory.max",
@@ -32,7 +32,7 @@ def num_cores() -> int:
         return os.cpu_count() or 1
 
 
-def try_lock(file: IO | int, shared: bool = False) -> bool | None:
+def try_lock(file: IO[Any] | int, shared: bool = False) -> bool | None:
     """Locks an open file; the system lets go of it with the process.
 
     Args:

@@ -15,6 +15,8 @@ there, but forward mode (`jax.jvp`, `jax.linearize`, `jax.hessian`) is refused.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,9 @@ __all__ = [
     "precision_of",
     "upsample_rgb",
 ]
+
+_Size = tuple[int, ...]  # rows and columns
+_Pair = tuple[Array, Array]
 
 
 def conv_valid(
@@ -147,28 +152,33 @@ def upsample_rgb(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     return x
 
 
-def _plain_blur(x, weights, padding):
+def _plain_blur(x: Array, weights: tuple[float, ...], padding: int) -> Array:
     if padding:
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     for axis in (1, 2):
         size = x.shape[axis] - len(weights) + 1
-        x = sum(
+        parts = [
             lax.slice_in_dim(x, i, i + size, axis=axis) * weight
             for i, weight in enumerate(weights)
-        )
+        ]
+        x = sum(parts, jnp.zeros((), x.dtype))
     return x
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _blur(x, weights, padding):
+def _blur(x: Array, weights: tuple[float, ...], padding: int) -> Array:
     return _plain_blur(x, weights, padding)
 
 
-def _blur_forward(x, weights, padding):
+def _blur_forward(
+    x: Array, weights: tuple[float, ...], padding: int
+) -> tuple[Array, None]:
     return _blur(x, weights, padding), None
 
 
-def _blur_backward(weights, padding, _, g):
+def _blur_backward(
+    weights: tuple[float, ...], padding: int, _: None, g: Array
+) -> tuple[Array]:
     # The transpose of a symmetric blur is the same blur. The derivative of the shifted
     # sum, a sum of padded arrays, is several times slower on a CPU.
     return (_blur(g, weights, len(weights) - 1 - padding),)
@@ -183,19 +193,21 @@ def _on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def _dispatch_correlate(x, kernel, stride, padding):
+def _dispatch_correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     if not _on_cpu():
         return forms.plain_correlate(x, kernel, stride, padding)
     return _correlate(*_equally_varying(x, kernel), stride, padding)
 
 
-def _dispatch_scatter(x, kernel, stride, padding, size):
+def _dispatch_scatter(
+    x: Array, kernel: Array, stride: int, padding: int, size: _Size
+) -> Array:
     if not _on_cpu():
         return forms.plain_scatter(x, kernel, stride, padding, size)
     return _scatter(*_equally_varying(x, kernel), stride, padding, size)
 
 
-def _equally_varying(x, y):
+def _equally_varying(x: Array, y: Array) -> _Pair:
     # Inside shard_map a custom_vjp must return cotangents that vary over the same mesh
     # axes as its arguments. Making the kernel vary out here leaves the sum over devices
     # to the transposition of this cast, as for any built-in operation.
@@ -207,11 +219,13 @@ def _equally_varying(x, y):
     return x, y
 
 
-def _swap(kernel):
+def _swap(kernel: Array) -> Array:
     return kernel.swapaxes(2, 3)
 
 
-def _in_float32(function, x, y, *arguments):
+def _in_float32(
+    function: Callable[..., Array], x: Array, y: Array, *arguments: Any
+) -> Array:
     # No CPU convolution is faster in bfloat16, and sums in float32 are better.
     dtype = x.dtype
     if dtype == jnp.bfloat16:
@@ -220,15 +234,17 @@ def _in_float32(function, x, y, *arguments):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _correlate(x, kernel, stride, padding):
+def _correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     return _in_float32(forms.cpu_correlate, x, kernel, stride, padding)
 
 
-def _correlate_forward(x, kernel, stride, padding):
+def _correlate_forward(
+    x: Array, kernel: Array, stride: int, padding: int
+) -> tuple[Array, _Pair]:
     return _correlate(x, kernel, stride, padding), (x, kernel)
 
 
-def _correlate_backward(stride, padding, saved, g):
+def _correlate_backward(stride: int, padding: int, saved: _Pair, g: Array) -> _Pair:
     x, kernel = saved
     return (
         _scatter(g, _swap(kernel), stride, padding, x.shape[1:3]),
@@ -237,15 +253,19 @@ def _correlate_backward(stride, padding, saved, g):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _scatter(x, kernel, stride, padding, size):
+def _scatter(x: Array, kernel: Array, stride: int, padding: int, size: _Size) -> Array:
     return _in_float32(forms.cpu_scatter, x, kernel, stride, padding, size)
 
 
-def _scatter_forward(x, kernel, stride, padding, size):
+def _scatter_forward(
+    x: Array, kernel: Array, stride: int, padding: int, size: _Size
+) -> tuple[Array, _Pair]:
     return _scatter(x, kernel, stride, padding, size), (x, kernel)
 
 
-def _scatter_backward(stride, padding, size, saved, g):
+def _scatter_backward(
+    stride: int, padding: int, size: _Size, saved: _Pair, g: Array
+) -> _Pair:
     x, kernel = saved
     return (
         _correlate(g, _swap(kernel), stride, padding),
@@ -254,15 +274,19 @@ def _scatter_backward(stride, padding, size, saved, g):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _pair(x, y, stride, padding, window):
+def _pair(x: Array, y: Array, stride: int, padding: int, window: _Size) -> Array:
     return _in_float32(forms.cpu_pair, x, y, stride, padding, window)
 
 
-def _pair_forward(x, y, stride, padding, window):
+def _pair_forward(
+    x: Array, y: Array, stride: int, padding: int, window: _Size
+) -> tuple[Array, _Pair]:
     return _pair(x, y, stride, padding, window), (x, y)
 
 
-def _pair_backward(stride, padding, window, saved, g):
+def _pair_backward(
+    stride: int, padding: int, window: _Size, saved: _Pair, g: Array
+) -> _Pair:
     x, y = saved
     return (
         _scatter(y, _swap(g), stride, padding, x.shape[1:3]),

@@ -5,9 +5,14 @@ measured fastest on a CPU with jaxlib 0.10.2 (docs/performance.md). All take NHW
 activations and HWIO kernels; what the maps compute is stated in convolution.py.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -30,12 +35,12 @@ _WIDE = 128
 _SMALL_SCATTER = 100
 
 
-def precision_of(dtype) -> lax.Precision | None:
+def precision_of(dtype: DTypeLike) -> lax.Precision | None:
     """Keeps float32 products float32, which GPUs and TPUs shorten by default."""
     return lax.Precision.HIGHEST if dtype == jnp.float32 else None
 
 
-def varying_axes(x) -> frozenset:
+def varying_axes(x: Array) -> frozenset[Any]:
     """Mesh axes of an enclosing shard_map over which an array varies."""
     # jax 0.10 moved a type's set of varying mesh axes from `vma` to `mat.varying`.
     kind = jax.typeof(x)
@@ -44,7 +49,7 @@ def varying_axes(x) -> frozenset:
     return getattr(kind, "vma", frozenset())
 
 
-def interleave(even, odd, axis):
+def interleave(even: Array, odd: Array, axis: int) -> Array:
     """Even has n positions along the axis, odd n - 1; the result 2n - 1."""
     n = even.shape[axis]
     widths = [(0, 0)] * even.ndim
@@ -54,7 +59,7 @@ def interleave(even, odd, axis):
     return lax.slice_in_dim(both.reshape(shape), 0, 2 * n - 1, axis=axis)
 
 
-def plain_correlate(x, kernel, stride, padding):
+def plain_correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     """Correlates, stride 1 or 2, with zeros around."""
     return lax.conv_general_dilated(
         x,
@@ -66,7 +71,9 @@ def plain_correlate(x, kernel, stride, padding):
     )
 
 
-def plain_scatter(x, kernel, stride, padding, size):
+def plain_scatter(
+    x: Array, kernel: Array, stride: int, padding: int, size: Sequence[int]
+) -> Array:
     """Transposed correlation; ``size`` are the rows and columns that come out."""
     # A transposed convolution correlates the zero-stuffed input with the flipped
     # kernel. Positions that no input reaches lie beyond the last one.
@@ -85,7 +92,7 @@ def plain_scatter(x, kernel, stride, padding, size):
     )
 
 
-def cpu_correlate(x, kernel, stride, padding):
+def cpu_correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     """Correlates, as ``plain_correlate``."""
     if kernel.shape[:2] == (1, 1) and padding == 0:
         return jnp.einsum("bhwi,io->bhwo", x[:, ::stride, ::stride], kernel[0, 0])
@@ -93,11 +100,12 @@ def cpu_correlate(x, kernel, stride, padding):
         return plain_correlate(x, kernel, stride, padding)
     if stride == 2 and kernel.shape[:2] == (3, 3) and x.shape[-1] >= _WIDE:
         x = x[:, : (x.shape[1] - 1) // 2 * 2 + 1, : (x.shape[2] - 1) // 2 * 2 + 1]
-        return sum(
+        parts = (
             cpu_correlate(x[:, a::2, c::2], kernel[a::2, c::2], 1, 0)
             for a in (0, 1)
             for c in (0, 1)
         )
+        return sum(parts, jnp.zeros((), x.dtype))
     # jaxlib 0.10.2 sends convolutions without any padding to a kernel several times
     # slower than its padded ones. One output row more, cropped again, avoids it with
     # the same bits, and the crop fuses with what follows.
@@ -109,7 +117,9 @@ def cpu_correlate(x, kernel, stride, padding):
     return y[:, :rows]
 
 
-def cpu_scatter(x, kernel, stride, padding, size):
+def cpu_scatter(
+    x: Array, kernel: Array, stride: int, padding: int, size: Sequence[int]
+) -> Array:
     """Transposed correlation, as ``plain_scatter``."""
     k = kernel.shape[0]
     if stride == 2 and kernel.shape[:2] == (3, 3):
@@ -119,15 +129,15 @@ def cpu_scatter(x, kernel, stride, padding, size):
     return plain_scatter(x, kernel, stride, padding, size)
 
 
-def _scatter_taps(x, kernel, padding, size):
+def _scatter_taps(x: Array, kernel: Array, padding: int, size: Sequence[int]) -> Array:
     # One matrix product for all taps, then shifted sums. The convolution would also
     # multiply the kernel with the margin of zeros, most of the work where x is small.
     taps = jnp.einsum("bhwi,klio->bhwklo", x, kernel)
     height, width = x.shape[1:3]
-    out = 0
+    out = jnp.zeros((), x.dtype)
     for a in range(kernel.shape[0]):
         low = a - padding
-        row = 0
+        row = jnp.zeros((), x.dtype)
         for c in range(kernel.shape[1]):
             left = c - padding
             row += _place(taps[:, :, :, a, c], 2, left, size[1] - width - left)
@@ -135,13 +145,15 @@ def _scatter_taps(x, kernel, padding, size):
     return out
 
 
-def _place(x, axis, low, high):
+def _place(x: Array, axis: int, low: int, high: int) -> Array:
     config = [(0, 0, 0)] * x.ndim
     config[axis] = (low, high, 0)
     return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
-def _scatter_phases(x, kernel, padding, size):
+def _scatter_phases(
+    x: Array, kernel: Array, padding: int, size: Sequence[int]
+) -> Array:
     """Stride 2, 3x3: four small convolutions, one for each parity of row and column."""
     # With one position cropped a side, out[2 i] = x[i] kernel[1] and
     # out[2 i + 1] = x[i] kernel[2] + x[i + 1] kernel[0]. A margin of zeros around x
@@ -151,7 +163,7 @@ def _scatter_phases(x, kernel, padding, size):
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     middle, outer = slice(1, 2), slice(None, None, -2)
 
-    def phase(rows, columns):
+    def phase(rows: slice, columns: slice) -> Array:
         return cpu_correlate(x, kernel[rows, columns], 1, 0)
 
     out = interleave(
@@ -163,7 +175,9 @@ def _scatter_phases(x, kernel, padding, size):
     return out[:, start : start + size[0], start : start + size[1]]
 
 
-def cpu_pair(x, y, stride, padding, window):
+def cpu_pair(
+    x: Array, y: Array, stride: int, padding: int, window: Sequence[int]
+) -> Array:
     """Gradient of a kernel of ``window`` taps: sums of products over all pixels."""
     if padding:
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
@@ -184,7 +198,7 @@ def cpu_pair(x, y, stride, padding, window):
     return z.reshape(*window, y.shape[-1], x.shape[-1]).swapaxes(2, 3)
 
 
-def _pair_stride1(x, y):
+def _pair_stride1(x: Array, y: Array) -> Array:
     """Sums x[i + a] y[i] over samples and pixels, in pieces of a favourable size."""
     batch, height, width = y.shape[:3]
     window = (x.shape[1] - height + 1, x.shape[2] - width + 1)
@@ -195,7 +209,7 @@ def _pair_stride1(x, y):
     pieces = max(1, round(height * width / _PIXELS_PER_PIECE))
     rows = -(-height // pieces)
 
-    def add_sample(total, pair):
+    def add_sample(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
         x, y = pair
         for top in range(0, height, rows):
             strip = x[None, top : top + rows + window[0] - 1]
@@ -209,7 +223,7 @@ def _pair_stride1(x, y):
     return lax.scan(add_sample, zero, (x, y))[0]
 
 
-def _pair_piece(x, y):
+def _pair_piece(x: Array, y: Array) -> Array:
     # The channels of x are the samples of this convolution and y is its kernel. The
     # transpositions are written out because XLA's CPU compiler, left to choose layouts
     # inside a loop, falls back to scalar code (a hundred times slower).

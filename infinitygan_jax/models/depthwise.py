@@ -17,6 +17,8 @@ from jaxtyping import Array, Float
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.convolution_forms import precision_of
 
+_Pads = tuple[tuple[int, int], ...]  # before and after rows, and columns
+
 
 def depthwise(
     x: Float[Array, "b h w c"], kernel: Float[Array, "k k c"], stride: int = 1
@@ -46,7 +48,7 @@ def same_padding(size: int, taps: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _grouped(x, kernel, stride, pads):
+def _grouped(x: Array, kernel: Array, stride: int, pads: _Pads) -> Array:
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None],
@@ -59,7 +61,7 @@ def _grouped(x, kernel, stride, pads):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _shifted(x, kernel, stride, pads):
+def _shifted(x: Array, kernel: Array, stride: int, pads: _Pads) -> Array:
     # Barriers: what made x, and what takes the sum, would be fused into the sum and
     # worked out again for each tap.
     x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
@@ -76,11 +78,15 @@ def _shifted(x, kernel, stride, pads):
     return lax.optimization_barrier(total)
 
 
-def _forward(x, kernel, stride, pads):
+def _forward(
+    x: Array, kernel: Array, stride: int, pads: _Pads
+) -> tuple[Array, tuple[tuple[int, ...], Array]]:
     return _shifted(x, kernel, stride, pads), (x.shape[1:3], kernel)
 
 
-def _backward(stride, pads, saved, g):
+def _backward(
+    stride: int, pads: _Pads, saved: tuple[tuple[int, ...], Array], g: Array
+) -> tuple[Array, Array]:
     sizes, kernel = saved
     taps = kernel.shape[0]
     g = lax.optimization_barrier(g)

@@ -18,7 +18,7 @@ from infinitygan_jax.models import projected_discriminator as projected
 from infinitygan_jax.models import residual_discriminator as residual
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.initial import init_variables
-from infinitygan_jax.models.layers import averaged
+from infinitygan_jax.models.layers import applied, averaged
 
 # A patch has so many parts a side whose colours are among the features: the means of
 # what the network sees do not tell sky above ground from ground above sky.
@@ -188,13 +188,13 @@ def apply(
       ValueError: patches are too small for the network.
     """
     if config.discriminator == "stylegan2":
-        module = residual.ResidualDiscriminator(config, axis_name)
-        logits, coords = module.apply({"params": params}, image)
+        alone = residual.ResidualDiscriminator(config, axis_name)
+        logits, coords = applied(alone, {"params": params}, image)
         return Output((logits[:, None],), coords, jnp.zeros((len(image), 0)), ())
     if taps is None:
         taps = taps_of(config, network, image)
     module = projected.ProjectedDiscriminator(config, axis_name)
-    logits, coords = module.apply({"params": params, **state}, image, taps)
+    logits, coords = applied(module, {"params": params, **state}, image, taps)
     seen = [jnp.mean(tap.astype(jnp.float32), axis=(1, 2)) for tap in taps]
     parts = averaged(image, image.shape[1] // _PARTS)[:, :_PARTS, :_PARTS]
     seen.append(parts.reshape(len(image), -1))

@@ -26,7 +26,7 @@ from infinitygan_jax.config import LEAST_FEATURE_SIZE
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.depthwise import depthwise, same_padding
-from infinitygan_jax.models.layers import like, product
+from infinitygan_jax.models.layers import applied, like, product
 
 PRETRAINED = pathlib.Path(__file__).parent / "pretrained"
 LEAST = LEAST_FEATURE_SIZE  # pixels a side: one position at the deepest tap
@@ -192,12 +192,14 @@ class FeatureNetwork:
         """
         if not self.sizes.head:
             raise UserError(f"network {self.name} has no pooled features; use lite2")
-        return self._apply(image)[1]
+        pooled = self._apply(image)[1]
+        assert pooled is not None  # as there is a head
+        return pooled
 
-    def _apply(self, image):
+    def _apply(self, image: Array) -> tuple[list[Array], Array | None]:
         check_size(*image.shape[1:3])
         network = EfficientNetLite(self.sizes)
-        return network.apply({"params": self.params}, image)
+        return applied(network, {"params": self.params}, image)
 
 
 def check_size(height: int, width: int) -> None:

@@ -42,7 +42,7 @@ class Generator(nn.Module):
 
     config: ModelConfig
 
-    def setup(self):
+    def setup(self) -> None:
         config, dtype = self.config, jnp.dtype(self.config.dtype)
         self.structure_synthesizer = structure_lib.StructureSynthesizer(
             config.structure_width, dtype
@@ -114,6 +114,7 @@ def slot_styles(
     styles = jnp.repeat(style[:, None], num_slots, axis=1)
     if mixed is None:
         return styles
+    assert mix_index is not None
     slots = jnp.arange(num_slots)[None, :, None]
     return jnp.where(slots < mix_index, styles, mixed[:, None])
 

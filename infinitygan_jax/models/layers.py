@@ -1,6 +1,8 @@
 """Equalized layers of generator and discriminator (docs/model.md, section 3)."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,23 @@ from infinitygan_jax.models import convolution
 EPSILON = 1e-8
 
 _GAIN = math.sqrt(2.0)
+
+
+def applied(
+    module: nn.Module, variables: Mapping[str, Any], *inputs: Any, **options: Any
+) -> Any:
+    """What a module makes of inputs.
+
+    Flax's `apply` is declared to return changed variables beside it, or not; here none
+    are changed, and callers may take what comes for what the module returns.
+
+    Args:
+      module: a network or a layer.
+      variables: its parameters, and state, by collection.
+      *inputs: of the method.
+      **options: more of them, and ``method``, by default ``__call__``.
+    """
+    return module.apply(variables, *inputs, **options)
 
 
 def activate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

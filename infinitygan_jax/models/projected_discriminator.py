@@ -68,19 +68,19 @@ class ProjectedDiscriminator(nn.Module):
             logits.append(of_head)
             hidden.append(jnp.mean(last.astype(jnp.float32), axis=(1, 2)))
         if self.config.pixel_widths:
-            head = _PlainHead(
+            pixel_head = _PlainHead(
                 self.config.pixel_widths, self.axis_name, name="pixel_head"
             )
             # Nothing is lost, and the widest map is a quarter of the size: a third of
             # the time.
             pixels = _space_to_depth(image.astype(jnp.dtype(self.config.dtype)))
-            logits.append(head(pixels))
+            logits.append(pixel_head(pixels))
         if self.config.layout_widths:
-            head = _PlainHead(
+            layout_head = _PlainHead(
                 self.config.layout_widths, self.axis_name, name="layout_head"
             )
             reduced = averaged(image, REDUCTION)
-            logits.append(head(reduced.astype(jnp.dtype(self.config.dtype))))
+            logits.append(layout_head(reduced.astype(jnp.dtype(self.config.dtype))))
         # Where a patch lies in its photograph is told by what is in it.
         coords = EqualDense(NUM_COORDS, name="coords")(
             jnp.concatenate(hidden[-2:], axis=-1)
@@ -184,7 +184,7 @@ def _moments(
 ) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
     """Mean and variance by channel, over the batch of all devices."""
 
-    def mean(values):
+    def mean(values: Array) -> Array:
         local = jnp.mean(values, axis=(0, 1, 2))
         return local if axis_name is None else jax.lax.pmean(local, axis_name)
 
@@ -257,7 +257,7 @@ def _frozen(
 ) -> Float[Array, "b h w o"]:
     """A random 1x1 convolution that never learns; keeps the size of its input."""
 
-    def start():
+    def start() -> Array:
         key = module.make_rng("params")
         return jax.random.normal(key, (x.shape[-1], features)) / math.sqrt(x.shape[-1])
 

@@ -11,6 +11,7 @@ from infinitygan_jax.models.layers import center_crop
 from infinitygan_jax.models.styled import (
     Modulation,
     PlacedModulation,
+    Style,
     StyledConv,
     modulate,
 )
@@ -56,6 +57,7 @@ class StructureSynthesizer(nn.Module):
         for i in range(NUM_LAYERS):
             name, size = f"conv_{i}", x.shape[1:3]
             here = center_crop(coords, *size).astype(self.dtype)
+            style: Style
             if isinstance(z_global, Mapping):
                 style = PlacedModulation(z_global[name], 0, i * (KERNEL_SIZE // 2))
             elif z_global.ndim == 2:

@@ -19,6 +19,7 @@ from infinitygan_jax.models.layers import (
     EPSILON,
     EqualDense,
     activate,
+    applied,
     center_crop,
     like,
     product,
@@ -88,6 +89,7 @@ class StyledConv(nn.Module):
         """
         kernel = scaled_kernel(self, self.size, x.shape[-1], self.features)
         scale, demodulation = _modulation(style, kernel, x.shape[1:3], self.up)
+        assert demodulation is not None  # only `ToRGB` does without
         x, kernel = x * scale.astype(x.dtype), kernel.astype(x.dtype)
         # A vector's demodulation commutes with the blur, and joins the elementwise work
         # that follows; what may vary must go in before.
@@ -103,6 +105,7 @@ class StyledConv(nn.Module):
         if late:
             x = x * demodulation.astype(x.dtype)
         if self.noisy:
+            assert noise is not None
             strength = self.param("noise_strength", nn.initializers.zeros, ())
             x = x + strength.astype(x.dtype) * noise.astype(x.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -146,7 +149,8 @@ def modulate(
     """
     kernel = scaled(layer["kernel"])
     dense = EqualDense(kernel.shape[2])
-    scale = dense.apply({"params": layer["modulation"]}, vector.astype(jnp.float32))
+    variables = {"params": layer["modulation"]}
+    scale = applied(dense, variables, vector.astype(jnp.float32))
     return Modulation(scale, _demodulation(scale, kernel) if demodulated else None)
 
 
@@ -199,7 +203,7 @@ def _demodulation(
 def _modulation(
     style: Style,
     kernel: Float[Array, "k k i o"],
-    size: tuple[int, int],
+    size: Sequence[int],
     up: bool = False,
 ) -> Modulation:
     """A layer's style where it is used, float32: [b, 1, 1, c] of one all over.

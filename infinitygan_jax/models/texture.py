@@ -113,10 +113,14 @@ class TextureSynthesizer(nn.Module):
             rgb = new
             last = stage + 1 == num_stages
             if self.previews and not last and (previewed or self.is_initializing()):
+                assert not isinstance(styles, Mapping | Sequence)  # but vectors
                 # The last slot of a generator that ends here.
                 vector = styles[:, 2 * stage + 2]
                 preview = ToRGB(name=f"preview_{stage}")
-                previews.append(preview(*jax.lax.stop_gradient((x, vector))))
+                previews.append(
+                    preview(jax.lax.stop_gradient(x), jax.lax.stop_gradient(vector))
+                )
+        assert rgb is not None  # there are stages
         return [*previews, rgb]
 
 
