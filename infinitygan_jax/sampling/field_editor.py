@@ -80,10 +80,11 @@ class FieldEditor:
             # A stream of its own for each: seeds may be equal, statistics not.
             stream += edit.seed is not None
             edit.write(changed, stream)
-        here = self._bent_coords(given.coords, edits, spans)
+        seeds = [edit.seed for edit in drawing if edit.seed is not None]
+        here = self._bent_coords(np.asarray(given.coords), edits, spans)
         masks.coords[...] = (here != given.coords).any(axis=-1, keepdims=True)
         return EditedFields(
-            keys=self._keys_of([self._setup.seed, *(edit.seed for edit in drawing)]),
+            keys=self._keys_of([self._setup.seed, *seeds]),
             streams=streams,
             affine=self._affine(drawing),
             given=given._replace(coords=here),

@@ -91,10 +91,10 @@ def styles_entry(
             )
         if map_name is not None:
             rectangle = [window.top, window.left, window.height, window.width]
-            found = {"file": map_name, "styles": styles, "rectangle": rectangle}
-            return {"kind": "map", **found, **common}
-        found = {"styles": styles, "every": every, "cyclic": cyclic}
-        return {"kind": "chain", **found, **common}
+            file = {"file": map_name, "styles": styles, "rectangle": rectangle}
+            return {"kind": "map", **file, **common}
+        chain = {"styles": styles, "every": every, "cyclic": cyclic}
+        return {"kind": "chain", **chain, **common}
     if len(texts) == 1 and not placed:
         return {"kind": "one", "style": styles[0]}
     if placed and len(placed) < len(texts):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from infinitygan_jax import fields
 from infinitygan_jax.cache import Cache
@@ -17,6 +17,7 @@ from infinitygan_jax.models.generator import (
     modulations,
     slot_styles,
 )
+from infinitygan_jax.models.layers import applied
 from infinitygan_jax.sampling import mixing
 from infinitygan_jax.sampling.inputs import stack
 from infinitygan_jax.sampling.styles import (
@@ -110,11 +111,11 @@ class Looks:
         if isinstance(source, Seed):
             return fields.global_latent(source.seed, size)
         if isinstance(source, Between):
-            ends = (
+            start, stop = (
                 np.asarray(fields.global_latent(seed, size))
                 for seed in (source.first, source.second)
             )
-            return mixing.along_arc(*ends, source.amount)
+            return mixing.along_arc(start, stop, source.amount)
         return fields.latent_at(
             fields.stream_key(source.seed, fields.BIOME_Z_GLOBAL),
             source.row,
@@ -133,10 +134,10 @@ _modulating = jax.jit(modulations)
 @functools.lru_cache(maxsize=32)
 def _mapping(model: ModelConfig) -> Callable[..., Float[jax.Array, "n d"]]:
     """The compiled mapping network: a global latent to its style for every slot."""
-    mapping = functools.partial(make_generator(model).apply, method="mapping")
+    generator = make_generator(model)
 
-    def styles(params, z_global):
-        style = mapping({"params": params}, z_global[None])
+    def styles(params: Mapping[str, Any], z_global: Array) -> Array:
+        style = applied(generator, {"params": params}, z_global[None], method="mapping")
         return slot_styles(style, model.num_slots)[0]
 
     return jax.jit(styles)

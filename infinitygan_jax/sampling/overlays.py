@@ -135,27 +135,32 @@ class Overlays:
     def measure(self, awaited: Iterable[Awaited], ahead: Ahead) -> None:
         """Makes those overlays that are not there; what they wait for is painted."""
         missing = list(dict.fromkeys(each for each in awaited if each.overlay is None))
-        painted = []
+        rims, painted = [], []
         for each in missing:
+            assert each.rim is not None
             values = np.empty((len(each.rim.wanted), 3), np.uint8)
             for painting, (index, rows, cols) in each.edges:
+                assert painting.whole is not None
                 values[index] = painting.whole[rows, cols]
+            rims.append(each.rim)
             painted.append(values)
-        overlays = compositing.overlays_of([each.rim for each in missing], painted)
+        overlays = compositing.overlays_of(rims, painted)
         for each, overlay in zip(missing, overlays, strict=True):
             each.overlay, each.rim, each.edges = overlay, None, []
             del ahead.awaited[each.index]
-            self._kept.put(each.index, each, each.overlay.nbytes)
+            self._kept.put(each.index, each, overlay.nbytes)
             self._kept.shrink()
 
     def over(
         self, painting: Painting, awaited: Sequence[Awaited]
     ) -> UInt8[np.ndarray, "p p 3"]:
         """What a tile shows under overlays, which are there."""
+        assert painting.shown is not None
         if not awaited:
             return painting.shown
         whole, tile, size = painting.whole, painting.tile, self._setup.tile_size
-        overlays = [each.overlay for each in awaited]
+        assert whole is not None
+        overlays = [each.overlay for each in awaited if each.overlay is not None]
         corner = tile.row * size, tile.col * size
         laid = compositing.lay_over(whole, overlays, *corner, self._period)
         level = self._setup.averaged
@@ -191,8 +196,9 @@ class Overlays:
         """Pictures that reach a rectangle of pixels as painted."""
         level = self._setup.stopped
         period = [p if p is None else p << level for p in self._period]
-        sides = (side << level for side in (top, left, height, width))
-        return self._boxes.meeting(*sides, period)
+        return self._boxes.meeting(
+            top << level, left << level, height << level, width << level, period
+        )
 
     def _picture(self, index: int) -> Picture:
         if index not in self._pictures:
@@ -216,6 +222,7 @@ class Overlays:
 
     def _wait(self, awaited: Awaited, ahead: Ahead) -> list[Painting]:
         """Notes which tiles an overlay waits for; those that are not painted yet."""
+        assert awaited.rim is not None
         axes = []
         # Of the repeat whose tiles are painted.
         corners = (start << self._setup.averaged for start in self._setup.first_repeat)

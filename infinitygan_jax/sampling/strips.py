@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Array, UInt8
 
 from infinitygan_jax import machine
 from infinitygan_jax.sampling import costs
@@ -84,7 +84,9 @@ def _painted(
     """
     setup = painter.setup
     num_devices, batch_size = len(setup.devices), None
-    ahead: collections.deque = collections.deque()
+    ahead: collections.deque[
+        tuple[list[Painting], list[_Needed], tuple[Array, ...]]
+    ] = collections.deque()
     for paintings, shown in _steps(needed, num_devices * setup.batch_size):
         if batch_size is None:
             # A short first step is the only one, and its batches may be smaller. A
@@ -93,7 +95,7 @@ def _painted(
         wanted = [painting.tile for painting in paintings]
         wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
         if setup.averaged and any(painting.both for painting in paintings):
-            pixels = painter.paint_both(wanted)
+            pixels: tuple[Array, ...] = painter.paint_both(wanted)
         else:
             pixels = (painter.paint(wanted),)
         ahead.append((paintings, shown, pixels))

@@ -184,9 +184,9 @@ class Site(NamedTuple):
     def distances(self, rows: Axis, cols: Axis) -> Float[np.ndarray, "h w"]:
         """Pixels from the crossings of two axes to the site."""
         across, along = np.zeros(rows.size), np.zeros(cols.size)
-        if self.top is not None:
+        if self.top is not None and self.bottom is not None:
             across = rows.distances(self.top, self.bottom)
-        if self.left is not None:
+        if self.left is not None and self.right is not None:
             along = cols.distances(self.left, self.right)
         return np.hypot(across[:, None], along[None, :])
 
@@ -353,8 +353,8 @@ class Biomes:
     def _places(self, points: Sequence[tuple[int, ...]]) -> Float[np.ndarray, "n 2"]:
         """Where in their squares the points lie, 0 to 1."""
         key = fields.stream_key(self.seed, fields.BIOME_PLACE)
-        words = [np.concatenate([fields.words(i, 1) for i in p]) for p in points]
-        words = np.stack(words)  # [n, 2, 2]
+        each = [np.concatenate([fields.words(i, 1) for i in p]) for p in points]
+        words = np.stack(each)  # [n, 2, 2]
         row_key = fields.threefry2x32(
             (key[:1], key[1:]), (words[:, 0, 0], words[:, 0, 1])
         )

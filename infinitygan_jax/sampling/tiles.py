@@ -32,7 +32,7 @@ from infinitygan_jax.models.generator import (
     make_generator,
     to_uint8,
 )
-from infinitygan_jax.models.layers import averaged
+from infinitygan_jax.models.layers import applied, averaged
 from infinitygan_jax.sampling.inputs import Keys, Streams, TileInputs
 
 
@@ -87,8 +87,8 @@ class Look(NamedTuple):
 
     def digest(self) -> bytes:
         """sha256 of its numbers."""
-        hashed = hashlib.sha256(np.ascontiguousarray(self.z_global))
-        hashed.update(np.ascontiguousarray(self.styles))
+        hashed = hashlib.sha256(np.ascontiguousarray(self.z_global).data)
+        hashed.update(np.ascontiguousarray(self.styles).data)
         return hashed.digest()
 
 
@@ -107,8 +107,8 @@ def draw_fields(
     if inputs.octave_rows:
         z_local = _add_octaves(model, keys, inputs, z_local)
     noise = [
-        draw(keys.noise[:, index], *where, 1)
-        for index, where in enumerate(
+        draw(keys.noise[:, index], stream, rows, cols, 1)
+        for index, (stream, rows, cols) in enumerate(
             zip(streams.noise, inputs.noise_rows, inputs.noise_cols, strict=True)
         )
     ]
@@ -171,7 +171,12 @@ def mix_fields(
       shares: of first, second and drawn, for latents and for noise; see ``Mix``.
     """
 
-    def mixed(stream, shares, own, *ends):
+    def mixed(
+        stream: Array | np.ndarray,
+        shares: Array,
+        own: Array | np.ndarray,
+        *ends: Array | np.ndarray,
+    ) -> Array:
         # A share of 0 adds nothing, to the last bit.
         total = sum(s * f for s, f in zip(shares, (*ends, own), strict=True))
         return jnp.where((stream == 0)[..., None], total, own)
@@ -223,7 +228,7 @@ def form_structure(
       styles: of each tile all over, or at its cells.
       drawn: the tiles' fields.
     """
-    apply = functools.partial(make_generator(model).apply, {"params": params})
+    apply = functools.partial(applied, make_generator(model), {"params": params})
     z_global = styles.structure_synthesizer
     return apply(drawn.z_local, drawn.coords, z_global, method="structure")
 
@@ -248,7 +253,7 @@ def paint_tiles(
       Colours of about -1 to 1.
     """
     cells = structure.shape[1]
-    apply = functools.partial(make_generator(model).apply, {"params": params})
+    apply = functools.partial(applied, make_generator(model), {"params": params})
     texture = styles.texture_synthesizer
     image = apply(structure, texture, list(noise), method="texture")
     tile_size = (cells - geometry.TILE_CELLS_EXTRA) * model.cell_size

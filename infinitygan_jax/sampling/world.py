@@ -106,12 +106,14 @@ class World:
             if getattr(self, name) is not None:
                 self._set(name, planning.whole(name, getattr(self, name)))
         self._set("period", _whole_period(self.period))
-        self._set("devices", tuple(self.devices or jax.local_devices()))
+        devices = tuple(self.devices or jax.local_devices())
+        self._set("devices", devices)
         planning.check_level(self.level, self.quick, self.config)
         if self.tile_size is None:
             self._set("tile_size", costs.default_tile_size(self._painted))
         if self.batch_size is None:
-            size = default_batch_size(self._painted, self.tile_size, self.devices[0])
+            assert self.tile_size is not None
+            size = default_batch_size(self._painted, self.tile_size, devices[0])
             self._set("batch_size", size)
         if self.config.coords != "plane" and self.vertical_span is None:
             self._set("vertical_span", SPAN_STRETCH * learned_span(self.config))
@@ -123,6 +125,8 @@ class World:
 
     def _check(self) -> None:
         """Checks what is not checked on the way; see the class."""
+        assert self.tile_size is not None
+        assert self.batch_size is not None
         if self.batch_size < 1:
             raise UserError(f"batch_size ({self.batch_size}) must be at least 1; use 1")
         planning.check_tile_size(self.tile_size, self._painted)
@@ -152,10 +156,12 @@ class World:
     @functools.cached_property
     def setup(self) -> Setup:
         """How its tiles are painted."""
+        assert self.tile_size is not None
+        assert self.batch_size is not None
         return Setup(
             model=self._painted,
             tile_size=self.tile_size,
-            devices=self.devices,
+            devices=tuple(self.devices or ()),
             batch_size=self.batch_size,
             seed=self.seed,
             scene=self.scene,
@@ -414,7 +420,7 @@ class World:
             level=0,
             quick=False,
             tile_size=size,
-            devices=self.devices[:1],
+            devices=self.setup.devices[:1],
             batch_size=1,
         )
         plan = world.plan(window)
@@ -431,7 +437,8 @@ def _whole_period(period: Any) -> tuple[int | None, int | None]:
             f"period ({period!r}) must be two numbers, of rows and of columns; write "
             "None for one that does not repeat"
         ) from None
-    return tuple(
+    rows, columns = (
         None if each is None else planning.whole(f"period's {name}", each)
         for name, each in (("height", height), ("width", width))
     )
+    return rows, columns

@@ -182,7 +182,7 @@ def overlays_of(
       rims: of the pictures.
       painted: for each what is painted at its ``places``.
     """
-    found: list[Overlay | None] = [None] * len(rims)
+    found: dict[int, Overlay] = {}
     shapes: dict[tuple[int, ...], list[int]] = {}
     for index, rim in enumerate(rims):
         shapes.setdefault(rim.edge.shape, []).append(index)
@@ -195,7 +195,7 @@ def overlays_of(
             )
             for index, overlay in zip(batch, overlays, strict=True):
                 found[index] = overlay
-    return found
+    return [found[index] for index in range(len(rims))]
 
 
 def _overlays_of_one_size(

@@ -97,8 +97,10 @@ class Placement(Edit):
         )
         return rows, cols
 
+    # Other kinds are given what is worked out here. mypy would have it settable, as in
+    # `Edit`; nobody sets an edit's attributes.
     @functools.cached_property
-    def region(self) -> Region:
+    def region(self) -> Region:  # type: ignore[override]
         """The pixels of all cells whose latents it brings."""
         rows, cols = (axis.latent for axis in self.spans)
         cell = self.cell
@@ -106,7 +108,7 @@ class Placement(Edit):
         return Region(*corner, rows.size * cell, cols.size * cell)
 
     @functools.cached_property
-    def picture(self) -> Picture | None:
+    def picture(self) -> Picture | None:  # type: ignore[override]
         """Known pixels at their place."""
         return self.known and Picture(self.top, self.left, *self.known)
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
@@ -54,7 +54,7 @@ class Region:
         # Of squares, the middle; cells span whole ones.
         row, inside_rows = _places(rows, self.top, self.height, rows.step / 2)
         col, inside_cols = _places(cols, self.left, self.width, cols.step / 2)
-        where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
+        where = _crossings(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
         if self.mask is None:
             return where, np.ones((where[0].size, where[1].size), bool)
         return where, self.mask[np.ix_(row[inside_rows], col[inside_cols])]
@@ -83,7 +83,7 @@ class Region:
         soft = self._soft(feather)
         row, inside_rows = _places(rows, self.top - feather, self.height + 2 * feather)
         col, inside_cols = _places(cols, self.left - feather, self.width + 2 * feather)
-        where = np.ix_(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
+        where = _crossings(np.flatnonzero(inside_rows), np.flatnonzero(inside_cols))
         return where, soft[np.ix_(row[inside_rows], col[inside_cols])]
 
     def _is_kept(self, rows: Axis, cols: Axis, feather: int) -> bool:
@@ -101,7 +101,7 @@ class Region:
         width = max(feather, 1)
         down = rows.distances(self.top, self.top + self.height)
         right = cols.distances(self.left, self.left + self.width)
-        where = np.ix_(np.flatnonzero(down < width), np.flatnonzero(right < width))
+        where = _crossings(np.flatnonzero(down < width), np.flatnonzero(right < width))
         distance = np.hypot(down[where[0]], right[where[1]])
         return where, (1 - smoothstep(distance / width)).astype(np.float32)
 
@@ -109,6 +109,7 @@ class Region:
         """The mask, feathered outwards: of the rectangle and ``feather`` around it."""
         cached = self.__dict__.get("_softened")
         if cached is None or cached[0] != feather:
+            assert self.mask is not None  # a rectangle needs no array
             soft = feathered(self.mask, feather)
             object.__setattr__(self, "_softened", (feather, soft))
             return soft
@@ -137,7 +138,7 @@ class _Shares(NamedTuple):
             first, stop = max(ahead, 0), min(ahead + own.size, axis.size)
             where.append(np.arange(first, stop))
             parts.append(slice(first - ahead, max(stop, first) - ahead))
-        return np.ix_(*where), self.shares[tuple(parts)]
+        return _crossings(where[0], where[1]), self.shares[tuple(parts)]
 
 
 # Of an edit, for one tile after the other that sees it. At most some 30 MB.
@@ -153,7 +154,7 @@ def _kept_shares(
     for start, size, phase, step in zip(starts, sizes, phases, steps, strict=True):
         start -= (start - phase) % step
         axes.append(Axis(start, (size + 2 * width) // step + 2, step))
-    where, shares = region._share_of_rectangle(*axes, feather)
+    where, shares = region._share_of_rectangle(axes[0], axes[1], feather)
     shares.flags.writeable = False
     rows, cols = (
         Axis(axis.start + step * int(index.min(initial=axis.size)), index.size, step)
@@ -176,6 +177,14 @@ def smoothstep(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     """0 up to 0, 1 from 1 on, smooth between."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
+
+
+def _crossings(
+    rows: Int[np.ndarray, " n"], cols: Int[np.ndarray, " m"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of rows and columns for ``array[...]``, of all their crossings."""
+    first, second = np.ix_(rows, cols)
+    return first, second
 
 
 def _places(
