@@ -17,6 +17,16 @@ from infinitygan_jax.writers import (
 from infinitygan_jax.writers.base import Writer, check_room
 from infinitygan_jax.writers.target import Target
 
+__all__ = [
+    "WRITERS",
+    "Target",
+    "Writer",
+    "check_output",
+    "check_shards",
+    "is_finished",
+    "writer_of",
+]
+
 WRITERS: dict[str, type[Writer]] = {
     ".png": png.PngWriter,
     ".tif": tiff.TiffWriter,
@@ -28,7 +38,7 @@ WRITERS: dict[str, type[Writer]] = {
 }
 
 
-def writer_of(path: str | os.PathLike) -> type[Writer]:
+def writer_of(path: str | os.PathLike[str]) -> type[Writer]:
     """The writer for a file name's ending.
 
     Raises:
@@ -43,7 +53,7 @@ def writer_of(path: str | os.PathLike) -> type[Writer]:
     return WRITERS[ending.lower()]
 
 
-def is_finished(path: str | os.PathLike) -> bool:
+def is_finished(path: str | os.PathLike[str]) -> bool:
     """Whether a picture has its name, and no work on it is left."""
     path = pathlib.Path(path)
     outputs = writer_of(path).outputs(path)

@@ -158,7 +158,7 @@ class Writer(abc.ABC):
     def __enter__(self) -> "Writer":
         return self
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if self._is_closed:
             return
         if kind is None:

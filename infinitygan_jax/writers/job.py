@@ -58,7 +58,7 @@ class Job:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         outputs: Sequence[pathlib.Path],
         arguments: Mapping[str, str],
         overwrite: bool | None = False,
@@ -187,7 +187,7 @@ class Job:
         _remove_if_empty(self.folder)
 
 
-def folder_of(path: str | os.PathLike) -> pathlib.Path:
+def folder_of(path: str | os.PathLike[str]) -> pathlib.Path:
     """Where the job of a picture lies."""
     path = pathlib.Path(path)
     return path.with_name(path.name + SUFFIX)
@@ -237,7 +237,7 @@ def tidy(path: pathlib.Path) -> None:
         _remove_if_empty(folder)
 
 
-def arguments_of(path: str | os.PathLike) -> dict[str, str]:
+def arguments_of(path: str | os.PathLike[str]) -> dict[str, str]:
     """The arguments of a picture's unfinished job; empty where there is none."""
     try:
         return dict(json.loads((folder_of(path) / _ARGUMENTS).read_text("utf-8")))
@@ -246,7 +246,7 @@ def arguments_of(path: str | os.PathLike) -> dict[str, str]:
 
 
 def is_other(
-    path: str | os.PathLike, arguments: Mapping[str, str], overwrite: bool | None
+    path: str | os.PathLike[str], arguments: Mapping[str, str], overwrite: bool | None
 ) -> bool:
     """Whether a picture's unfinished job is to be thrown away for one of these.
 

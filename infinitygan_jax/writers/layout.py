@@ -12,7 +12,8 @@ def level_sizes(height: int, width: int, smallest: int) -> list[tuple[int, int]]
     """Rows and columns of every level, the last of at most ``smallest`` a side."""
     sizes = [(height, width)]
     while max(sizes[-1]) > smallest:
-        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+        rows, cols = sizes[-1]
+        sizes.append((-(-rows // 2), -(-cols // 2)))
     return sizes
 
 

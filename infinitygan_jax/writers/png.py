@@ -86,7 +86,7 @@ class PngWriter(SingleFileWriter):
             if self._aborted.is_set():
                 return
             block = strip[start : start + step]
-            lines = memoryview(filtered(block, self._above)).cast("B")
+            lines = filtered(block, self._above).data.cast("B")
             for at in range(0, len(lines), _CHUNK_BYTES):
                 data = self._deflate.compress(lines[at : at + _CHUNK_BYTES])
                 if data:

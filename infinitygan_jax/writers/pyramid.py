@@ -102,7 +102,7 @@ class PyramidWriter(Writer):
         self._has_tiles = False  # worth going on from
         self._pool = concurrent.futures.ThreadPoolExecutor(machine.num_cores(), "tiles")
         self._keeper = concurrent.futures.ThreadPoolExecutor(1, "rows")
-        self._pending: concurrent.futures.Future | None = None
+        self._pending: concurrent.futures.Future[None] | None = None
         self._halves = Halves(self._sizes)
         try:
             if self._job.publishing:
@@ -110,6 +110,7 @@ class PyramidWriter(Writer):
                 return
             self._open()
             if finish:
+                assert num_shards is not None
                 self._check_shards(num_shards)
             tiles = shard_range(grid(self._size), shard or (0, 1))
             self.num_pixels = num_pixels(windows_of([tiles], self._size, None))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class SingleFileWriter(Writer):
         self._aborted = threading.Event()
         self._file = open(self.part, "xb")  # noqa: SIM115  closed by close or abort
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "writer")
-        self._pending: concurrent.futures.Future | None = None
+        self._pending: concurrent.futures.Future[Any] | None = None
 
     @abc.abstractmethod
     def _append(self, rows: np.ndarray) -> None:

@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
@@ -67,7 +68,7 @@ class TiffWriter(PyramidWriter):
 
         try:
             with tifffile.TiffFile(path) as file:
-                return dict(json.loads(file.pages[0].description))
+                return dict(json.loads(file.pages.first.description))
         except (OSError, ValueError, TypeError, IndexError):
             return {}
         except (struct.error, tifffile.TiffFileError):  # cut short, or none
@@ -85,10 +86,10 @@ class TiffWriter(PyramidWriter):
         return _encode(pixels)
 
     def _keep_block(self, level: int, row: int, col: int, tiles: list[bytes]) -> None:
-        head = [len(tiles)]
+        numbers = [len(tiles)]
         for tile in tiles:
-            head += [len(tile), zlib.crc32(tile)]
-        head = np.array(head, "<u8").tobytes()
+            numbers += [len(tile), zlib.crc32(tile)]
+        head = np.array(numbers, "<u8").tobytes()
         files.write_whole(self._file(level, row, col), head, *tiles)
 
     @staticmethod
@@ -140,7 +141,7 @@ class TiffWriter(PyramidWriter):
 
         part = self._job.part(self.path)
         part.parent.mkdir(exist_ok=True)
-        options = {
+        options: dict[str, Any] = {
             "dtype": np.uint8,
             "tile": (TILE, TILE),
             "compression": "adobe_deflate",
@@ -150,7 +151,7 @@ class TiffWriter(PyramidWriter):
         }
         with tifffile.TiffWriter(part, bigtiff=True) as file:
             for level, size in enumerate(self._sizes):
-                kind = (
+                kind: dict[str, Any] = (
                     {"subfiletype": 1}
                     if level
                     else {
