@@ -75,7 +75,7 @@ def kind(entry: Any, where: str, key: str, kinds: Sequence[str]) -> str:
             f'{{"{key}": "{kinds[0]}", ...}}'
         )
     found = entry.get(key)
-    if found not in kinds:
+    if not isinstance(found, str) or found not in kinds:
         raise UserError(
             f"{where}.{key} ({shown(found)}) must be one of {', '.join(kinds)}; write "
             "one of them"
@@ -201,8 +201,11 @@ def share(entry: Entry, key: str, where: str) -> float:
       ValueError: it is none.
     """
     value = entry.get(key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 <= value <= 1):
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not 0 <= value <= 1
+    ):
         raise UserError(
             f"{name_of(where, key)} ({shown(value)}) must be a number from 0 to 1; "
             "write e.g. 0.5"

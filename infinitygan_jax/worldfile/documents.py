@@ -170,15 +170,14 @@ class _Unclear(ValueError):
 
 def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; of a key that is there twice, JSON would drop the first value."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        # ``add`` gives None: the first that was seen before.
-        twice = next(k for k, _ in pairs if k in seen or seen.add(k))
-        raise _Unclear(
-            f"must say each key of an object once, and says {shown(twice)} twice; "
-            "remove one of them"
-        )
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Unclear(
+                f"must say each key of an object once, and says {shown(key)} twice; "
+                "remove one of them"
+            )
+        found[key] = value
     return found
 
 

@@ -52,7 +52,7 @@ class Reader:
             **options,
         }
         octaves = checked.whole(self._values, "octaves", "", 1)
-        painting = {
+        painting: dict[str, Any] = {
             name: checked.share(self._values, name, "")
             for name in PAINTING
             if self._values.get(name) is not None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from infinitygan_jax.sampling.edits.edit import Edit
 from infinitygan_jax.sampling.edits.region import Boxes
+from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.edits.statistics import MeasuredLater, Statistics
 from infinitygan_jax.sampling.world import World
 
@@ -36,14 +37,13 @@ class Measurements:
         self._rectangles = rectangles
         self._boxes = Boxes([(edit.region, edit.reach) for edit in edits])
         self._found: dict[int, Statistics] = {}
-        self.edits = tuple(
-            dataclasses.replace(
-                edit, statistics=MeasuredLater(functools.partial(self.of, index))
-            )
-            if index in rectangles
-            else edit
-            for index, edit in enumerate(edits)
-        )
+        completed = list(edits)
+        for index in rectangles:
+            edit = edits[index]
+            assert isinstance(edit, Resample)  # no other kind takes statistics
+            later = MeasuredLater(functools.partial(self.of, index))
+            completed[index] = dataclasses.replace(edit, statistics=later)
+        self.edits = tuple(completed)
 
     def check(self, index: int) -> None:
         """Checks that what an edit asks for can be measured; measures nothing.
