@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Integer, UInt8
-from PIL import Image
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from infinitygan_jax.messages import UserError
 
@@ -39,7 +39,7 @@ FORMATS = tuple(
 
 # Endings of the files that hold them.
 HEIF_SUFFIXES = (".heic", ".heif")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 if "HEIF" in FORMATS:
     SUFFIXES += HEIF_SUFFIXES
 
@@ -110,20 +110,27 @@ def check(file: str | io.BufferedIOBase, min_size: int, full: bool) -> None:
 def is_image(file: io.BufferedIOBase) -> bool:
     """Whether a file begins as an image of a kind that is read; it may be broken."""
     try:
-        with Image.open(file, formats=FORMATS):
+        with _image_of(file):
             return True
     # Decoders let almost any exception through on what is none of theirs.
     except Exception:
         return False
 
 
+def _image_of(file: str | io.BufferedIOBase) -> ImageFile.ImageFile:
+    # Pillow asks for `typing.IO`, which files in memory and in archives are not quite.
+    return Image.open(file, formats=FORMATS)  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
-def _opened(file: str | io.BufferedIOBase, min_size: int) -> Iterator[Image.Image]:
+def _opened(
+    file: str | io.BufferedIOBase, min_size: int
+) -> Iterator[ImageFile.ImageFile]:
     """Opens an image, checks its header, and names what is wrong with its data."""
     # Pillow warns from its limit on and refuses twice that, as this does.
     limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with _image_of(file) as image:
             width, height = image.size
             if limit is not None and width * height > limit:
                 raise Image.DecompressionBombError
@@ -136,7 +143,7 @@ def _opened(file: str | io.BufferedIOBase, min_size: int) -> Iterator[Image.Imag
             yield image
     except (ImageError, MemoryError):
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageError("is no JPEG, PNG, WebP, BMP or TIFF image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"is too large (over {limit} pixels)") from None
@@ -149,10 +156,11 @@ def _opened(file: str | io.BufferedIOBase, min_size: int) -> Iterator[Image.Imag
         raise ImageError(f"is corrupt ({reason})") from error
 
 
-def _has_end_mark(image: Image.Image) -> bool:
+def _has_end_mark(image: ImageFile.ImageFile) -> bool:
     """Whether a JPEG or PNG file ends as it should; False where that is unknown."""
     if image.format not in ("JPEG", "PNG"):
         return False
+    assert image.fp is not None  # until it is loaded
     position = image.fp.tell()
     image.fp.seek(-12, os.SEEK_END)
     tail = image.fp.read(12)
@@ -170,7 +178,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         rgb = Image.alpha_composite(page, layer).convert("RGB")
     else:
         rgb = image.convert("RGB")
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(_orientation(image) or 1)
     return rgb if turn is None else rgb.transpose(turn)
 
 

@@ -253,7 +253,9 @@ def _open_in(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBa
     """Opens a file of an archive, if a reader unpacks no more than it asks for."""
     if info.compress_type not in _BOUNDED:
         raise NotImplementedError
-    return archive.open(info)
+    file = archive.open(info)
+    assert isinstance(file, io.BufferedIOBase)
+    return file
 
 
 def _runs_in(names: Sequence[str]) -> tuple[str, ...]:

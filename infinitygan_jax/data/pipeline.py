@@ -13,7 +13,8 @@ import grain
 import numpy as np
 
 from infinitygan_jax.data.crops import Cut, prepare, random_patch
-from infinitygan_jax.data.sources import ImageSource, default_num_threads
+from infinitygan_jax.data.readers import ImageSource
+from infinitygan_jax.data.sources import default_num_threads
 from infinitygan_jax.messages import UserError
 
 # Batches waiting for the training step: at most this many bytes, but at least two.
@@ -74,7 +75,7 @@ def make_batches(
     )
 
 
-class _CutPatch(grain.transforms.RandomMap):
+class _CutPatch(grain.transforms.RandomMap):  # type: ignore[misc]  # untyped
     """Image of a source -> sample."""
 
     def __init__(self, cut: Cut):
@@ -82,7 +83,7 @@ class _CutPatch(grain.transforms.RandomMap):
 
     def random_map(
         self, element: np.ndarray, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray | np.float32]:
         cut = self._cut
         full = prepare(element, cut.full_size, cut.pre_size)
         patch, label = random_patch(full, rng, cut.patch_size, cut.flip)
