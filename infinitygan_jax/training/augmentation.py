@@ -81,7 +81,7 @@ def color(
     0.5 to 1.5.
     """
 
-    def one(key, image):
+    def one(key: Array, image: Array) -> Array:
         shift, saturation, contrast = jax.random.uniform(key, (3,))
         image = image + (shift - 0.5)
         grey = jnp.mean(image, axis=-1, keepdims=True)
@@ -103,7 +103,7 @@ def translation(
     _, height, width, _ = image.shape
     reach = height // _REACH, width // _REACH
 
-    def one(key, image):
+    def one(key: Array, image: Array) -> tuple[Array, Array]:
         down, right = _whole(key, (2 * reach[0] + 1, 2 * reach[1] + 1))
         down, right = down - reach[0], right - reach[1]
         padded = jnp.pad(image, [(r, r) for r in reach] + [(0, 0)])
@@ -123,7 +123,7 @@ def cutout(
     _, *sides, _ = image.shape
     sizes = [round(side / 2) for side in sides]
 
-    def one(key, image):
+    def one(key: Array, image: Array) -> Array:
         # Middles are pixels if the size is odd, and the lines between them if even.
         middles = _whole(
             key, [n + 1 - size % 2 for n, size in zip(sides, sizes, strict=True)]

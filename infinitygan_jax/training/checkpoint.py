@@ -79,7 +79,7 @@ class Checkpoints:
         self._data = data
         self._begin, self._seconds_before = time.monotonic(), 0.0
         self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-        self._pending: concurrent.futures.Future | None = None
+        self._pending: concurrent.futures.Future[None] | None = None
         path = checkpoints_path(workdir).absolute()
         _check_files(path)
         policies = ocp.training.preservation_policies
@@ -101,7 +101,7 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *unused) -> None:
+    def __exit__(self, *unused: object) -> None:
         try:
             self.wait()
         finally:

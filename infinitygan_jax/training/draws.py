@@ -126,7 +126,7 @@ def _places(
     num_rows = coords.NUM_COLUMNS if kind == "plane" else coords.NUM_STARTS
     step = coords.COLUMN_STEP if kind == "plane" else coords.ROW_STEP
 
-    def place(key):
+    def place(key: Array) -> tuple[Array, Array]:
         # One draw for all four: the compiler pays for every generator.
         row, col, row_jitter, col_jitter = jax.random.uniform(key, (4,))
         row, col = below(num_rows, row), below(coords.NUM_COLUMNS, col)

@@ -27,8 +27,10 @@ class Losses:
     batches), and a loss that is not finite is found at most that many steps later.
     """
 
-    def __init__(self):
-        self._queue: collections.deque = collections.deque()
+    def __init__(self) -> None:
+        self._queue: collections.deque[tuple[int, Mapping[str, Any]]] = (
+            collections.deque()
+        )
         self._sums: dict[str, float] = collections.defaultdict(float)
         self._counts: dict[str, int] = collections.defaultdict(int)
 
@@ -122,7 +124,7 @@ class Speed:
 
 
 class _Interval:
-    def __init__(self):
+    def __init__(self) -> None:
         self.start, self.steps, self.waited = time.monotonic(), 0, 0.0
 
 
@@ -144,7 +146,7 @@ class Summaries:
     def __enter__(self) -> "Summaries":
         return self
 
-    def __exit__(self, *unused) -> None:
+    def __exit__(self, *unused: object) -> None:
         if self._writer is not None:
             self._writer.close()
 
@@ -154,7 +156,9 @@ class Summaries:
             for name, value in values.items():
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
-    def images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "h w 3"]]):
+    def images(
+        self, step: int, images: Mapping[str, UInt8[np.ndarray, "h w 3"]]
+    ) -> None:
         """Adds images under ``sheets/name`` and writes everything out."""
         if self._writer is not None:
             for name, image in images.items():

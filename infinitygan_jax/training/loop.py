@@ -23,6 +23,7 @@ from infinitygan_jax import devices, machine
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.data.crops import Cut
+from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
@@ -65,7 +66,7 @@ class Inputs:
         checkpoint takes its place.
     """
 
-    source: sources.ImageSource
+    source: ImageSource
     initial: checkpoint.Networks | None = None
 
 
@@ -275,14 +276,14 @@ class _Run:
     ) -> TrainState:
         """Hands one step to the devices; looks at the losses of an earlier one."""
         phases = steps.phases(step - 1)
-        batch = steps.shard_batch(batch)
+        sharded = steps.shard_batch(batch)
         if phases in self._compiled:
-            state, scalars = steps.iterate(state, batch, step - 1)
+            state, scalars = steps.iterate(state, sharded, step - 1)
             self.speed.count()
         else:
             jax.block_until_ready(state)  # what is still under way counts
             with self.speed.uncounted():
-                state, scalars = steps.iterate(state, batch, step - 1)
+                state, scalars = steps.iterate(state, sharded, step - 1)
                 jax.block_until_ready(state)
             self._compiled.add(phases)
         self._losses.push(step, scalars)
@@ -329,7 +330,7 @@ class _StopRequests:
     acts as usual.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._signal: int | None = None
         self._former: dict[int, Any] = {}
 
@@ -340,7 +341,7 @@ class _StopRequests:
                     self._former[number] = signal.signal(number, self._catch)
         return self
 
-    def __exit__(self, *unused) -> None:
+    def __exit__(self, *unused: object) -> None:
         self._restore()
 
     def requested(self, step: int) -> int | None:
@@ -370,7 +371,7 @@ def _together(action: Callable[[], _T]) -> _T:
       ValueError: it failed on another process, which says why.
       Exception: what this process' action raised.
     """
-    result, error = None, None
+    error: Exception | None = None
     try:
         result = action()
     except Exception as raised:  # Raised again below.
@@ -399,8 +400,8 @@ def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) 
         if initial.d_params is not None:  # which a bundle's digest may be without
             digest = bundle_lib.digest_of((initial.d_params, initial.d_state))
             data += f" and a discriminator of digest {digest[:16]}"
-    digest = hashlib.sha256(f"{settings} {data}".encode()).digest()
-    digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint32))
+    own = hashlib.sha256(f"{settings} {data}".encode()).digest()
+    digests = multihost_utils.process_allgather(np.frombuffer(own, np.uint32))
     if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):
         raise UserError(
             "all processes must have the same settings, see the same images and begin "
@@ -480,7 +481,7 @@ def _of_initial(config: Config) -> str:
 
 
 def _batches(
-    config: Config, source: sources.ImageSource, start_step: int
+    config: Config, source: ImageSource, start_step: int
 ) -> Iterator[dict[str, np.ndarray]]:
     data = config.data
     cut = Cut(data.full_size, config.model.patch_size, data.pre_size, data.flip)

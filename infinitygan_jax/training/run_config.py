@@ -156,6 +156,7 @@ def write(
     if former_data and data != former_data:
         lines.append(f"photographs: {former_data} -> {data}")
     if lines:
+        assert former is not None  # `check` refuses checkpoints without settings
         values = config_lib.by_name(former)
         was = {name: values[name] for name in changed}
         amended += (Amendment(step, was, data),)

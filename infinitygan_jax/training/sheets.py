@@ -17,6 +17,7 @@ from PIL import Image
 from infinitygan_jax import coords, devices, files, geometry
 from infinitygan_jax.config import Config, ModelConfig
 from infinitygan_jax.models.generator import make_generator, slot_styles, to_uint8
+from infinitygan_jax.models.layers import applied
 from infinitygan_jax.training import draws
 
 GUTTER = 2  # white pixels between the images of a sheet
@@ -133,7 +134,7 @@ def paint(
       where: coordinates of the cells, margins included.
     """
     generator = make_generator(config)
-    apply = functools.partial(generator.apply, {"params": params})
+    apply = functools.partial(applied, generator, {"params": params})
     rows, cols = where.shape[0], where.shape[1]
     margin = 2 * geometry.STRUCTURE_MARGIN
     spans = [

@@ -21,8 +21,7 @@ _BETA2 = 0.99
 _EMA_SAMPLES = 32  # the reference's decay is 0.5 ** (32 / 10000)
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """State of training; a pytree of arrays.
 
     Attributes:

@@ -25,6 +25,7 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.generator import make_generator, slot_styles
+from infinitygan_jax.models.layers import applied
 from infinitygan_jax.training import augmentation, draws
 from infinitygan_jax.training.state import (
     TrainState,
@@ -34,7 +35,7 @@ from infinitygan_jax.training.state import (
     rate_share,
 )
 
-Batch = Mapping[str, Array]
+Batch = Mapping[str, Any]  # arrays; "fake_taps" are a tuple of them
 Metrics = dict[str, Array]
 Gradients = Mapping[str, Any]
 
@@ -91,12 +92,13 @@ class Steps:
             name: self._with_network(jit(self._map(partial(_gradients, config, name))))
             for name in _PHASES
         }
-        self._steps = {
+        # Compiled, or to be compiled by their first call.
+        self._steps: dict[str, Any] = {
             name: jit(self._map(partial(_take, config, phases)), donate_argnums=0)
             for name, phases in _STEPS.items()
         }
         self._finish = jit(partial(_finish, config), donate_argnums=0)
-        self._compiling: dict[str, Future] = {}
+        self._compiling: dict[str, Future[Any]] = {}
         self._compilers: ThreadPoolExecutor | None = None
 
     def compile(self, state: TrainState, num_compilers: int | None = None) -> None:
@@ -136,15 +138,15 @@ class Steps:
         for name in list(self._compiling):
             self._step(name)
 
-    def _step(self, name: str) -> Callable:
+    def _step(self, name: str) -> Callable[..., Any]:
         if name in self._compiling:
             self._steps[name] = self._compiling.pop(name).result()
         return self._steps[name]
 
-    def _with_network(self, function: Callable) -> Callable:
+    def _with_network(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda state, batch: function(state, batch, self._network)
 
-    def _map(self, function: Callable) -> Callable:
+    def _map(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.shard_map(
             function,
             mesh=self.mesh,
@@ -169,9 +171,9 @@ class Steps:
             "d_r1": train.r1_weight and step % train.r1_every == 0,
             "g_path": train.path_weight and step % train.path_every == 0,
         }
-        order = ("d", "d_r1", "g", "g_path")
+        order = ["d", "d_r1", "g", "g_path"]
         if train.shared_samples:
-            order = ("g_and_d", "d_r1", "g_path")
+            order = ["g_and_d", "d_r1", "g_path"]
         return tuple(name for name in order if regularized.get(name, True))
 
     def iterate(
@@ -299,7 +301,7 @@ def _d_gradients(
         fake_taps = None
     real, real_label = augment(draws.AUGMENT_REAL, batch["image"], batch["label"])
 
-    def loss(params):
+    def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Any, ...]]:
         on_real = _discriminate(config, params, state, network, real)
         on_fake = _discriminate(config, params, state, network, fake, fake_taps)
         objective = config.train.objective
@@ -333,8 +335,8 @@ def _d_r1_gradients(
     taps = discriminator.taps_of(config.model, network, real)
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
-    def loss(params):
-        def score(image, taps):
+    def loss(params: Mapping[str, Any]) -> tuple[Array, Metrics]:
+        def score(image: Array, taps: tuple[Array, ...]) -> Array:
             output = _discriminate(config, params, state, network, image, taps)
             return losses.score(output.logits)
 
@@ -354,10 +356,15 @@ def _g_gradients(
     key = draws.step_key(config.train.seed, draws.G_FAKE, state.step)
     samples = draws.draw_samples(config, key, index, _paired(config))
 
-    def loss(params):
+    def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Metrics, Batch]]:
         structure, styles = _structure_and_styles(config, params, samples)
-        pictures = make_generator(config.model).apply(
-            {"params": params}, structure, styles, samples.noise, method="with_previews"
+        pictures = applied(
+            make_generator(config.model),
+            {"params": params},
+            structure,
+            styles,
+            samples.noise,
+            method="with_previews",
         )
         image = pictures[-1]
         fake, label = _augment(
@@ -410,7 +417,7 @@ def _g_path_gradients(
     samples = draws.draw_samples(config, key, index, paired=False)
     projection = draws.projections(key, index, config.model.patch_size)
 
-    def loss(params):
+    def loss(params: Mapping[str, Any]) -> tuple[Array, Metrics]:
         structure, styles = _structure_and_styles(config, params, samples)
         paint = partial(_paint, config, params, structure, samples.noise)
         lengths = losses.path_lengths(paint, styles, projection)
@@ -457,7 +464,7 @@ def _mean(result: tuple[Gradients, Metrics]) -> tuple[Gradients, Metrics]:
 def _structure_and_styles(
     config: Config, params: Mapping[str, Any], samples: draws.Samples
 ) -> tuple[Float[Array, "b h w s"], Float[Array, "b n d"]]:
-    apply = partial(make_generator(config.model).apply, {"params": params})
+    apply = partial(applied, make_generator(config.model), {"params": params})
     structure = apply(
         samples.z_local, samples.coords, samples.z_global, method="structure"
     )
@@ -475,8 +482,8 @@ def _paint(
     styles: Float[Array, "b n d"],
 ) -> Float[Array, "b p p 3"]:
     generator = make_generator(config.model)
-    return generator.apply(
-        {"params": params}, structure, styles, noise, method="texture"
+    return applied(
+        generator, {"params": params}, structure, styles, noise, method="texture"
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -109,6 +109,6 @@ def begin(state: TrainState, initial: Networks) -> TrainState:
     )
 
 
-def _taken(like: Any, arrays: dict[str, Any]) -> Any:
+def _taken(like: Any, arrays: Mapping[str, Any]) -> Any:
     # Copies: each is an argument of the steps, which reuse its memory.
     return jax.tree.map(lambda _, array: jnp.array(array), like, arrays)
