@@ -220,7 +220,7 @@ def some_windows(flight: Flight) -> list[Window]:
 def _window(frame: Frame, flight: Flight) -> Window:
     """What is painted for a frame: its window, or more where it must be shifted."""
     top, left = math.floor(frame.top), math.floor(frame.left)
-    if (top, left) == (frame.top, frame.left):
+    if top == frame.top and left == frame.left:
         return Window(top, left, flight.height, flight.width)
     more = _BEFORE + _AFTER
     return Window(

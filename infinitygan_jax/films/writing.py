@@ -11,7 +11,6 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -193,12 +192,7 @@ class Frames:
         self._part = _Part(self._path, folder=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         former = _part_name(self._path)
         try:
             if kind is None:
@@ -246,6 +240,7 @@ class Video:
         Raises:
           OSError: the encoder stopped; the message says why.
         """
+        assert self._process is not None and self._process.stdin is not None
         try:
             self._process.stdin.write(np.ascontiguousarray(frame).data)
         except BrokenPipeError:
@@ -254,7 +249,7 @@ class Video:
 
     def __enter__(self) -> "Video":
         self._part = _Part(self._path, folder=False)
-        self._process = None
+        self._process: subprocess.Popen[bytes] | None = None
         try:
             self._log = tempfile.TemporaryFile()
             with _signals_wait():
@@ -272,12 +267,7 @@ class Video:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -292,6 +282,7 @@ class Video:
             self._process.wait()
 
     def _finish(self) -> None:
+        assert self._process is not None and self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         if self._process.wait():
@@ -326,8 +317,8 @@ def _signals_wait() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
+    for each in came:
+        signal.raise_signal(each)
 
 
 class _Part:
@@ -339,7 +330,7 @@ class _Part:
 
     def __init__(self, target: pathlib.Path, folder: bool):
         _remove_left(target)
-        self._descriptor = None
+        self._descriptor: int | None = None
         while True:
             self.path = _part_name(target)
             try:
