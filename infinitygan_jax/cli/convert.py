@@ -41,15 +41,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     arrays = _read(pathlib.Path(args.checkpoint), {"g": name, "d": "d"})
     converted = conversion.from_state_dict(arrays)
     model = converted.config
-    no_vertical = {"coords_weight": 0.0} if model.coords == "plane" else {}
+    train = TrainConfig()
+    if model.coords == "plane":  # without up and down
+        train = TrainConfig(coords_weight=0.0)
     config = Config(
         name=pathlib.Path(args.out).stem,
         model=model,
         # Its training data is unknown; the full image cannot be below the patch.
         data=DataConfig(full_size=max(DataConfig().full_size, model.patch_size)),
-        train=TrainConfig(**no_vertical),
+        train=train,
     )
     info = {"converted_from": f"{pathlib.Path(args.checkpoint).name} ({name}, d)"}
+    assert converted.generator is not None  # `_read` names both
     bundle = bundle_lib.Bundle(
         config, converted.generator, converted.discriminator, info
     )
@@ -71,7 +74,7 @@ def _read(path: pathlib.Path, parts: Mapping[str, str]) -> dict[str, np.ndarray]
         state dict is missing from it.
     """
     loaded = torch_files.load(path, "checkpoint")
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for prefix, name in parts.items():
         state = loaded.get(name) if isinstance(loaded, Mapping) else None
         if not isinstance(state, Mapping):

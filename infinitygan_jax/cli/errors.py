@@ -225,7 +225,7 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
         self.register("type", int, _whole_number)
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         """Raises the usage error that argparse would print over several lines."""
         number = re.fullmatch(
             r"argument (\S+): invalid (int|float) value: (.*)", message, re.S
@@ -239,7 +239,8 @@ class ArgumentParser(argparse.ArgumentParser):
             )
         raise UserError(f"{message}; --help lists the options")
 
-    def parse_args(
+    # Nobody gives a namespace of another type, which argparse would return as such.
+    def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """Parses the arguments; for an unknown option, names the nearest one."""
@@ -282,7 +283,10 @@ class ArgumentParser(argparse.ArgumentParser):
 
 def _shown(action: argparse.Action) -> str:
     """An option as it is typed, or what help calls a word without one."""
-    return (action.option_strings or [action.metavar or action.dest])[-1]
+    if action.option_strings:
+        return action.option_strings[-1]
+    name = action.metavar or action.dest
+    return name if isinstance(name, str) else name[0]
 
 
 def _whole_number(text: str) -> int:

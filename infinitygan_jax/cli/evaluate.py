@@ -240,7 +240,8 @@ def _view(args: argparse.Namespace) -> "View | None":
             f"--view ({args.view}) must be PATCH/FULL in pixels of up to 5 digits; "
             "write e.g. 101/197"
         )
-    return View(*numbers)
+    patch_size, full_size = numbers
+    return View(patch_size, full_size)
 
 
 def _bundle(name: str) -> "Bundle | None":

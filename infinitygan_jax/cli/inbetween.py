@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import outpainting, place
+    from infinitygan_jax.sampling.edits.placement import Placement
     from infinitygan_jax.training import stored
 
     devices.prepare()
@@ -78,9 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         **painting,
     )
     rendering.check_memory(world, window, out, world.blends(window))
+    lefts = [e.left for e in world.scene.edits if isinstance(e, Placement)]
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
-        "Columns": ", ".join(str(edit.left) for edit in world.scene.edits),
+        "Columns": ", ".join(map(str, lefts)),
         **options.given_texts(args),
         **quality_texts,
         "Command": options.command_of(parser, args, tile=world.tile_size),

@@ -7,8 +7,8 @@ import io
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tqdm
@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         progress.bar(settings.steps * len(batches), "step") as bar,
     ):
 
-        def on_steps(number: int, report: dict[str, np.ndarray]) -> None:
+        def on_steps(number: int, report: Mapping[str, np.ndarray]) -> None:
             stop_if_asked()
             loss, psnr = (float(np.mean(report[name])) for name in ("loss", "psnr"))
             bar.set_postfix_str(f"loss {loss:.3f}, {psnr:.1f} dB", refresh=False)
@@ -220,7 +220,7 @@ def settings_of(
     """
     types = {field.name: field.type for field in dataclasses.fields(Settings)}
     del types["seed"]  # which has an option of its own
-    values = {} if steps is None else {"steps": steps}
+    values: dict[str, Any] = {} if steps is None else {"steps": steps}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
@@ -232,7 +232,7 @@ def settings_of(
             remedy = f"the nearest is {near}" if near else ", ".join(types)
             raise UserError(f"--set {name}: unknown setting; {remedy}")
         try:
-            values[name] = types[name](text)
+            values[name] = int(text) if types[name] is int else float(text)
         except ValueError:
             kind = "a whole number" if types[name] is int else "a number"
             default = getattr(base or Settings(), name)
@@ -307,8 +307,8 @@ def _write(task: _Task, result: "Inversion", shown_by: "Bundle | None") -> None:
 
 def _describe(result: "Inversion", seconds: float) -> str:
     figures = dict(result.figures)
-    names = ("autocorrelation", "z_local_autocorrelation", "z_global", "z_local")
-    names += ("mahalanobis",)
+    names = ["autocorrelation", "z_local_autocorrelation", "z_global", "z_local"]
+    names += ["mahalanobis"]
     terms = ", ".join(f"{name} {figures[name]:.4g}" for name in names)
     return (
         f"{figures['psnr']:.2f} dB, perceptual {figures['perceptual']:.4f} "

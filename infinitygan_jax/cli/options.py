@@ -15,8 +15,15 @@ from infinitygan_jax.writers import jpeg
 _NAMES_OF_FILES = ("checkpoint", "image", "images")
 _MAYBE_PATHS = ("styles", "style_map", "world")  # which may be of links
 # Where something is written, and by whom, changes nothing of what it shows.
-_NOT_SAID = ("out", "overwrite", "save_world", "save_inversions")
-_NOT_SAID += ("shard", "finish", "dry_run")
+_NOT_SAID = (
+    "out",
+    "overwrite",
+    "save_world",
+    "save_inversions",
+    "shard",
+    "finish",
+    "dry_run",
+)
 _PAINTING = {
     "truncation": (
         "PSI",
@@ -157,7 +164,7 @@ def command_of(
         elif option and (len(texts) == 1 or action.nargs is None):
             words += [f"{option[0]}={text}" for text in texts]
         else:
-            words += option + texts
+            words += [*option, *texts]
     return shlex.join(words)
 
 

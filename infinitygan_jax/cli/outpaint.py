@@ -130,8 +130,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _place(text: str) -> tuple[float, float]:
     numbers = re.fullmatch(r"\s*([-+]?[\d.]+)\s*,\s*([-+]?[\d.]+)\s*", text)
     try:
-        y, x = map(float, numbers.groups())
-    except (AttributeError, ValueError):
+        y, x = map(float, numbers.groups() if numbers else ())
+    except ValueError:  # none, or too few
         y = x = -1.0
     if not (0 <= y <= 1 and 0 <= x <= 1):
         raise UserError(

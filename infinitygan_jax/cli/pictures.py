@@ -101,8 +101,8 @@ def resized(
     if max(size) > 2 * MOST_SIDE:
         raise UserError(f"--side ({side}) makes {size[0]}x{size[1]}; use a smaller")
     picture = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
-    share = Image.fromarray(known.astype(np.float32))
-    share = np.asarray(share.resize(size, Image.Resampling.BOX))
+    part = Image.fromarray(known.astype(np.float32))
+    share = np.asarray(part.resize(size, Image.Resampling.BOX))
     # A pixel is known where all that it was made of is, or nearly.
     return np.asarray(picture), share > 0.99
 

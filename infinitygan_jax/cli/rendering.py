@@ -108,7 +108,7 @@ def about(out: pathlib.Path) -> Iterator[None]:
 
 def paints_on_host(world: "World") -> bool:
     """Whether the devices paint in the host's memory."""
-    return world.devices[0].platform == "cpu"
+    return world.setup.devices[0].platform == "cpu"
 
 
 def describe(
@@ -120,7 +120,7 @@ def describe(
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
     window, size, model = plan.window, plan.tile_pixels, world.setup.model
-    device = world.devices[0]
+    device = world.setup.devices[0]
     tiled = costs.tile_operations(plan, model)
     more = tiled / costs.window_operations(plan, model) - 1
     shared = paints_on_host(world)
@@ -184,6 +184,7 @@ def describe_rest(
     if args.finish and not writers.is_finished(out):
         shards = pyramid.begun_shards(out)
     if job.is_open(out):
+        assert issubclass(writer, pyramid.PyramidWriter)  # no other has a job
         wanted = writer.arguments(target, shards)
         throws_away = None if args.finish or shard else target.overwrite
         if not job.is_other(out, wanted, throws_away):

@@ -16,7 +16,7 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
-from infinitygan_jax.writers import job
+from infinitygan_jax.writers import job, pyramid
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -159,9 +159,9 @@ def _run(
     def tile_size_for(model: ModelConfig, level: int) -> int:
         return costs.fitting_tile_size(model, window, level)
 
-    world = worlds.world_of(
-        args, tasks[0].document, bundle, None if resumable else tile_size_for
-    )
+    first = tasks[0].document
+    assert first is not None
+    world = worlds.world_of(args, first, bundle, None if resumable else tile_size_for)
 
     def own(task: _Task) -> "World":  # not kept: each holds arrays once it has painted
         return worlds.of_seed(world, task.args.seed) if args.seeds else world
@@ -233,6 +233,7 @@ class _Task:
         self, world: "World", bundle: "bundle_lib.Bundle", command: str
     ) -> None:
         """Finds what the file says of itself."""
+        assert self.document is not None
         worlds.check_saved(self.args, self.document)
         self._texts = {
             **rendering.texts_of(world, self._window, bundle),
@@ -285,11 +286,13 @@ class _Task:
             self._check_free()
         if writer_type.resumable and job.is_open(out):
             with rendering.about(out):  # as the writer does, but earlier
+                assert issubclass(writer_type, pyramid.PyramidWriter)
                 writer_type.check_disk(target, shard, args.finish)
         rendering.check_memory(world, window, out, world.blends(window))
         if args.dry_run:
             return
         if args.save_world is not None:  # before hours of painting
+            assert self.document is not None
             self.document.save(args.save_world)
         pixels = rendering.paint_into(
             world, window, target, shard, args.finish, args.quality

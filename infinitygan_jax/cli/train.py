@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from absl import flags
@@ -125,7 +126,7 @@ def _start_distributed(values: flags.FlagValues) -> None:
     _initialize(**manual)
 
 
-def _initialize(**kwargs) -> None:
+def _initialize(**kwargs: Any) -> None:
     try:
         jax.distributed.initialize(**kwargs)
     except (RuntimeError, ValueError) as error:

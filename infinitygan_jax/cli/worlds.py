@@ -167,7 +167,8 @@ def _period(
             cell = model.cell_size >> args.level
             planning.check_period(f"--size's {name}", side, cell)
         period.append(side << args.level if wraps else None)
-    return tuple(period)
+    height, width = period
+    return height, width
 
 
 def bundle_of(
