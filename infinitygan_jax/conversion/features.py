@@ -37,7 +37,8 @@ def convert(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray
     Raises:
       ValueError: an array is missing or of another shape, or there are more blocks.
     """
-    shapes, folded = features.param_shapes(name), {}
+    shapes = features.param_shapes(name)
+    folded: dict[str, np.ndarray] = {}
     fold = functools.partial(_fold, arrays, shapes, folded)
     shift, gain = fold("_conv_stem", "_bn0", "stem", np.zeros(3))
     means = _relu6_means(shift, gain)

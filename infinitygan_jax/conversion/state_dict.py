@@ -94,7 +94,7 @@ class _Reader:
             and not any(d.fullmatch(key.removeprefix(prefix)) for d in _DEAD)
         }
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self._left)
 
     def count(self, pattern: str, first: int = 0) -> int:

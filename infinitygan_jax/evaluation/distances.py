@@ -71,16 +71,14 @@ def kernel_distance(
     Raises:
       ValueError: too few of one.
     """
-    first, second = (
-        _Set(*each) for each in ((first, first_runs), (second, second_runs))
-    )
-    between = np.array([[_sum(x, y) for y in second.groups] for x in first.groups])
+    one, other = _Set(first, first_runs), _Set(second, second_runs)
+    between = np.array([[_sum(x, y) for y in other.groups] for x in one.groups])
 
     def estimate(left_out: int | None) -> float:
         kept = np.arange(GROUPS) != left_out
         block = np.ix_(kept, kept)
-        n, m = (each.sizes[kept].sum() for each in (first, second))
-        own = [each.mean_within(kept) for each in (first, second)]
+        n, m = (each.sizes[kept].sum() for each in (one, other))
+        own = [each.mean_within(kept) for each in (one, other)]
         return float(sum(own) - 2 * between[block].sum() / (n * m))
 
     parted = np.array([estimate(group) for group in range(GROUPS)])

@@ -2,8 +2,9 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -13,6 +14,9 @@ from infinitygan_jax.data import sources
 from infinitygan_jax.data.crops import prepare, random_patch
 from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.messages import UserError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +106,11 @@ def views(
                 yield random_patch(image, rng, view.side, view.flip)[0]
 
 
-def _ahead(pool, function, items) -> Iterator:
+def _ahead(
+    pool: futures.Executor, function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
     """Results in order; a few are worked out ahead."""
-    waiting: collections.deque = collections.deque()
+    waiting: collections.deque[futures.Future[_Result]] = collections.deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))

@@ -16,6 +16,7 @@ from infinitygan_jax.models.generator import (
     to_uint8,
     with_noise_scale,
 )
+from infinitygan_jax.models.layers import applied
 from infinitygan_jax.training import draws
 
 _PURPOSE = 1000  # beside those of training (`draws`), which count from 0
@@ -133,7 +134,7 @@ def _whole_coords(
         cols=cells + turn - 1,
     )
 
-    def where(key):
+    def where(key: Array) -> Array:
         row, col = jax.random.randint(key, (2,), 0, jnp.array([free_rows, turn]))
         return coords.grid(
             jax.lax.dynamic_slice_in_dim(jnp.asarray(rows), row, cells),
@@ -153,7 +154,8 @@ def _paint(
     index: Int[Array, " b"],
 ) -> Float[Array, "b p p 3"]:
     inputs = (whole_inputs if whole else patch_inputs)(config, key, index)
-    image = make_generator(config.model).apply(
+    image = applied(
+        make_generator(config.model),
         {"params": params},
         inputs.z_global,
         inputs.z_local * truncation,

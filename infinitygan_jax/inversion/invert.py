@@ -111,21 +111,18 @@ def invert(
     painted, figures = jax.tree.map(np.asarray, judge(problem, latents))
     figures["psnr"] = list(map(psnr, painted, images, known))
     figures["steps"] = [settings.steps] * len(images)
-    common = dict(
-        top=place.top,
-        left=place.left,
-        vertical_span=vertical_span,
-        digest=bundle.digest,
-        model_name=bundle.config.name,
-        distance="none" if distance is None else distance.name,
-    )
     return [
         Inversion(
             **jax.tree.map(lambda x, i=index: np.asarray(x[i]), latents)._asdict(),
             image=image,
             mask=mask,
             figures={name: float(each[index]) for name, each in figures.items()},
-            **common,
+            top=place.top,
+            left=place.left,
+            vertical_span=vertical_span,
+            digest=bundle.digest,
+            model_name=bundle.config.name,
+            distance="none" if distance is None else distance.name,
         )
         for index, (image, mask) in enumerate(zip(images, known, strict=True))
     ]
@@ -233,9 +230,11 @@ def _problem(
             model, bundle.generator, settings.style_samples
         ),
         settings={name: np.float32(value) for name, value in numbers.items()},
-        pictures=(images.astype(np.float32) / np.float32(127.5) - 1) * weights,
-        known=weights,
-        here=here,
+        pictures=jnp.asarray(
+            (images.astype(np.float32) / np.float32(127.5) - 1) * weights
+        ),
+        known=jnp.asarray(weights),
+        here=jnp.asarray(here),
         near=jnp.asarray(place.cells_near(settings.margin)),
         inside=tuple(map(jnp.asarray, place.noise_inside())),
         key=fields.key_of(seed),
@@ -244,7 +243,9 @@ def _problem(
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(model: ModelConfig, hurry: bool) -> tuple[Callable, Callable]:
+def _compiled(
+    model: ModelConfig, hurry: bool
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Search and judgement; settings are arguments, so that all share one program."""
     jit = devices.jit_in_a_hurry if hurry else jax.jit
     run = functools.partial(search.advance, model)

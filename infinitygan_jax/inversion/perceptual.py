@@ -28,6 +28,7 @@ from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models import convolution, features
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.models.features import FeatureNetwork
+from infinitygan_jax.models.layers import applied
 from infinitygan_jax.models.projected_discriminator import NETWORK
 from infinitygan_jax.models.residual_discriminator import ResidualFeatures
 
@@ -72,9 +73,8 @@ class DiscriminatorDistance:
     def __call__(
         self, first: Float[Array, "b h w 3"], second: Float[Array, "b h w 3"]
     ) -> Float[Array, " b"]:
-        see = functools.partial(
-            ResidualFeatures(self.model).apply, {"params": self.params}
-        )
+        network, variables = ResidualFeatures(self.model), {"params": self.params}
+        see = functools.partial(applied, network, variables)
         return _mean_squares(see(first), see(second))
 
 
@@ -123,7 +123,7 @@ class LpipsDistance:
 
     def _features(self, image: Float[Array, "b h w 3"]) -> list[Array]:
         x = (image - _SHIFT[None, None, None]) / _SCALE[None, None, None]
-        outputs = []
+        outputs: list[Array] = []
         for stage in self.params["convs"]:
             if outputs:
                 x = _max_pool(x)
@@ -186,7 +186,8 @@ def load_lpips(*paths: str | os.PathLike[str]) -> LpipsDistance:
             tensors[name] = array
     where = ", ".join(map(str, paths))
     take = functools.partial(_take, tensors, where)
-    convs, heads, inputs = [], [], 3
+    convs: list[list[tuple[np.ndarray, np.ndarray]]] = []
+    heads, inputs = [], 3
     for stage_index, stage in enumerate(VGG_STAGES):
         convs.append([])
         for index, width in stage:
@@ -219,7 +220,8 @@ def _mean_squares(
     """Squared differences of unit vectors, averaged over positions and layers."""
     pairs = zip(first, second, strict=True)
     layers = [jnp.sum(_squares(*pair), axis=-1) for pair in pairs]
-    return sum(jnp.mean(each, axis=(1, 2)) for each in layers) / len(layers)
+    means = [jnp.mean(each, axis=(1, 2)) for each in layers]
+    return sum(means, jnp.zeros((), means[0].dtype)) / len(layers)
 
 
 def _squares(

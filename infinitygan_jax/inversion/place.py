@@ -13,6 +13,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.geometry import AxisSpans, Span
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models.generator import make_generator
+from infinitygan_jax.models.layers import applied
 from infinitygan_jax.sampling import frame as frame_lib
 
 # The cells a side that a pixel's texture is made from, and that training shows.
@@ -45,6 +46,13 @@ class Perspective(NamedTuple):
 
     horizon: int | None = None
     vertical_span: int | None = None
+
+
+class Shapes(NamedTuple):
+    """Of what `Latents` hold of a place, without an axis of samples."""
+
+    z_local: tuple[int, ...]
+    noise: tuple[tuple[int, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +114,10 @@ class Place:
             axes.append((place >= -most * step) & (place < size + most * step))
         return np.outer(*axes).astype(np.float32)
 
-    def shapes(self, z_local_size: int) -> Latents:
+    def shapes(self, z_local_size: int) -> Shapes:
         """Shapes of its z_local and noise, without an axis of samples."""
         rows, cols = self.rows, self.cols
-        return Latents(
-            z_global=(),
-            styles=(),
+        return Shapes(
             z_local=(rows.latent.size, cols.latent.size, z_local_size),
             noise=tuple(
                 (row.size, col.size)
@@ -187,7 +193,8 @@ def paint(
     generator = make_generator(model)
     batch = latents.z_global.shape[0]
     everywhere = jnp.broadcast_to(here[None], (batch, *here.shape))
-    structure = generator.apply(
+    structure = applied(
+        generator,
         {"params": params},
         latents.z_local,
         everywhere,
@@ -195,8 +202,13 @@ def paint(
         method="structure",
     )
     noise = [each[..., None] for each in latents.noise]
-    image = generator.apply(
-        {"params": params}, structure, latents.styles, noise, method="texture"
+    image = applied(
+        generator,
+        {"params": params},
+        structure,
+        latents.styles,
+        noise,
+        method="texture",
     )
     crop = geometry.TILE_CROP
     return image[:, crop : crop + height, crop : crop + width]

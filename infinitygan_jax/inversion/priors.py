@@ -30,10 +30,10 @@ class StyleStatistics(NamedTuple):
       whitening: makes (Gaussianized style - center) @ whitening of unit covariance.
     """
 
-    mean: Float[Array, " d"]
-    spread: Float[Array, ""]
-    center: Float[Array, " d"]
-    whitening: Float[Array, "d d"]
+    mean: Float[Array | np.ndarray, " d"]
+    spread: Float[Array | np.ndarray, ""]
+    center: Float[Array | np.ndarray, " d"]
+    whitening: Float[Array | np.ndarray, "d d"]
 
 
 def style_statistics(

@@ -87,13 +87,18 @@ class Inversion:
     @property
     def place(self) -> Place:
         """Where the picture lies."""
-        return Place(self.top, self.left, *self.image.shape[:2], self.num_stages)
+        height, width = self.image.shape[:2]
+        return Place(self.top, self.left, height, width, self.num_stages)
 
     @property
     def latents(self) -> Latents:
         """All latents, as a batch of one."""
-        parts = Latents(self.z_global, self.styles, self.z_local, self.noise)
-        return jax.tree.map(lambda each: jnp.asarray(each)[None], parts)
+        return Latents(
+            jnp.asarray(self.z_global)[None],
+            jnp.asarray(self.styles)[None],
+            jnp.asarray(self.z_local)[None],
+            tuple(jnp.asarray(each)[None] for each in self.noise),
+        )
 
     def check_model(self, bundle: bundle_lib.Bundle) -> None:
         """Checks that a checkpoint is the one that this was made with.
@@ -148,7 +153,9 @@ class Inversion:
         about = json.dumps({"format": FORMAT, **self._about()}, sort_keys=True)
         texts = {"about": about, "sha256": _sha256(arrays, about)}
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays, **{k: np.array(v) for k, v in texts.items()})
+        # Any: for mypy one of the names might be ``allow_pickle``.
+        said: dict[str, Any] = {k: np.array(v) for k, v in texts.items()}
+        np.savez(buffer, **arrays, **said)
         files.write_whole(pathlib.Path(path), buffer.getvalue())
         return buffer.getbuffer().nbytes
 
@@ -287,8 +294,9 @@ def _check_types(arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) ->
     for name, value in values.items():
         if name == "noise":
             continue
-        if fields.get(name) in (int, str) and type(value) is not fields[name]:
-            raise UserError(f"{name} must be of type {fields[name].__name__}")
+        kind = fields.get(name)
+        if kind in (int, str) and type(value) is not kind:
+            raise UserError(f"{name} must be of type {kind.__name__}")
     if type(values["vertical_span"]) not in (int, type(None)):
         raise UserError("vertical_span must be a whole number or null")
     if not all(type(value) is float for value in values["figures"].values()):

@@ -111,7 +111,9 @@ def terms_of(
     return {
         "pixel": 0.5 * squares / count,
         "perceptual": look,
-        "autocorrelation": sum(map(priors.autocorrelation, latents.noise)),
+        "autocorrelation": sum(
+            map(priors.autocorrelation, latents.noise), jnp.zeros(())
+        ),
         "z_global": jnp.abs(jnp.mean(latents.z_global, axis=1)),
         "z_local_autocorrelation": _z_local_autocorrelation(z_local),
         "z_local": jnp.abs(priors.rms(z_local) - problem.settings["z_local_rms"]),
@@ -230,14 +232,20 @@ def first_latents(
 ) -> Latents:
     """Where the search starts: the mean style, and random local latents and noise."""
     shapes = place.shapes(model.z_local_size)
-    noise = {f"{i}": shape for i, shape in enumerate(shapes.noise)}
-    wanted = {"z_global": (model.z_global_size,), "z_local": shapes.z_local, **noise}
+    noise_shapes = {f"{i}": shape for i, shape in enumerate(shapes.noise)}
+    wanted = {
+        "z_global": (model.z_global_size,),
+        "z_local": shapes.z_local,
+        **noise_shapes,
+    }
     draws = _normals(jax.random.fold_in(problem.key, _START), wanted)
     styles = jnp.broadcast_to(
         problem.statistics.mean, (model.num_slots, model.z_global_size)
     )
     z_local = draws["z_local"] * problem.truncation
-    one = Latents(draws["z_global"], styles, z_local, tuple(draws[i] for i in noise))
+    one = Latents(
+        draws["z_global"], styles, z_local, tuple(draws[i] for i in noise_shapes)
+    )
     many = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (count, *x.shape)), one)
     noise = tuple(map(priors.renormalized, many.noise, problem.inside))
     return many._replace(noise=noise)

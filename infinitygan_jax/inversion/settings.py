@@ -89,7 +89,7 @@ _RANGES = {
 _ABOVE_0 = ("learning_rate", "ramp_up", "ramp_down", "perturbation_end")
 
 
-def _check_setting(field: dataclasses.Field, value: Any) -> None:
+def _check_setting(field: dataclasses.Field[Any], value: Any) -> None:
     name = field.name
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UserError(wrong_type(name, value, field.type))
