@@ -11,7 +11,7 @@ SEED ?= 18
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: install sample test test-slow lint format bundle digests gallery
+.PHONY: install sample test test-slow lint types format bundle digests gallery
 
 install: $(STAMP)
 
@@ -62,6 +62,9 @@ gallery: install
 lint: install
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
+
+types: install
+	$(BIN)/python -m mypy
 
 format: install
 	$(BIN)/python -m ruff check --fix .
