@@ -365,9 +365,9 @@ def test_parameters_of_other_sizes_are_refused():
 
 
 def test_bad_tiles_are_refused():
-    with pytest.raises(ValueError, match=r"tile \(30\).*nearest is 32"):
+    with pytest.raises(ValueError, match=r"`tile_size` \(30\).*nearest is 32"):
         World(tiny.MODEL, tiny.params(), tile_size=30)
-    with pytest.raises(ValueError, match=r"tile \(0\)"):
+    with pytest.raises(ValueError, match=r"`tile_size` \(0\)"):
         World(tiny.MODEL, tiny.params(), tile_size=0)
 
 
