@@ -202,13 +202,13 @@ def paint(
         method="structure",
     )
     noise = [each[..., None] for each in latents.noise]
-    image = applied(
+    return applied(
         generator,
         {"params": params},
         structure,
         latents.styles,
         noise,
-        method="texture",
+        height,
+        width,
+        method="window",
     )
-    crop = geometry.TILE_CROP
-    return image[:, crop : crop + height, crop : crop + width]

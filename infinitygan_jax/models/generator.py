@@ -75,6 +75,27 @@ class Generator(nn.Module):
         """Colours, float32 of about -1 to 1, from structure, styles and noise."""
         return self.texture_synthesizer(structure, styles, noise)[-1]
 
+    def window(
+        self,
+        structure: Float[Array, "b h w s"],
+        styles: texture_lib.Styles,
+        noise: Sequence[Float[Array, "b _ _ 1"]],
+        height: int,
+        width: int,
+    ) -> Float[Array, "b p q 3"]:
+        """`texture`, cut to a window that begins at a cell.
+
+        Args:
+          structure: of its cells and those that texture sees around them.
+          styles: see `texture`.
+          noise: see `texture`.
+          height: rows of pixels of the window.
+          width: its columns.
+        """
+        first = geometry.TILE_CROP
+        image = self.texture(structure, styles, noise)
+        return image[:, first : first + height, first : first + width]
+
     def with_previews(
         self,
         structure: Float[Array, "b h w s"],

@@ -252,13 +252,17 @@ def paint_tiles(
     Returns:
       Colours of about -1 to 1.
     """
-    cells = structure.shape[1]
-    apply = functools.partial(applied, make_generator(model), {"params": params})
-    texture = styles.texture_synthesizer
-    image = apply(structure, texture, list(noise), method="texture")
-    tile_size = (cells - geometry.TILE_CELLS_EXTRA) * model.cell_size
-    crop = slice(geometry.TILE_CROP, geometry.TILE_CROP + tile_size)
-    return image[:, crop, crop]
+    tile_size = (structure.shape[1] - geometry.TILE_CELLS_EXTRA) * model.cell_size
+    return applied(
+        make_generator(model),
+        {"params": params},
+        structure,
+        styles.texture_synthesizer,
+        list(noise),
+        tile_size,
+        tile_size,
+        method="window",
+    )
 
 
 def to_pixels(
