@@ -28,19 +28,6 @@ ROOT = pathlib.Path(__file__).parents[2]
 USUAL = ["--size", "24x18", "--tile", "32", "--frames", "5"]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
-    return str(path)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def _expected(scene=Scene(), **options):  # noqa: B008
     world = World(tiny.MODEL, tiny.params(), tile_size=32, scene=scene)
     usual = dict(height=18, width=24, num_frames=5, places=((-9, 0),), seeds=(0,))

@@ -41,19 +41,6 @@ USUAL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
-    return str(path)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_the_sheet_is_as_asked_for_and_says_how(folder, model, capsys):
     options = ["--checkpoint", model, "--origin", "-9,-4", "--labels"]
     options += ["--truncation", "0.25", "--noise_scale", "0.5"]

@@ -8,27 +8,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import rendering, sample
 from infinitygan_jax.training import stored
 from infinitygan_jax.worldfile import documents
 from infinitygan_jax.writers import WRITERS
 from tests.cli.refusals import refused
-from tests.sampling import tiny
 from tests.writers import pictures
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
-    return str(path)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def _paint(model, *options):

@@ -28,19 +28,6 @@ from tests.writers import pictures
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
-    return str(path)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def _world(**options):
     return World(tiny.MODEL, tiny.params(), tile_size=32, **options)
 

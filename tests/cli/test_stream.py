@@ -10,7 +10,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.cli import rendering, sample
 from infinitygan_jax.sampling.world import World
 from infinitygan_jax.writers import png
@@ -18,13 +17,6 @@ from tests.cli.refusals import refused
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
-    return str(path)
 
 
 @pytest.fixture
