@@ -82,10 +82,15 @@ def test_an_interrupt_tells_what_is_kept_and_the_same_command_goes_on(
             signal.raise_signal(signal.SIGINT)
         return paint(world, *rest)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(rendering, "paint_into", interrupted)
-        with pytest.raises(SystemExit) as end:
-            _paint(model, "--seeds", "0-2")
+    # A shell starts what runs in the background without one.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(rendering, "paint_into", interrupted)
+            with pytest.raises(SystemExit) as end:
+                _paint(model, "--seeds", "0-2")
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert end.value.code == 130
     assert "1 of 3 pictures are done, and the same" in capsys.readouterr().err
     assert os.listdir() == ["tiny-seed0-24x12.png"]
