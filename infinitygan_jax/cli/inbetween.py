@@ -52,7 +52,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import devices, fields
     from infinitygan_jax.inversion import outpainting, place
-    from infinitygan_jax.sampling.edits.placement import Placement
     from infinitygan_jax.training import stored
 
     devices.prepare()
@@ -79,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         **painting,
     )
     rendering.check_memory(world, window, out, world.blends(window))
-    lefts = [e.left for e in world.scene.edits if isinstance(e, Placement)]
+    placed = [edit.picture for edit in world.scene.edits]
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
-        "Columns": ", ".join(map(str, lefts)),
+        "Columns": ", ".join(str(each.left) for each in placed if each is not None),
         **options.given_texts(args),
         **quality_texts,
         "Command": options.command_of(parser, args, tile=world.tile_size),

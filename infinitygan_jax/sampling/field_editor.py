@@ -71,7 +71,7 @@ class FieldEditor:
         """
         spans = self._spans(tile)
         drawing = [edit for edit in edits if edit.seed is not None]
-        check_draws(len(drawing))
+        check_draws(edits)
         streams = own_stream(self._setup.model, self._setup.tile_size)
         given, masks = self._blank(tile)
         changed = TileFields(spans, self._lattice, streams, given, masks)
@@ -211,12 +211,13 @@ def _bytes_of(keys: Keys) -> int:
     return sum(sys.getsizeof(each) + each.nbytes for each in keys)
 
 
-def check_draws(number: int) -> None:
-    """Checks how many edits that draw anew one tile sees.
+def check_draws(edits: Sequence[Edit]) -> None:
+    """Checks how many of the edits that one tile sees draw anew.
 
     Raises:
       ValueError: too many.
     """
+    number = sum(edit.seed is not None for edit in edits)
     if number >= MAX_STREAMS:
         raise UserError(
             f"edits seen by one tile ({number}) that draw anew must be below "

@@ -114,7 +114,7 @@ class Painter:
         blends = False
         for tile in wanted:
             seen = self._edits_of(tile)
-            _check_draws_of(seen)
+            check_draws(seen)
             sources = self._weights(tile, seen).sources
             style_lib.check_styles(len(sources))
             blends |= len(sources) > 1
@@ -127,7 +127,7 @@ class Painter:
           ValueError: a tile sees too many edits that draw anew.
         """
         for tile in wanted:
-            _check_draws_of(self._edits_of(tile))
+            check_draws(self._edits_of(tile))
 
     def latents_in(self, region: Region, tile: Tile) -> Float[np.ndarray, "h w c"]:
         """Local latents of a tile's own cells that lie in a rectangle.
@@ -236,8 +236,3 @@ class Painter:
 
 
 _times = jax.jit(jnp.multiply)
-
-
-def _check_draws_of(seen: _Edits) -> None:
-    """Checks how many of the edits that a tile sees draw anew."""
-    check_draws(sum(edit.seed is not None for edit in seen))
