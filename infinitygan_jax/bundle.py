@@ -20,6 +20,7 @@ import safetensors.numpy
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
+from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.messages import UserError, one_line
 
 FORMAT = "infinitygan_jax bundle 1"
@@ -206,7 +207,7 @@ def bundled(name: str) -> pathlib.Path:
 
 
 def _settings(config: config_lib.Config) -> str:
-    return json.dumps(config_lib.to_dict(config), sort_keys=True)
+    return json.dumps(settings_lib.to_dict(config), sort_keys=True)
 
 
 def _info(info: Mapping[str, str]) -> str:

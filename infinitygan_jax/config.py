@@ -1,19 +1,14 @@
-"""Typed, frozen settings: from a ConfigDict, an override or a file, and back.
-
-Unknown names, wrong types and impossible values are errors of one line that name the
-rule, the value and the remedy.
-"""
+"""The settings of a trained model: typed, frozen, and checked when they are made."""
 
 import dataclasses
 import math
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 
-from infinitygan_jax import geometry
-from infinitygan_jax.messages import UserError, nearest
+from infinitygan_jax import geometry, settings
+from infinitygan_jax.messages import UserError
 
 DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is named
 
@@ -27,9 +22,6 @@ OBJECTIVES = ("non_saturating", "hinge", "least_squares")
 
 # Changes of the discriminator's inputs, in the order in which they are made.
 AUGMENTATIONS = ("color", "translation", "cutout")
-
-# Values that settings stored by earlier versions have, and what they are now.
-_FORMER = {"train.augment": {"none": (), "color": ("color",)}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,18 +115,20 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         zero = ("stddev_group", "feature_size", "feature_blur", *PAINTING)
-        _check_positive(self, "model", zero=zero)
+        settings.check_positive(self, "model", zero=zero)
         for name in PAINTING:
             check_painting(f"model.{name}", getattr(self, name))
-        _check_choice("model.coords", self.coords, ("landscape", "plane"))
-        _check_choice("model.discriminator", self.discriminator, DISCRIMINATORS)
-        _check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        settings.check_choice("model.coords", self.coords, ("landscape", "plane"))
+        settings.check_choice("model.discriminator", self.discriminator, DISCRIMINATORS)
+        settings.check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         if self.discriminator == "projected":
             self._check_projected()
         stages = self.num_stages
-        _check_length("model.texture_widths", self.texture_widths, stages)
+        settings.check_length("model.texture_widths", self.texture_widths, stages)
         sizes = self.discriminator_log2_size - 1
-        _check_length("model.discriminator_widths", self.discriminator_widths, sizes)
+        settings.check_length(
+            "model.discriminator_widths", self.discriminator_widths, sizes
+        )
 
     def _check_projected(self) -> None:
         if self.seen_size < LEAST_FEATURE_SIZE:
@@ -184,7 +178,7 @@ class DataConfig:
     num_threads: int = 4
 
     def __post_init__(self) -> None:
-        _check_positive(self, "data", zero=("pre_size",))
+        settings.check_positive(self, "data", zero=("pre_size",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +276,7 @@ class TrainConfig:
         zero += ["diversity_weight", "style_mixing", "num_steps", "ema_rampup"]
         zero += ["d_learning_rate", "constant_steps", "distance_weight"]
         zero += ["distance_rampup", "keep_every"]
-        _check_positive(self, "train", zero=zero)
+        settings.check_positive(self, "train", zero=zero)
         if self.batch_size % 2:
             raise UserError(
                 f"train.batch_size ({self.batch_size}) must be even, as samples form "
@@ -309,14 +303,14 @@ class TrainConfig:
                 f"train.path_batch_shrink ({self.path_batch_shrink}) must divide "
                 f"train.batch_size ({self.batch_size}); use {math.gcd(2, pairs) or 1}"
             )
-        _check_choice(
+        settings.check_choice(
             "train.diversity_form",
             self.diversity_form,
             ("l1", "angular_distance", "released_angular_similarity"),
         )
-        _check_choice("train.objective", self.objective, OBJECTIVES)
+        settings.check_choice("train.objective", self.objective, OBJECTIVES)
         for number, name in enumerate(self.augment):
-            _check_choice("train.augment", name, AUGMENTATIONS)
+            settings.check_choice("train.augment", name, AUGMENTATIONS)
             if name in self.augment[:number]:
                 raise UserError(
                     f"train.augment ({', '.join(self.augment)}) must name each change "
@@ -353,14 +347,9 @@ class Config:
             )
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """Nested plain dictionary of a settings dataclass (tuples stay tuples)."""
-    return dataclasses.asdict(config)
-
-
 def to_config_dict(config: Config) -> ml_collections.ConfigDict:
     """ConfigDict for a file under ``configs/``; typed, so overrides keep types."""
-    return ml_collections.ConfigDict(to_dict(config))
+    return ml_collections.ConfigDict(settings.to_dict(config))
 
 
 def from_mapping(mapping: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
@@ -370,122 +359,7 @@ def from_mapping(mapping: Mapping[str, Any] | ml_collections.ConfigDict) -> Conf
       ValueError: an unknown name (the nearest is named), a wrong type, or a value that
         breaks a rule.
     """
-    return _build(Config, mapping, prefix="")
-
-
-def differences(first: Config, second: Config) -> list[str]:
-    """Lines ``name: first -> second`` of the settings in which two configs differ."""
-    left, right = by_name(first), by_name(second)
-    return [
-        f"{name}: {left[name]} -> {right[name]}"
-        for name in left
-        if left[name] != right[name]
-    ]
-
-
-def by_name(config: Config) -> dict[str, Any]:
-    """Every setting by its name, such as ``train.seed``."""
-    return _flatten(to_dict(config))
-
-
-def setting_lines(config: Config) -> list[str]:
-    """Every setting as ``name = value``, for people; an empty text is left out."""
-    return [f"{k} = {v}" for k, v in by_name(config).items() if v != ""]
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _build(cls: type, mapping: Any, prefix: str) -> Any:
-    if not isinstance(mapping, Mapping | ml_collections.ConfigDict):
-        raise UserError(
-            f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings; "
-            "name each with its value"
-        )
-    types = typing.get_type_hints(cls)
-    values = {}
-    for name in mapping:
-        value = mapping[name]
-        if name not in types:
-            raise UserError(unknown_name(prefix + name, [prefix + n for n in types]))
-        if dataclasses.is_dataclass(types[name]):
-            values[name] = _build(types[name], value, f"{prefix}{name}.")
-        else:
-            if isinstance(value, str):
-                value = _FORMER.get(prefix + name, {}).get(value, value)
-            values[name] = _coerce(prefix + name, value, types[name])
-    return cls(**values)
-
-
-def unknown_name(name: str, valid: list[str]) -> str:
-    """One line for an unknown setting: the nearest valid name, or all of them."""
-    near = nearest(name, valid)
-    remedy = f"the nearest is {near}" if near else "valid are " + ", ".join(valid)
-    return f"unknown setting {name}; {remedy}"
-
-
-def _coerce(name: str, value: Any, kind: Any) -> Any:
-    if typing.get_origin(kind) is tuple:
-        element = typing.get_args(kind)[0]
-        if isinstance(value, (list, tuple)):
-            return tuple(_coerce(name, v, element) for v in value)
-    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    elif type(value) is kind and (kind is not float or math.isfinite(value)):
-        return value
-    raise UserError(wrong_type(name, value, kind))
-
-
-def wrong_type(name: str, value: Any, kind: Any) -> str:
-    """One line for a setting's value that is not of its type, with what is."""
-    element, *rest = typing.get_args(kind) or (kind,)
-    expected, remedy = {
-        bool: ("true or false", "use one of the two"),
-        float: ("a finite number", "write it in digits, such as 0.5 or 1e-3"),
-        int: ("a whole number", "write it in digits, such as 1000"),
-        str: ("a text", "put it in quotes"),
-    }[element]
-    if rest:
-        example = "('color',)" if element is str else "(64, 32)"
-        expected = f"a list, such as {example}, of which each is {expected}"
-        remedy = "use brackets and commas"
-    return f"setting {name} ({value!r}) must be {expected}; {remedy}"
-
-
-def setting_types(cls: type = Config, prefix: str = "") -> dict[str, Any]:
-    """Every setting's full name, as ``model.patch_size``, and its type."""
-    types: dict[str, Any] = {}
-    for name, kind in typing.get_type_hints(cls).items():
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            types |= setting_types(kind, f"{prefix}{name}.")
-        else:
-            types[prefix + name] = kind
-    return types
-
-
-def _check_positive(config: Any, prefix: str, zero: Sequence[str] = ()) -> None:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        values = value if isinstance(value, tuple) else (value,)
-        for number in values:
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
-                continue
-            if number < 0 or (number == 0 and field.name not in zero):
-                rule, remedy = "above 0", f"a number such as {field.default}"
-                if field.name in zero:
-                    rule, remedy = "at least 0", "0 or more"
-                elif isinstance(number, int):
-                    remedy = "1 or more"
-                raise UserError(
-                    f"{prefix}.{field.name} ({value}) must be {rule}; use {remedy}"
-                )
+    return settings.build(Config, mapping)
 
 
 def check_painting(name: str, value: float) -> None:
@@ -498,18 +372,4 @@ def check_painting(name: str, value: float) -> None:
         raise UserError(
             f"{name} ({value}) must be from 0 to 1; 1 is as in training, and less is "
             "plainer"
-        )
-
-
-def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise UserError(f"{name} ({value!r}) must be one of {', '.join(valid)}")
-
-
-def _check_length(name: str, values: tuple[int, ...], least: int) -> None:
-    if len(values) < least:
-        raise UserError(
-            f"{name} ({', '.join(map(str, values))}) needs at least {least} entries "
-            f"for this patch_size and has {len(values)}; add {least - len(values)}, or "
-            "use a smaller model.patch_size"
         )

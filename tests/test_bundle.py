@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import config
+from infinitygan_jax import config, settings
 
 
 def _bundle(**changes):
@@ -35,7 +35,7 @@ def test_a_setting_that_comes_later_leaves_the_digest():
     """World files and unfinished pictures name that of a workdir's checkpoint."""
     whole = _bundle()
     parts = {n: getattr(whole, n) for n in ("generator", "discriminator", "info")}
-    stored = json.loads(json.dumps(config.to_dict(whole.config)))
+    stored = json.loads(json.dumps(settings.to_dict(whole.config)))
     assert bundle_lib.from_settings(stored, **parts).digest == whole.digest
     del stored["model"]["truncation"]  # as before there were any
     del stored["model"]["noise_scale"]

@@ -6,7 +6,7 @@ import json
 import ml_collections
 import pytest
 
-from infinitygan_jax import config, geometry
+from infinitygan_jax import config, geometry, settings
 from infinitygan_jax.config import Config, DataConfig, ModelConfig, TrainConfig
 
 
@@ -145,7 +145,7 @@ def test_a_config_dict_gives_the_same_settings_back():
 
 
 def test_json_gives_the_same_settings_back():
-    text = json.dumps(config.to_dict(odd_config()))
+    text = json.dumps(settings.to_dict(odd_config()))
     assert config.from_mapping(json.loads(text)) == odd_config()
 
 
@@ -196,7 +196,7 @@ def test_unknown_names_and_wrong_types_are_errors(mapping, message):
 
 
 def test_every_setting_is_listed_with_its_type():
-    types = config.setting_types()
+    types = settings.setting_types(config.Config)
     assert types["model.patch_size"] is int
     assert types["name"] is str
     groups = (ModelConfig, DataConfig, TrainConfig)
@@ -208,8 +208,8 @@ def test_differences_name_both_values():
     model = dataclasses.replace(first.model, patch_size=geometry.patch_size_of(5))
     train = dataclasses.replace(first.train, seed=4)
     second = dataclasses.replace(first, model=model, train=train)
-    assert config.differences(first, first) == []
-    assert config.differences(first, second) == [
+    assert settings.differences(first, first) == []
+    assert settings.differences(first, second) == [
         "model.patch_size: 101 -> 197",
         "train.seed: 0 -> 4",
     ]

@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from PIL import Image
 
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax import config as config_lib
     from infinitygan_jax import devices
+    from infinitygan_jax import settings as settings_lib
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.training.sheets import SheetPainter
 
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = {key: info.pop(key, "") for key in ("use", "limits")}
     texts["use"] = texts["use"] or "Not stated: ask whoever trained it."
     rows = {**info, "digest": f"`{bundle.digest}`"}
-    settings = config_lib.setting_lines(bundle.config)
+    settings = settings_lib.setting_lines(bundle.config)
     sizes = [leaf.size for leaf in jax.tree.leaves(bundle.generator)]
     table = [f"| {key} | {value} |" for key, value in rows.items()]
     page = _CARD.format(

@@ -14,6 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from infinitygan_jax import config as settings
+from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.cli import errors, parameters
 from infinitygan_jax.messages import UserError, nearest, one_line
 
@@ -41,7 +42,10 @@ def parse_config(
     """
     flag_values = flags.FlagValues() if flag_values is None else flag_values
     own = {name: f"--{name}" for name in flag_values}
-    of_settings = {name: f"--{PREFIX}{name}" for name in settings.setting_types()}
+    of_settings = {
+        name: f"--{PREFIX}{name}"
+        for name in settings_lib.setting_types(settings.Config)
+    }
     parameters.declare(own | of_settings)
     try:
         arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
@@ -88,7 +92,7 @@ def _split(
     arguments: Sequence[str],
 ) -> tuple[str, list[tuple[str, str]], list[str]]:
     """The config's path, its overrides (name, value), and all other arguments."""
-    types = settings.setting_types()
+    types = settings_lib.setting_types(settings.Config)
     path, overrides, others = None, [], []
     waiting = list(arguments)
     while waiting:
@@ -101,7 +105,7 @@ def _split(
             others.append(argument)
             continue
         if flag != "config" and name not in types:
-            raise UserError(settings.unknown_name(name, list(types)))
+            raise UserError(settings_lib.unknown_name(name, list(types)))
         if flag != "config" and types[name] is bool and not has_value:
             value = "false" if negated else "true"
         elif negated:
@@ -201,8 +205,8 @@ def _explain(error: BaseException, path: str, overrides: dict[str, str]) -> str:
     if message.startswith(prefix):
         name = message.removeprefix(prefix).partition("=")[0]
         if name in overrides:
-            kind = settings.setting_types()[name]
-            return settings.wrong_type(name, overrides[name], kind)
+            kind = settings_lib.setting_types(settings.Config)[name]
+            return settings_lib.wrong_type(name, overrides[name], kind)
     # config_flags folds the file's traceback into the message; its cause has less.
     while error.__context__ is not None:
         error = error.__context__
@@ -211,7 +215,7 @@ def _explain(error: BaseException, path: str, overrides: dict[str, str]) -> str:
 
 def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
     """One line for an unknown flag; a setting's bare name leads to the setting."""
-    for setting in settings.setting_types():
+    for setting in settings_lib.setting_types(settings.Config):
         if setting.rpartition(".")[2] == name.rpartition(".")[2]:
             return f"unknown option --{name}; the setting is --{PREFIX}{setting}"
     options = [f"--{option}" for option in flag_values]
@@ -224,5 +228,5 @@ def _print_help(program: str, flag_values: flags.FlagValues) -> None:
     for name in flag_values:
         print(f"  --{name}: {flag_values[name].help}")
     print("settings, which infinitygan_jax/config.py explains:")
-    for name in settings.setting_types():
+    for name in settings_lib.setting_types(settings.Config):
         print(f"  --{PREFIX}{name}")

@@ -7,7 +7,8 @@ in backticks, as in "use a smaller `tile_size`". A command says "use a smaller -
 import re
 from collections.abc import Mapping
 
-from infinitygan_jax import config
+from infinitygan_jax import settings
+from infinitygan_jax.config import Config
 
 # What messages name, beside settings, and the option for it by its name in `argparse`.
 # One with dashes is said by every command: another has it, which has to be run.
@@ -53,7 +54,7 @@ def _as_option(match: re.Match[str]) -> str:
     name = match[1]
     if name in PARAMETERS:
         option = PARAMETERS[name]
-    elif name in config.setting_types():
+    elif name in settings.setting_types(Config):
         option = name
     else:
         return match[0]

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from infinitygan_jax.config import wrong_type
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.settings import wrong_type
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ from orbax.checkpoint import v1 as ocp
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
+from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.training import run_config
@@ -75,7 +76,7 @@ class Checkpoints:
         amend: bool = False,
     ):
         self._workdir, self._amend = workdir, amend
-        self._settings = config_lib.to_dict(config)
+        self._settings = settings_lib.to_dict(config)
         self._data = data
         self._begin, self._seconds_before = time.monotonic(), 0.0
         self._writer = concurrent.futures.ThreadPoolExecutor(max_workers=1)

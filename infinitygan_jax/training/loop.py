@@ -18,8 +18,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, machine
+from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.config import Config
 from infinitygan_jax.data import pipeline, sources
 from infinitygan_jax.data.crops import Cut
@@ -392,7 +392,7 @@ def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) 
     Raises:
       ValueError: they differ.
     """
-    settings = config_lib.to_dict(config)
+    settings = settings_lib.to_dict(config)
     settings["data"].pop("source")  # may lie elsewhere on each machine
     settings["train"].pop("initial")  # likewise
     if initial is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
+from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.messages import UserError, one_line
 
 _AMENDMENTS = "amendments"  # in config.json, beside the settings
@@ -157,10 +158,10 @@ def write(
         lines.append(f"photographs: {former_data} -> {data}")
     if lines:
         assert former is not None  # `check` refuses checkpoints without settings
-        values = config_lib.by_name(former)
+        values = settings_lib.by_name(former)
         was = {name: values[name] for name in changed}
         amended += (Amendment(step, was, data),)
-    settings = config_lib.to_dict(config)
+    settings = settings_lib.to_dict(config)
     if amended:
         settings[_AMENDMENTS] = [dataclasses.asdict(each) for each in amended]
     text = json.dumps(settings, indent=2) + "\n"
@@ -189,7 +190,7 @@ def num_images(
 
 def _changes(former: config_lib.Config, config: config_lib.Config) -> dict[str, str]:
     """Settings that matter and differ: name -> line."""
-    lines = config_lib.differences(former, config)
+    lines = settings_lib.differences(former, config)
     named = {line.split(":")[0]: line for line in lines}
     return {name: line for name, line in named.items() if name not in FREE_SETTINGS}
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
+from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.training.checkpoint import Networks, load_networks
 from infinitygan_jax.training.state import TrainState
@@ -58,7 +59,7 @@ def read(
     if arrays:
         settings = [
             line
-            for line in config_lib.differences(bundle.config, config)
+            for line in settings_lib.differences(bundle.config, config)
             if line.split(":")[0] in _SIZES
         ]
         raise UserError(

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from infinitygan_jax import config
+from infinitygan_jax import config, settings
 from infinitygan_jax.cli import config_flag, errors, parameters, train, verbs
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.training import loop
@@ -162,7 +162,7 @@ def test_nothing_outside_commands_speaks_of_options():
 
 def test_messages_name_parameters_that_commands_know():
     names = _named()
-    known = parameters.PARAMETERS.keys() | config.setting_types()
+    known = parameters.PARAMETERS.keys() | settings.setting_types(config.Config)
     assert {name: names[name] for name in names if name not in known} == {}
     # And none that no message names any more.
     assert parameters.PARAMETERS.keys() - names == set()
