@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import ml_collections
 
@@ -18,6 +18,7 @@ PAINTING = ("truncation", "noise_scale")
 LEAST_FEATURE_SIZE = 32  # pixels a side that the frozen networks see
 
 DISCRIMINATORS = ("stylegan2", "projected")
+NETWORKS = ("generator", "detail")
 OBJECTIVES = ("non_saturating", "hinge", "least_squares")
 
 # Changes of the discriminator's inputs, in the order in which they are made.
@@ -25,19 +26,11 @@ AUGMENTATIONS = ("color", "translation", "cutout")
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """Sizes of generator and discriminator (docs/model.md, sections 1 and 6).
+class DiscriminatorConfig:
+    """Sizes of a discriminator, and of what it judges (docs/model.md, section 6).
 
     Attributes:
-      patch_size: pixels a side of a training patch, 5 + 6 * 2**k for k stages.
-      z_global_size: channels of the global latent, and of the styles.
-      z_local_size: channels of the local latents.
-      structure_width: channels out of the structure synthesizer.
-      texture_widths: channels by stage; the first k entries are used.
-      mapping_layers: dense layers of the mapping network.
-      previews: whether each stage of the texture synthesizer but the last has colours
-        of its own that learn to show the whole picture, for quick levels.
-      coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
+      patch_size: pixels a side of a patch.
       discriminator: "stylegan2", the paper's; or "projected", which sees features of a
         frozen network (`models.projected_discriminator`) and learns from far fewer
         pictures.
@@ -57,20 +50,9 @@ class ModelConfig:
       stddev_group: of "stylegan2": consecutive samples that share a minibatch standard
         deviation; 0 for the whole batch.
       dtype: computing type, "float32" or "bfloat16"; parameters stay float32.
-      truncation: local latents are multiplied by this, 0 to 1, in painting, not in
-        training: below 1, forms are plainer and clearer.
-      noise_scale: noise is multiplied by this, 0 to 1, in painting, not in training:
-        below 1, there is less grain.
     """
 
     patch_size: int = 101
-    z_global_size: int = 512
-    z_local_size: int = 256
-    structure_width: int = 256
-    texture_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32)
-    mapping_layers: int = 8
-    previews: bool = False
-    coords: str = "landscape"
     discriminator: str = "stylegan2"
     discriminator_widths: tuple[int, ...] = (512,) * 5 + (256, 128, 64, 32, 16)
     feature_size: int = 128
@@ -80,8 +62,91 @@ class ModelConfig:
     layout_widths: tuple[int, ...] = ()
     stddev_group: int = 16
     dtype: str = "float32"
+
+    group: ClassVar[str] = "model"  # of settings, which messages name
+    zero: ClassVar[tuple[str, ...]] = ("stddev_group", "feature_size", "feature_blur")
+
+    @property
+    def seen_size(self) -> int:
+        """Pixels a side at which a discriminator's frozen network sees a patch."""
+        return self.feature_size or self.patch_size
+
+    @property
+    def discriminator_log2_size(self) -> int:
+        return round(math.log2(self.patch_size))
+
+    def __post_init__(self) -> None:
+        group = self.group
+        settings.check_positive(self, group, zero=self.zero)
+        settings.check_choice(
+            f"{group}.discriminator", self.discriminator, DISCRIMINATORS
+        )
+        settings.check_choice(f"{group}.dtype", self.dtype, ("float32", "bfloat16"))
+        if self.discriminator == "projected":
+            self._check_projected()
+        settings.check_length(
+            f"{group}.discriminator_widths",
+            self.discriminator_widths,
+            self.discriminator_log2_size - 1,
+        )
+
+    def _check_projected(self) -> None:
+        group = self.group
+        if self.seen_size < LEAST_FEATURE_SIZE:
+            raise UserError(
+                f"{group}.feature_size ({self.feature_size}) must be "
+                f"{LEAST_FEATURE_SIZE} or more, or 0 for the size of patches, which is "
+                f"{self.patch_size}; use 128"
+            )
+        if self.feature_blur > self.patch_size / 8:
+            raise UserError(
+                f"{group}.feature_blur ({self.feature_blur}) must be at most an eighth "
+                f"of {group}.patch_size ({self.patch_size}), as no forms are left to "
+                "judge; use 1.0"
+            )
+        # Each layer but the first halves what it sees, which is reduced before.
+        most = int(math.log2(self.patch_size))
+        for name, least in (("pixel_widths", 0), ("layout_widths", 1)):
+            widths = getattr(self, name)
+            if len(widths) > most - least:
+                raise UserError(
+                    f"{group}.{name} ({', '.join(map(str, widths))}) has {len(widths)} "
+                    f"entries, and patches of {self.patch_size} pixels leave room for "
+                    f"{most - least}; remove some"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(DiscriminatorConfig):
+    """Sizes of generator and discriminator (docs/model.md, sections 1 and 6).
+
+    Attributes:
+      patch_size: pixels a side of a training patch, 5 + 6 * 2**k for k stages.
+      z_global_size: channels of the global latent, and of the styles.
+      z_local_size: channels of the local latents.
+      structure_width: channels out of the structure synthesizer.
+      texture_widths: channels by stage; the first k entries are used.
+      mapping_layers: dense layers of the mapping network.
+      previews: whether each stage of the texture synthesizer but the last has colours
+        of its own that learn to show the whole picture, for quick levels.
+      coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
+      truncation: local latents are multiplied by this, 0 to 1, in painting, not in
+        training: below 1, forms are plainer and clearer.
+      noise_scale: noise is multiplied by this, 0 to 1, in painting, not in training:
+        below 1, there is less grain.
+    """
+
+    z_global_size: int = 512
+    z_local_size: int = 256
+    structure_width: int = 256
+    texture_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32)
+    mapping_layers: int = 8
+    previews: bool = False
+    coords: str = "landscape"
     truncation: float = 1.0
     noise_scale: float = 1.0
+
+    zero: ClassVar[tuple[str, ...]] = (*DiscriminatorConfig.zero, *PAINTING)
 
     @property
     def num_stages(self) -> int:
@@ -104,55 +169,61 @@ class ModelConfig:
         """Pixels that one structure cell spans."""
         return 2**self.num_stages
 
-    @property
-    def seen_size(self) -> int:
-        """Pixels a side at which a discriminator's frozen network sees a patch."""
-        return self.feature_size or self.patch_size
-
-    @property
-    def discriminator_log2_size(self) -> int:
-        return round(math.log2(self.patch_size))
-
     def __post_init__(self) -> None:
-        zero = ("stddev_group", "feature_size", "feature_blur", *PAINTING)
-        settings.check_positive(self, "model", zero=zero)
+        super().__post_init__()
         for name in PAINTING:
             check_painting(f"model.{name}", getattr(self, name))
         settings.check_choice("model.coords", self.coords, ("landscape", "plane"))
-        settings.check_choice("model.discriminator", self.discriminator, DISCRIMINATORS)
-        settings.check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
-        if self.discriminator == "projected":
-            self._check_projected()
-        stages = self.num_stages
-        settings.check_length("model.texture_widths", self.texture_widths, stages)
-        sizes = self.discriminator_log2_size - 1
         settings.check_length(
-            "model.discriminator_widths", self.discriminator_widths, sizes
+            "model.texture_widths", self.texture_widths, self.num_stages
         )
 
-    def _check_projected(self) -> None:
-        if self.seen_size < LEAST_FEATURE_SIZE:
+
+@dataclasses.dataclass(frozen=True)
+class DetailConfig(DiscriminatorConfig):
+    """Sizes of detail synthesizer and discriminator (docs/model.md, section 10).
+
+    Attributes:
+      patch_size: pixels a side of what it paints in training; even.
+      width: channels at the size of what it is given.
+      num_blocks: residual blocks of two convolutions.
+      fine_width: channels at twice that size.
+      noise_size: channels of noise for each pixel that it is given; the first four are
+        of the four pixels that come of it.
+    """
+
+    patch_size: int = 64
+    discriminator: str = "projected"
+    width: int = 40
+    num_blocks: int = 3
+    fine_width: int = 16
+    noise_size: int = 8
+
+    group: ClassVar[str] = "detail"
+
+    @property
+    def margin(self) -> int:
+        """Pixels to each side that it has to be given beside those that it enlarges."""
+        # First and last convolution, blocks, and two convolutions at twice the size.
+        return 3 + 2 * self.num_blocks
+
+    @property
+    def window_size(self) -> int:
+        """Pixels a side, of the finer size, of the windows that it learns from."""
+        return self.patch_size + 4 * self.margin
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch_size % 2:
             raise UserError(
-                f"model.feature_size ({self.feature_size}) must be "
-                f"{LEAST_FEATURE_SIZE} or more, or 0 for the size of patches, which is "
-                f"{self.patch_size}; use 128"
+                f"detail.patch_size ({self.patch_size}) must be even, as a pixel "
+                f"becomes two by two; use {self.patch_size + 1}"
             )
-        if self.feature_blur > self.patch_size / 8:
+        if self.noise_size < 4:
             raise UserError(
-                f"model.feature_blur ({self.feature_blur}) must be at most an eighth "
-                f"of model.patch_size ({self.patch_size}), as no forms are left to "
-                "judge; use 1.0"
+                f"detail.noise_size ({self.noise_size}) must be at least 4, one for "
+                "each pixel that is painted; use 4 or more"
             )
-        # Each layer but the first halves what it sees, which is reduced before.
-        most = int(math.log2(self.patch_size))
-        for name, least in (("pixel_widths", 0), ("layout_widths", 1)):
-            widths = getattr(self, name)
-            if len(widths) > most - least:
-                raise UserError(
-                    f"model.{name} ({', '.join(map(str, widths))}) has {len(widths)} "
-                    f"entries, and patches of {self.patch_size} pixels leave room for "
-                    f"{most - least}; remove some"
-                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +236,8 @@ class DataConfig:
       source: a folder or .zip archive of images, a slice of one (``FOLDER[:-100]`` or
         other bounds), ``tfds:NAME``, or ``generated:N`` pictures.
       full_size: pixels a side of the training image that patches are cut from.
+      least_size: for detail synthesizers: each training image has a size of its own,
+        drawn from this to ``full_size``, every octave as often; 0 for ``full_size``.
       pre_size: pixels a side of an earlier reduction; 0 for none. (The reference
         reduces to 128 and enlarges to 197, to match the view of 128 px baselines.)
       flip: mirror half of the samples left to right.
@@ -173,12 +246,18 @@ class DataConfig:
 
     source: str = ""
     full_size: int = 197
+    least_size: int = 0
     pre_size: int = 128
     flip: bool = True
     num_threads: int = 4
 
     def __post_init__(self) -> None:
-        settings.check_positive(self, "data", zero=("pre_size",))
+        settings.check_positive(self, "data", zero=("pre_size", "least_size"))
+        if self.least_size > self.full_size:
+            raise UserError(
+                f"data.least_size ({self.least_size}) must be at most data.full_size "
+                f"({self.full_size}); use {self.full_size} or less"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +265,8 @@ class TrainConfig:
     """Objective, optimizers and the loop's periods (docs/model.md, section 7).
 
     Attributes:
+      network: which network is trained: "generator", or "detail" for the synthesizer
+        that enlarges what generators paint.
       batch_size: samples a step over all devices; even.
       num_steps: steps in all; one step updates D and G.
       seed: of the parameters, data order and all draws.
@@ -202,6 +283,8 @@ class TrainConfig:
       pixel_weight: what the head on pixels of a projected discriminator weighs in G's
         loss, where each head on features weighs 1.
       layout_weight: likewise of the head on layout, if there is one.
+      pixel_distance_weight: of a detail synthesizer: what the mean absolute difference
+        to the photograph that was reduced weighs in its loss.
       distance_weight: what the energy distance between generated patches and
         photographs weighs in G's loss: between means of what the frozen network sees,
         and between colours of parts; only with a projected discriminator. 0 for none.
@@ -228,7 +311,8 @@ class TrainConfig:
         limit it.
       augment: any of "color" (brightness, saturation and contrast), "translation" (by
         up to 1/8 of the side) and "cutout" (a square of half the side): the same
-        random changes of D's real and generated inputs, for small data sets.
+        random changes of D's real and generated inputs, for small data sets. Of a
+        detail synthesizer: "color" or none, of the photographs before all else.
       initial: a trained model whose weights are the first ones: a ``.safetensors``
         file, a workdir or a bundled model's name; empty for random ones.
       in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
@@ -238,6 +322,7 @@ class TrainConfig:
         of ``save_every``; 0 for none.
     """
 
+    network: str = "generator"
     batch_size: int = 16
     num_steps: int = 800_000
     seed: int = 0
@@ -248,6 +333,7 @@ class TrainConfig:
     constant_steps: int = 0
     pixel_weight: float = 1.0
     layout_weight: float = 1.0
+    pixel_distance_weight: float = 0.0
     distance_weight: float = 0.0
     distance_rampup: int = 0
     r1_weight: float = 10.0
@@ -275,8 +361,9 @@ class TrainConfig:
         zero = ["seed", "r1_weight", "path_weight", "coords_weight", "sheet_every"]
         zero += ["diversity_weight", "style_mixing", "num_steps", "ema_rampup"]
         zero += ["d_learning_rate", "constant_steps", "distance_weight"]
-        zero += ["distance_rampup", "keep_every"]
+        zero += ["distance_rampup", "keep_every", "pixel_distance_weight"]
         settings.check_positive(self, "train", zero=zero)
+        settings.check_choice("train.network", self.network, NETWORKS)
         if self.batch_size % 2:
             raise UserError(
                 f"train.batch_size ({self.batch_size}) must be even, as samples form "
@@ -320,20 +407,38 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All settings of one trained model."""
+    """All settings of one trained network.
+
+    Attributes:
+      name: what messages and exported files call it.
+      model: sizes of the generator and of what it is trained against.
+      detail: likewise of the detail synthesizer; of use where ``train.network`` is it.
+      data: what it learns from.
+      train: how.
+    """
 
     name: str = "landscape"
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    detail: DetailConfig = dataclasses.field(default_factory=DetailConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
+    @property
+    def judged(self) -> DiscriminatorConfig:
+        """Sizes of what is trained against each other: ``model`` or ``detail``."""
+        return self.detail if self.train.network == "detail" else self.model
+
     def __post_init__(self) -> None:
-        if self.train.distance_weight and self.model.discriminator != "projected":
+        judged = self.judged
+        if self.train.distance_weight and judged.discriminator != "projected":
             raise UserError(
                 f"train.distance_weight ({self.train.distance_weight}) must be 0 with "
-                f"model.discriminator {self.model.discriminator}, which has no frozen "
-                "network; use 0.0, or model.discriminator projected"
+                f"{judged.group}.discriminator {judged.discriminator}, which has no "
+                f"frozen network; use 0.0, or {judged.group}.discriminator projected"
             )
+        if self.train.network == "detail":
+            self._check_detail()
+            return
         full, patch = self.data.full_size, self.model.patch_size
         if self.model.coords == "plane" and self.train.coords_weight:
             raise UserError(
@@ -344,6 +449,45 @@ class Config:
             raise UserError(
                 f"data.full_size ({full}) must be at least model.patch_size ({patch}); "
                 f"use {patch} or more"
+            )
+        if self.data.least_size:
+            raise UserError(
+                f"data.least_size ({self.data.least_size}) must be 0 where a generator "
+                "is trained, whose patches are of one size; use 0"
+            )
+        if self.train.pixel_distance_weight:
+            raise UserError(
+                "train.pixel_distance_weight "
+                f"({self.train.pixel_distance_weight}) must be 0 where a generator is "
+                "trained, which has no picture to be near to; use 0.0"
+            )
+
+    def _check_detail(self) -> None:
+        """Checks that nothing is asked for that only generators have."""
+        train = self.train
+        for name in (
+            "path_weight",
+            "coords_weight",
+            "diversity_weight",
+            "style_mixing",
+        ):
+            if getattr(train, name):
+                raise UserError(
+                    f"train.{name} ({getattr(train, name)}) must be 0 with "
+                    "train.network detail, which has no latents; use 0.0"
+                )
+        others = [name for name in train.augment if name != "color"]
+        if others:
+            raise UserError(
+                f"train.augment ({', '.join(train.augment)}) must be color alone with "
+                f"train.network detail; remove {', '.join(others)}"
+            )
+        size = self.data.least_size or self.data.full_size
+        if size < self.detail.patch_size:
+            name = "least_size" if self.data.least_size else "full_size"
+            raise UserError(
+                f"data.{name} ({size}) must be at least detail.patch_size "
+                f"({self.detail.patch_size}); use {self.detail.patch_size} or more"
             )
 
 

@@ -70,7 +70,7 @@ def build(cls: type, mapping: Any, prefix: str = "") -> Any:
             f"setting {prefix.rstrip('.')} ({mapping!r}) must be a group of settings; "
             "name each with its value"
         )
-    types = typing.get_type_hints(cls)
+    types = _types_of(cls)
     values = {}
     for name in mapping:
         value = mapping[name]
@@ -123,12 +123,18 @@ def wrong_type(name: str, value: Any, kind: Any) -> str:
 def setting_types(cls: type, prefix: str = "") -> dict[str, Any]:
     """Every setting's full name, as ``model.patch_size``, and its type."""
     types: dict[str, Any] = {}
-    for name, kind in typing.get_type_hints(cls).items():
+    for name, kind in _types_of(cls).items():
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             types |= setting_types(kind, f"{prefix}{name}.")
         else:
             types[prefix + name] = kind
     return types
+
+
+def _types_of(cls: type) -> dict[str, Any]:
+    """Settings of a dataclass, by name; what its class alone has is none."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
 def check_positive(config: Any, prefix: str, zero: Sequence[str] = ()) -> None:

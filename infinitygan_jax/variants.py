@@ -10,6 +10,7 @@ from infinitygan_jax.messages import UserError
 
 VARIANTS = ("", "runlocal")
 LOCAL_PATCH = 17  # one stage, the smallest patch: the time is that of compiling
+LOCAL_DETAIL = 16  # of what a detail synthesizer paints
 
 
 def variant_of(config: Config, arg: str) -> ml_collections.ConfigDict:
@@ -37,7 +38,8 @@ def run_local(config: Config) -> Config:
     It learns generated pictures. Coordinates, augmentation and loss weights stay, and
     so does the share of a training image that a patch shows.
     """
-    scale = LOCAL_PATCH / config.model.patch_size
+    local = LOCAL_DETAIL if config.train.network == "detail" else LOCAL_PATCH
+    scale = local / config.judged.patch_size
     model = dataclasses.replace(
         config.model,
         patch_size=LOCAL_PATCH,
@@ -53,9 +55,22 @@ def run_local(config: Config) -> Config:
         layout_widths=(8,) if config.model.layout_widths else (),
         stddev_group=4,
     )
+    detail = dataclasses.replace(
+        config.detail,
+        patch_size=LOCAL_DETAIL,
+        width=8,
+        num_blocks=1,
+        fine_width=4,
+        discriminator_widths=(16, 16, 8, 8),
+        feature_size=settings.LEAST_FEATURE_SIZE,
+        head_width=8,
+        pixel_widths=(8, 8),
+        stddev_group=4,
+    )
     data = dataclasses.replace(
         config.data,
         source="generated:32",
+        least_size=round(config.data.least_size * scale),
         full_size=round(config.data.full_size * scale),
         pre_size=round(config.data.pre_size * scale),
         num_threads=1,
@@ -72,4 +87,4 @@ def run_local(config: Config) -> Config:
         save_every=2,
     )
     name = f"{config.name}_runlocal"
-    return Config(name=name, model=model, data=data, train=train)
+    return Config(name=name, model=model, detail=detail, data=data, train=train)

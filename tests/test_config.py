@@ -169,7 +169,7 @@ def test_whole_numbers_are_taken_where_fractions_may_stand():
     ("mapping", "message"),
     [
         ({"modle": {}}, r"unknown setting modle; the nearest is model"),
-        ({"qq": 1}, r"unknown setting qq; valid are name, model, data, train"),
+        ({"qq": 1}, r"unknown setting qq; valid are name, model, detail, data, train"),
         ({"train": {"bach": 2}}, r"unknown setting train.bach; the nearest is"),
         ({"train": 3}, r"\(3\) must be a group of settings; name each with its value"),
         ({"train": {"seed": 1.5}}, r"seed \(1.5\) must be a whole number; write it in"),
@@ -199,7 +199,7 @@ def test_every_setting_is_listed_with_its_type():
     types = settings.setting_types(config.Config)
     assert types["model.patch_size"] is int
     assert types["name"] is str
-    groups = (ModelConfig, DataConfig, TrainConfig)
+    groups = (ModelConfig, config.DetailConfig, DataConfig, TrainConfig)
     assert len(types) == 1 + sum(len(dataclasses.fields(group)) for group in groups)
 
 

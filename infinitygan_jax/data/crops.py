@@ -4,6 +4,7 @@ docs/model.md, section 8.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -22,14 +23,25 @@ class Cut:
       pre_size: size that images are brought to before ``full_size`` (the paper's:
         128), or 0.
       flip: whether half of the patches are mirrored left to right.
+      least_size: where not 0, training images have sides from this to ``full_size``,
+        drawn so that each octave is as likely. What a patch sees beyond the edges of
+        one that is smaller is mirrored.
     """
 
     full_size: int
     patch_size: int
     pre_size: int
     flip: bool
+    least_size: int = 0
 
     def __post_init__(self) -> None:
+        if self.least_size and not 2 <= self.least_size <= self.full_size:
+            raise UserError(
+                f"least_size ({self.least_size}) must be from 2 to full_size "
+                f"({self.full_size}), or 0 for none; use 0"
+            )
+        if self.least_size and self.patch_size >= 1:
+            return
         if not 1 <= self.patch_size <= self.full_size:
             raise UserError(
                 f"patch_size ({self.patch_size}) must be from 1 to full_size "
@@ -71,6 +83,23 @@ def prepare(
             reducing_gap=3.0,
         )
     return np.asarray(picture)
+
+
+def random_size(cut: Cut, rng: np.random.Generator) -> int:
+    """Side of a training image, in pixels; draws nothing where all have one size."""
+    if not cut.least_size:
+        return cut.full_size
+    octaves = math.log2(cut.full_size / cut.least_size)
+    return round(cut.least_size * 2 ** (octaves * rng.random()))
+
+
+def mirrored_to(
+    image: UInt8[np.ndarray, "h w 3"], size: int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """An image with sides of at least ``size``: what is missing is mirrored."""
+    missing = [max(size - side, 0) for side in image.shape[:2]]
+    around = [(each // 2, each - each // 2) for each in missing]
+    return np.pad(image, [*around, (0, 0)], mode="reflect") if any(missing) else image
 
 
 def random_patch(

@@ -12,7 +12,13 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from infinitygan_jax.data.crops import Cut, prepare, random_patch
+from infinitygan_jax.data.crops import (
+    Cut,
+    mirrored_to,
+    prepare,
+    random_patch,
+    random_size,
+)
 from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.data.sources import default_num_threads
 from infinitygan_jax.messages import UserError
@@ -85,7 +91,8 @@ class _CutPatch(grain.transforms.RandomMap):  # type: ignore[misc]  # untyped
         self, element: np.ndarray, rng: np.random.Generator
     ) -> dict[str, np.ndarray | np.float32]:
         cut = self._cut
-        full = prepare(element, cut.full_size, cut.pre_size)
+        full = prepare(element, random_size(cut, rng), cut.pre_size)
+        full = mirrored_to(full, cut.patch_size)
         patch, label = random_patch(full, rng, cut.patch_size, cut.flip)
         return {"image": patch, "label": label}
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.config import DiscriminatorConfig
 from infinitygan_jax.models import features
 from infinitygan_jax.models import projected_discriminator as projected
 from infinitygan_jax.models import residual_discriminator as residual
@@ -46,7 +46,7 @@ class Output(NamedTuple):
     taps: tuple[Float[Array, "b _ _ _"], ...]
 
 
-def network_of(config: ModelConfig) -> FeatureNetwork | None:
+def network_of(config: DiscriminatorConfig) -> FeatureNetwork | None:
     """The frozen network that a model's discriminator looks through, or None.
 
     Raises:
@@ -57,7 +57,7 @@ def network_of(config: ModelConfig) -> FeatureNetwork | None:
     return None
 
 
-def is_bundled(config: ModelConfig) -> bool:
+def is_bundled(config: DiscriminatorConfig) -> bool:
     """Whether bundles have this model's discriminator.
 
     One that sees a frozen network's features is of use only to train on: pictures can
@@ -66,12 +66,12 @@ def is_bundled(config: ModelConfig) -> bool:
     return config.discriminator == "stylegan2"
 
 
-def samples_together(config: ModelConfig) -> int:
+def samples_together(config: DiscriminatorConfig) -> int:
     """Consecutive samples that are judged by their spread: a group; 0: all of them."""
     return config.stddev_group if config.discriminator == "stylegan2" else 1
 
 
-def feature_widths(config: ModelConfig) -> tuple[int, ...]:
+def feature_widths(config: DiscriminatorConfig) -> tuple[int, ...]:
     """How many features of each kind `Output` has; none without a frozen network."""
     if config.discriminator == "stylegan2":
         return ()
@@ -79,7 +79,7 @@ def feature_widths(config: ModelConfig) -> tuple[int, ...]:
 
 
 def head_weights(
-    config: ModelConfig, pixel_weight: float, layout_weight: float
+    config: DiscriminatorConfig, pixel_weight: float, layout_weight: float
 ) -> tuple[float, ...]:
     """What each head's logits weigh in the loss of G.
 
@@ -98,14 +98,14 @@ def head_weights(
     return weights
 
 
-def operations(config: ModelConfig) -> int:
+def operations(config: DiscriminatorConfig) -> int:
     """Operations of the products of what learns of a discriminator, for one patch."""
     if config.discriminator == "stylegan2":
         return residual.operations(config)
     return projected.operations(config)
 
 
-def network_operations(config: ModelConfig) -> int:
+def network_operations(config: DiscriminatorConfig) -> int:
     """Operations of the convolutions of `network_of` the model for one patch, or 0."""
     if config.discriminator == "stylegan2":
         return 0
@@ -113,7 +113,7 @@ def network_operations(config: ModelConfig) -> int:
 
 
 def init_discriminator(
-    config: ModelConfig, key: PRNGKeyArray
+    config: DiscriminatorConfig, key: PRNGKeyArray
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Fresh float32 parameters and state of the discriminator."""
     image = jnp.zeros((1, config.patch_size, config.patch_size, 3))
@@ -138,7 +138,7 @@ def init_discriminator(
 
 
 def taps_of(
-    config: ModelConfig,
+    config: DiscriminatorConfig,
     network: FeatureNetwork | None,
     image: Float[Array, "b p p 3"],
 ) -> tuple[Float[Array, "b _ _ _"], ...]:
@@ -161,7 +161,7 @@ def taps_of(
 
 
 def apply(
-    config: ModelConfig,
+    config: DiscriminatorConfig,
     params: Mapping[str, Any],
     state: Mapping[str, Any],
     network: FeatureNetwork | None,

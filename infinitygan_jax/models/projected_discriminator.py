@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.config import DiscriminatorConfig
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models import features as feature_networks
 from infinitygan_jax.models.features import FeatureNetwork
@@ -44,7 +44,7 @@ class ProjectedDiscriminator(nn.Module):
         statistics are over all of it.
     """
 
-    config: ModelConfig
+    config: DiscriminatorConfig
     axis_name: str | None = None
 
     @nn.compact
@@ -266,7 +266,7 @@ def _frozen(
 
 
 def features_of(
-    config: ModelConfig, network: FeatureNetwork, image: Float[Array, "b p p 3"]
+    config: DiscriminatorConfig, network: FeatureNetwork, image: Float[Array, "b p p 3"]
 ) -> list[Float[Array, "b _ _ _"]]:
     """What the frozen network sees in patches.
 
@@ -299,7 +299,7 @@ def _blurred(image: Float[Array, "b n n 3"], deviation: float) -> Array:
     return convolution.blur(jnp.pad(image, margins, mode="edge"), tuple(taps))
 
 
-def operations(config: ModelConfig) -> int:
+def operations(config: DiscriminatorConfig) -> int:
     """Operations of mixtures and heads for one patch."""
     sizes = feature_networks.tap_sizes(config.seen_size)
     taps = feature_networks.SIZES[NETWORK].taps
@@ -337,6 +337,6 @@ def _logit_products(wide: int, size: int) -> int:
     return (size - taps + 1) ** 2 * taps**2 * wide
 
 
-def network_operations(config: ModelConfig) -> int:
+def network_operations(config: DiscriminatorConfig) -> int:
     """Operations of the frozen network's convolutions for one patch."""
     return feature_networks.operations(NETWORK, config.seen_size)

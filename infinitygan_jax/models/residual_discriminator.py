@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.config import DiscriminatorConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models.layers import EqualConv, EqualDense, activate
@@ -43,7 +43,7 @@ class ResidualDiscriminator(nn.Module):
         deviation may reach; None where the whole batch is at hand.
     """
 
-    config: ModelConfig
+    config: DiscriminatorConfig
     axis_name: str | None = None
 
     @nn.compact
@@ -94,7 +94,7 @@ class ResidualFeatures(nn.Module):
       config: sizes.
     """
 
-    config: ModelConfig
+    config: DiscriminatorConfig
 
     @nn.compact
     def __call__(self, image: Float[Array, "b h w 3"]) -> list[Float[Array, "b _ _ _"]]:
@@ -108,7 +108,7 @@ class ResidualFeatures(nn.Module):
 
 
 def _trunk(
-    config: ModelConfig, image: Float[Array, "b h w 3"]
+    config: DiscriminatorConfig, image: Float[Array, "b h w 3"]
 ) -> list[Float[Array, "b _ _ _"]]:
     """Features from RGB and after each block; called inside a compact module."""
     widths, log2_size = config.discriminator_widths, config.discriminator_log2_size
@@ -139,7 +139,7 @@ def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " b"]:
     return jnp.repeat(jnp.mean(deviation, axis=(1, 2, 3)), group)
 
 
-def operations(config: ModelConfig) -> int:
+def operations(config: DiscriminatorConfig) -> int:
     """Operations of the discriminator's products, its blurs aside, for one patch."""
     widths, size = config.discriminator_widths, config.patch_size
     wide = widths[config.discriminator_log2_size - 2]

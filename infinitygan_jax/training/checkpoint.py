@@ -291,7 +291,7 @@ def load_networks(workdir: str | os.PathLike[str]) -> Networks:
     bundle = bundle_lib.from_settings(
         settings,
         generator=tree["ema_params"],
-        discriminator=tree["d_params"] if is_bundled(config.model) else None,
+        discriminator=tree["d_params"] if is_bundled(config.judged) else None,
         info={
             "step": str(stored.step),
             "images seen": f"{images:,} ({batch_size} a step)",

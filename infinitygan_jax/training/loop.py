@@ -26,7 +26,13 @@ from infinitygan_jax.data.crops import Cut
 from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
-from infinitygan_jax.training import checkpoint, run_config, sheets, warm_start
+from infinitygan_jax.training import (
+    checkpoint,
+    detail_sheets,
+    run_config,
+    sheets,
+    warm_start,
+)
 from infinitygan_jax.training.log import (
     Losses,
     Speed,
@@ -36,6 +42,7 @@ from infinitygan_jax.training.log import (
 )
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, check_devices, make_steps
+from infinitygan_jax.training.tasks import task_of
 
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -124,7 +131,7 @@ def train(
         batches = _batches(config, inputs.source, start)
         stack.callback(getattr(batches, "close", lambda: None))
         stop = _StopRequests()
-        run = _Run(config, workdir, checkpoints, summaries)
+        run = _Run(config, workdir, checkpoints, summaries, inputs.source)
         state = steps.replicate(state)
         step = start
         for step in range(start + 1, config.train.num_steps + 1):
@@ -161,7 +168,7 @@ def prepare(
         is missing or bad; weights of the discriminator's network are.
     """
     check_devices(config, jax.device_count())
-    discriminator.network_of(config.model)  # its weights can be read
+    discriminator.network_of(config.judged)  # its weights can be read
     check_batch_memory(config, machine.memory_bytes())
     has_checkpoint = checkpoint.has_checkpoint(workdir)
     run_config.check(workdir, config, has_checkpoint, amend)
@@ -176,7 +183,7 @@ def prepare(
         initial = warm_start.read(config, _initializer(config))
     source = sources.open_source(config.data.source)
     report = sources.check_source(
-        source, config.model.patch_size, num_threads=config.data.num_threads
+        source, config.judged.patch_size, num_threads=config.data.num_threads
     )
     return Inputs(report.source, initial)
 
@@ -198,7 +205,7 @@ def check_batch_memory(config: Config, available: int) -> None:
       ValueError: they do not; the message names a batch that does.
     """
     # float32 images; one being used, at least two prepared (``data.pipeline``).
-    sample = 3 * 12 * config.model.patch_size**2
+    sample = 3 * 12 * task_of(config).input_size ** 2
     most = available // sample * jax.process_count()
     if config.train.batch_size > most:
         raise UserError(
@@ -259,10 +266,11 @@ class _Run:
         workdir: pathlib.Path,
         checkpoints: checkpoint.Checkpoints,
         summaries: Summaries,
+        source: ImageSource,
     ):
         self._train, self._workdir = config.train, workdir
         self._checkpoints, self._summaries = checkpoints, summaries
-        self._painter = sheets.SheetPainter(config)
+        self._painter = _sheet_painter(config, source)
         self._losses = Losses()
         self._compiled: set[tuple[str, ...]] = set()
         self.speed = Speed(config.train.batch_size)
@@ -320,6 +328,16 @@ class _Run:
             images = self._painter(jax.device_get(state.ema_params))
             sheets.write_sheets(self._workdir / "sheets" / f"step_{step:08d}", images)
             self._summaries.images(step, images)
+
+
+def _sheet_painter(
+    config: Config, source: ImageSource
+) -> sheets.SheetPainter | detail_sheets.DetailSheetPainter:
+    if config.train.network == "detail":
+        number = min(len(source), detail_sheets.NUM_PHOTOGRAPHS)
+        photographs = [source[index] for index in range(number)]
+        return detail_sheets.DetailSheetPainter(config, photographs)
+    return sheets.SheetPainter(config)
 
 
 class _StopRequests:
@@ -464,7 +482,7 @@ def _first_state(
     if step is None:
         state = _initializer(config)()
         if jax.process_index() == 0:  # once a run: it is long, and does not change
-            logger.info(parameter_table("generator", state.g_params))
+            logger.info(parameter_table(config.train.network, state.g_params))
             logger.info(parameter_table("discriminator", state.d_params))
         if initial is None:
             logger.info("starting from step 0")
@@ -484,7 +502,13 @@ def _batches(
     config: Config, source: ImageSource, start_step: int
 ) -> Iterator[dict[str, np.ndarray]]:
     data = config.data
-    cut = Cut(data.full_size, config.model.patch_size, data.pre_size, data.flip)
+    cut = Cut(
+        data.full_size,
+        task_of(config).input_size,
+        data.pre_size,
+        data.flip,
+        data.least_size,
+    )
     return pipeline.make_batches(
         source,
         cut,

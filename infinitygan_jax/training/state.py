@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from infinitygan_jax import fields
 from infinitygan_jax.config import Config, TrainConfig
 from infinitygan_jax.models.discriminator import feature_widths, init_discriminator
-from infinitygan_jax.models.generator import init_generator
+from infinitygan_jax.training.tasks import task_of
 
 # Features kept for the energy distance. Those of generated patches are few: G would be
 # corrected for what it was long ago, and swing.
@@ -51,7 +51,7 @@ class TrainState(flax.struct.PyTreeNode):
 def _nothing_seen(config: Config) -> dict[str, Any]:
     if not config.train.distance_weight:
         return {}
-    width = sum(feature_widths(config.model))
+    width = sum(feature_widths(config.judged))
     return {name: jnp.zeros((number, width)) for name, number in NUM_SEEN.items()}
 
 
@@ -97,8 +97,8 @@ def init_state(config: Config) -> TrainState:
     """The state before the first step, a function of ``config.train.seed``."""
     key = fields.key_of(config.train.seed)
     g_key, d_key = jax.random.split(key, 2)
-    g_params = init_generator(config.model, g_key)
-    d_params, d_state = init_discriminator(config.model, d_key)
+    g_params = task_of(config).init(g_key)
+    d_params, d_state = init_discriminator(config.judged, d_key)
     g_optimizer, d_optimizer = optimizers(config.train)
     return TrainState(
         step=jnp.zeros((), jnp.int32),

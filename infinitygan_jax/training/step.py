@@ -24,9 +24,7 @@ from infinitygan_jax.devices import AXIS
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
 from infinitygan_jax.models.features import FeatureNetwork
-from infinitygan_jax.models.generator import make_generator, slot_styles
-from infinitygan_jax.models.layers import applied
-from infinitygan_jax.training import augmentation, draws
+from infinitygan_jax.training import draws, generator_task
 from infinitygan_jax.training.state import (
     TrainState,
     distance_weight,
@@ -34,8 +32,9 @@ from infinitygan_jax.training.state import (
     optimizers,
     rate_share,
 )
+from infinitygan_jax.training.task import Batch
+from infinitygan_jax.training.tasks import task_of
 
-Batch = Mapping[str, Any]  # arrays; "fake_taps" are a tuple of them
 Metrics = dict[str, Array]
 Gradients = Mapping[str, Any]
 
@@ -48,7 +47,7 @@ def check_devices(config: Config, num_devices: int) -> None:
     """
     batch, shrink = config.train.batch_size, config.train.path_batch_shrink
     unit = num_devices * math.lcm(2, shrink if config.train.path_weight else 1)
-    group = discriminator.samples_together(config.model)
+    group = discriminator.samples_together(config.judged)
 
     def fits(size: int) -> bool:
         # A batch below the group's size is one group.
@@ -63,7 +62,7 @@ def check_devices(config: Config, num_devices: int) -> None:
     reason = (
         f"{unit}: each of the {num_devices} devices takes whole pairs"
         if batch % unit
-        else f"model.stddev_group ({group})"
+        else f"{config.judged.group}.stddev_group ({group})"
     )
     raise UserError(
         f"train.batch_size ({batch}) must be a multiple of {reason}; the nearest that "
@@ -86,7 +85,7 @@ class Steps:
         check_devices(config, mesh.size)
         self.mesh = mesh
         self._config = config
-        self._network = devices.replicate(discriminator.network_of(config.model), mesh)
+        self._network = devices.replicate(discriminator.network_of(config.judged), mesh)
         jit = devices.jit_in_a_hurry if config.train.in_a_hurry else jax.jit
         self.gradients = {
             name: self._with_network(jit(self._map(partial(_gradients, config, name))))
@@ -112,17 +111,17 @@ class Steps:
           num_compilers: steps at once; by default ``devices.num_compilers()``.
         """
         self._compilers = ThreadPoolExecutor(num_compilers or devices.num_compilers())
-        train, patch = self._config.train, self._config.model.patch_size
+        train, size = self._config.train, task_of(self._config).input_size
 
         def described(shape: tuple[int, ...], dtype: Any, spec: P) -> Any:
             sharding = jax.sharding.NamedSharding(self.mesh, spec)
             return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
         state = jax.tree.map(lambda x: described(x.shape, x.dtype, P()), state)
-        size = train.batch_size
+        number = train.batch_size
         batch = {
-            "image": described((size, patch, patch, 3), np.float32, P(AXIS)),
-            "label": described((size,), np.float32, P(AXIS)),
+            "image": described((number, size, size, 3), np.float32, P(AXIS)),
+            "label": described((number,), np.float32, P(AXIS)),
         }
         for name in self.phases(0):  # when all that are ever taken are due
             lowered = self._steps[name].lower(state, batch, self._network)
@@ -287,19 +286,18 @@ def _finish(config: Config, state: TrainState) -> TrainState:
 def _d_gradients(
     config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
 ) -> tuple[Gradients, Metrics, Batch]:
-    index = _index(batch["label"].shape[0])
-    augment = partial(_augment, config, state.step, index)
+    task, step, index = task_of(config), state.step, _index(batch["label"].shape[0])
     if config.train.shared_samples:
         fake, fake_label = batch["fake"], batch["fake_label"]
         fake_taps = batch["fake_taps"]
     else:
-        key = draws.step_key(config.train.seed, draws.D_FAKE, state.step)
-        samples = draws.draw_samples(config, key, index, _paired(config))
-        structure, styles = _structure_and_styles(config, state.g_params, samples)
-        fake = _paint(config, state.g_params, structure, samples.noise, styles)
-        fake, fake_label = augment(draws.AUGMENT_FAKE, fake, samples.label)
+        samples = task.draw(step, draws.D_FAKE, index, batch)
+        image = task.paint(state.g_params, samples)
+        fake, fake_label = task.generated(
+            step, draws.AUGMENT_FAKE, index, image, samples.label
+        )
         fake_taps = None
-    real, real_label = augment(draws.AUGMENT_REAL, batch["image"], batch["label"])
+    real, real_label = task.real(step, draws.AUGMENT_REAL, index, batch)
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Any, ...]]:
         on_real = _discriminate(config, params, state, network, real)
@@ -329,10 +327,8 @@ def _d_r1_gradients(
     config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
 ) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
-    real, _ = _augment(
-        config, state.step, index, draws.AUGMENT_R1, batch["image"], batch["label"]
-    )
-    taps = discriminator.taps_of(config.model, network, real)
+    real, _ = task_of(config).real(state.step, draws.AUGMENT_R1, index, batch)
+    taps = discriminator.taps_of(config.judged, network, real)
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, Metrics]:
@@ -352,27 +348,17 @@ def _d_r1_gradients(
 def _g_gradients(
     config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
 ) -> tuple[Gradients, Metrics, Batch]:
-    index = _index(batch["label"].shape[0])
-    key = draws.step_key(config.train.seed, draws.G_FAKE, state.step)
-    samples = draws.draw_samples(config, key, index, _paired(config))
+    task, step, index = task_of(config), state.step, _index(batch["label"].shape[0])
+    samples = task.draw(step, draws.G_FAKE, index, batch)
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Metrics, Batch]]:
-        structure, styles = _structure_and_styles(config, params, samples)
-        pictures = applied(
-            make_generator(config.model),
-            {"params": params},
-            structure,
-            styles,
-            samples.noise,
-            method="with_previews",
-        )
-        image = pictures[-1]
-        fake, label = _augment(
-            config, state.step, index, draws.AUGMENT_G, image, samples.label
+        painted = task.learn(params, samples)
+        fake, label = task.generated(
+            step, draws.AUGMENT_G, index, painted.image, samples.label
         )
         output = _discriminate(config, state.d_params, state, network, fake)
         weights = discriminator.head_weights(
-            config.model, config.train.pixel_weight, config.train.layout_weight
+            config.judged, config.train.pixel_weight, config.train.layout_weight
         )
         metrics = {
             "g_adv": losses.adversarial_g(
@@ -383,23 +369,18 @@ def _g_gradients(
         if config.train.coords_weight:
             metrics["g_coords"] = losses.vertical_coordinate(output.coords, label)
             total += config.train.coords_weight * metrics["g_coords"]
-        if config.train.diversity_weight:
-            metrics["g_diversity"] = losses.diversity(
-                config.train.diversity_form, structure, samples.z_local, AXIS
-            )
-            total += config.train.diversity_weight * metrics["g_diversity"]
         if config.train.distance_weight:
             # Before enough was seen, there is nothing to be near to.
             seen = state.seen["real"], state.seen["fake"]
             full = jnp.any(seen[0][0]) & jnp.any(seen[1][0])
-            widths = discriminator.feature_widths(config.model)
+            widths = discriminator.feature_widths(config.judged)
             metrics["g_distance"] = full * losses.witness(
                 output.features, *seen, widths
             )
-            total += distance_weight(config.train, state.step) * metrics["g_distance"]
-        if config.model.previews:  # which move no other parameters
-            metrics["g_previews"] = losses.previews(pictures)
-            total += metrics["g_previews"]
+            total += distance_weight(config.train, step) * metrics["g_distance"]
+        for name, (weight, value) in painted.losses.items():
+            metrics[name] = value
+            total += weight * value
         judged = {"fake": fake, "fake_label": label, "fake_taps": output.taps}
         return total, (metrics, judged)
 
@@ -418,8 +399,8 @@ def _g_path_gradients(
     projection = draws.projections(key, index, config.model.patch_size)
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, Metrics]:
-        structure, styles = _structure_and_styles(config, params, samples)
-        paint = partial(_paint, config, params, structure, samples.noise)
+        structure, styles = generator_task.structure_and_styles(config, params, samples)
+        paint = partial(generator_task.paint, config, params, structure, samples.noise)
         lengths = losses.path_lengths(paint, styles, projection)
         mean_length = jax.lax.pmean(jnp.mean(lengths), AXIS)
         mean = state.path_mean + train.path_decay * (mean_length - state.path_mean)
@@ -452,39 +433,9 @@ def _index(num_local: int) -> Int[Array, " b"]:
     return jax.lax.axis_index(AXIS) * num_local + jnp.arange(num_local)
 
 
-def _paired(config: Config) -> bool:
-    return config.train.diversity_weight > 0
-
-
 def _mean(result: tuple[Gradients, Metrics]) -> tuple[Gradients, Metrics]:
     """Means over the devices, of gradients and metrics alike."""
     return jax.lax.pmean(result, AXIS)
-
-
-def _structure_and_styles(
-    config: Config, params: Mapping[str, Any], samples: draws.Samples
-) -> tuple[Float[Array, "b h w s"], Float[Array, "b n d"]]:
-    apply = partial(applied, make_generator(config.model), {"params": params})
-    structure = apply(
-        samples.z_local, samples.coords, samples.z_global, method="structure"
-    )
-    style = apply(samples.z_global, method="mapping")
-    mixed = apply(samples.z_mix, method="mapping")
-    styles = slot_styles(style, config.model.num_slots, mixed, samples.mix_index)
-    return structure, styles
-
-
-def _paint(
-    config: Config,
-    params: Mapping[str, Any],
-    structure: Float[Array, "b h w s"],
-    noise: list[Array],
-    styles: Float[Array, "b n d"],
-) -> Float[Array, "b p p 3"]:
-    generator = make_generator(config.model)
-    return applied(
-        generator, {"params": params}, structure, styles, noise, method="texture"
-    )
 
 
 def _discriminate(
@@ -496,21 +447,8 @@ def _discriminate(
     taps: tuple[Float[Array, "b _ _ _"], ...] | None = None,
 ) -> discriminator.Output:
     return discriminator.apply(
-        config.model, params, state.d_state, network, image, AXIS, taps
+        config.judged, params, state.d_state, network, image, AXIS, taps
     )
-
-
-def _augment(
-    config: Config,
-    step: Int[Array, ""],
-    index: Int[Array, " b"],
-    purpose: int,
-    image: Float[Array, "b p p 3"],
-    label: Float[Array, " b"],
-) -> tuple[Float[Array, "b p p 3"], Float[Array, " b"]]:
-    key = draws.step_key(config.train.seed, purpose, step)
-    generated = purpose in (draws.AUGMENT_FAKE, draws.AUGMENT_G)
-    return augmentation.augment(config, key, index, image, label, generated=generated)
 
 
 def _scaled(updates: Any, share: Float[Array, ""] | float) -> Any:

@@ -1,0 +1,80 @@
+"""What the steps of training need to know of the network that they train."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from infinitygan_jax.config import Config
+
+Batch = Mapping[str, Any]  # arrays; "fake_taps" are a tuple of them
+
+
+class Painted(NamedTuple):
+    """What a network paints in training.
+
+    Attributes:
+      image: patches in about [-1, 1].
+      losses: its own ones, beside what a discriminator says: what each weighs, and its
+        value.
+    """
+
+    image: Float[Array, "b p p 3"]
+    losses: Mapping[str, tuple[float, Float[Array, ""]]]
+
+
+class Labelled(NamedTuple):
+    """Patches as a discriminator sees them.
+
+    Attributes:
+      image: patches, not limited to [-1, 1].
+      label: their vertical labels; zeros where there are none.
+    """
+
+    image: Float[Array, "b p p 3"]
+    label: Float[Array, " b"]
+
+
+class Task(Protocol):
+    """A network to be trained against a discriminator; all methods are traceable.
+
+    ``step`` is the number of steps done, ``purpose`` one of `draws`, and ``index`` the
+    samples' places in the whole batch: what is drawn is a function of these.
+    """
+
+    @property
+    def config(self) -> Config:
+        """All settings."""
+
+    @property
+    def input_size(self) -> int:
+        """Pixels a side of the photographs' windows in a batch."""
+
+    def init(self, key: PRNGKeyArray) -> Mapping[str, Any]:
+        """Fresh parameters."""
+
+    def real(
+        self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch
+    ) -> Labelled:
+        """A batch's photographs, augmented."""
+
+    def draw(
+        self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch
+    ) -> Any:
+        """Samples: what the network paints from, with their labels (``label``)."""
+
+    def paint(self, params: Mapping[str, Any], samples: Any) -> Float[Array, "b p p 3"]:
+        """Patches of samples."""
+
+    def learn(self, params: Mapping[str, Any], samples: Any) -> Painted:
+        """Patches of samples, with the network's own losses."""
+
+    def generated(
+        self,
+        step: Int[Array, ""],
+        purpose: int,
+        index: Int[Array, " b"],
+        image: Float[Array, "b p p 3"],
+        label: Float[Array, " b"],
+    ) -> Labelled:
+        """Painted patches, augmented."""
