@@ -1,8 +1,9 @@
 """One checkpoint in one ``.safetensors`` file, with its settings and a digest.
 
 A bundle holds what sampling and fine-tuning start from: the generator's moving average,
-optionally the discriminator, the settings, and a few lines on where it comes from. This
-file knows nothing of the networks; whoever builds them checks the names and shapes.
+optionally the discriminator, the settings, and a few lines on where it comes from; and
+maybe a detail synthesizer with its own. This file knows nothing of the networks;
+whoever builds them checks the names and shapes.
 """
 
 import dataclasses
@@ -29,6 +30,21 @@ WEIGHTS = pathlib.Path(__file__).parent / "weights"
 
 
 @dataclasses.dataclass(frozen=True)
+class DetailPart:
+    """A trained detail synthesizer, of a run of its own.
+
+    Attributes:
+      config: all settings of that run.
+      params: nested dictionary of parameters (the moving average).
+      info: where it comes from, as of bundles.
+    """
+
+    config: config_lib.Config
+    params: dict[str, Any]
+    info: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Bundle:
     """A trained model.
 
@@ -37,6 +53,7 @@ class Bundle:
       generator: nested dictionary of parameters (the moving average).
       discriminator: likewise, or None.
       info: where it comes from (step, data, machine, ...); free names and texts.
+      detail: the detail synthesizer that goes with it, or None.
       digest: sha256 of parameters, settings and info; worked out if not given.
     """
 
@@ -44,12 +61,13 @@ class Bundle:
     generator: dict[str, Any]
     discriminator: dict[str, Any] | None = None
     info: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    detail: DetailPart | None = None
     digest: str = ""
 
     def __post_init__(self) -> None:
         if not self.digest:
-            texts = _settings(self.config), _info(self.info)
-            object.__setattr__(self, "digest", _digest(_arrays(self), *texts))
+            digest = _digest(_arrays(self), *_texts(self).values())
+            object.__setattr__(self, "digest", digest)
 
 
 def from_settings(settings: Mapping[str, Any], **parts: Any) -> Bundle:
@@ -62,8 +80,9 @@ def from_settings(settings: Mapping[str, Any], **parts: Any) -> Bundle:
       **parts: the other attributes of ``Bundle``, without the digest.
     """
     bundle = Bundle(config_lib.from_mapping(settings), **parts, digest="not known yet")
-    texts = json.dumps(settings, sort_keys=True), _info(bundle.info)
-    return dataclasses.replace(bundle, digest=_digest(_arrays(bundle), *texts))
+    texts = {**_texts(bundle), "settings": json.dumps(settings, sort_keys=True)}
+    digest = _digest(_arrays(bundle), *texts.values())
+    return dataclasses.replace(bundle, digest=digest)
 
 
 def digest_of(tree: Any) -> str:
@@ -137,13 +156,12 @@ def save(path: str | os.PathLike[str], bundle: Bundle) -> int:
     files.check_target(path, SUFFIX)
     path = pathlib.Path(path)
     arrays = _arrays(bundle)
-    texts = _settings(bundle.config), _info(bundle.info)
+    texts = _texts(bundle)
     metadata = {
         "format": FORMAT,
-        "settings": texts[0],
-        "info": texts[1],
+        **texts,
         # Not the bundle's own, which is of the texts of the file it came from.
-        "digest": _digest(arrays, *texts),
+        "digest": _digest(arrays, *texts.values()),
     }
     data = safetensors.numpy.save(arrays, metadata=metadata)
     files.write_whole(path, data)
@@ -206,18 +224,26 @@ def bundled(name: str) -> pathlib.Path:
     return WEIGHTS / f"{name}{SUFFIX}"
 
 
-def _settings(config: config_lib.Config) -> str:
-    return json.dumps(settings_lib.to_dict(config), sort_keys=True)
+def _texts(bundle: Bundle) -> dict[str, str]:
+    """What a file says of its networks, by name and in the digest's order."""
+    texts = _texts_of(bundle)
+    if bundle.detail is not None:
+        texts |= {f"detail_{k}": text for k, text in _texts_of(bundle.detail).items()}
+    return texts
 
 
-def _info(info: Mapping[str, str]) -> str:
-    return json.dumps(dict(info), sort_keys=True)
+def _texts_of(part: Bundle | DetailPart) -> dict[str, str]:
+    settings = json.dumps(settings_lib.to_dict(part.config), sort_keys=True)
+    return {
+        "settings": settings,
+        "info": json.dumps(dict(part.info), sort_keys=True),
+    }
 
 
-def _digest(arrays: Mapping[str, np.ndarray], settings: str, info: str) -> str:
+def _digest(arrays: Mapping[str, np.ndarray], *texts: str) -> str:
     total = hashlib.sha256(digest_of(arrays).encode())
-    total.update(settings.encode())
-    total.update(info.encode())
+    for text in texts:
+        total.update(text.encode())
     return total.hexdigest()
 
 
@@ -226,6 +252,8 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
     networks = {"generator": bundle.generator}
     if bundle.discriminator is not None:
         networks["discriminator"] = bundle.discriminator
+    if bundle.detail is not None:
+        networks["detail"] = bundle.detail.params
     leaves = jax.tree_util.tree_flatten_with_path(networks)[0]
     # ascontiguousarray makes scalars one-dimensional; copy keeps their shape.
     return {
@@ -238,14 +266,23 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
 
 def _from_parts(metadata: Mapping[str, str], arrays: dict[str, np.ndarray]) -> Bundle:
     # Of the texts as they are: a later version may know more settings.
-    digest = _digest(arrays, metadata["settings"], metadata["info"])
+    names = ["settings", "info", "detail_settings", "detail_info"]
+    digest = _digest(arrays, *(metadata[name] for name in names if name in metadata))
     if digest != metadata["digest"]:
         raise UserError("its digest differs from the one in its metadata")
     networks = nested(arrays)
+    detail = None
+    if "detail" in networks:
+        detail = DetailPart(
+            config_lib.from_mapping(json.loads(metadata["detail_settings"])),
+            networks["detail"],
+            json.loads(metadata["detail_info"]),
+        )
     return Bundle(
         config=config_lib.from_mapping(json.loads(metadata["settings"])),
         generator=networks["generator"],
         discriminator=networks.get("discriminator"),
         info=json.loads(metadata["info"]),
+        detail=detail,
         digest=digest,
     )

@@ -7,7 +7,7 @@ is seen only from near. All its convolutions are valid, so windows fit without a
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,22 @@ from infinitygan_jax.models.layers import (
     center_crop,
 )
 
+MAX_OCTAVES = 62  # as positions go no farther than 2**62
+
 _TAPS = 3  # a side, of all convolutions
 _FIRST_GAIN = 0.1  # of what is added to a smooth picture before anything is learned
+
+
+class Detail(NamedTuple):
+    """A trained detail synthesizer.
+
+    Attributes:
+      config: sizes.
+      params: parameters; must not be changed.
+    """
+
+    config: DetailConfig
+    params: Mapping[str, Any]
 
 
 class DetailSynthesizer(nn.Module):
@@ -187,11 +201,6 @@ def to_pixels(
 def from_pixels(pixels: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Bytes as the colours that they stand for, -1 to 1."""
     return pixels.astype(jnp.float32) * (1 / 127.5) - 1
-
-
-def with_noise_scale(noise: Float[Array, "*shape"], scale: float) -> Array:
-    """Noise as painting scales it."""
-    return noise if scale == 1 else noise * jnp.float32(scale)
 
 
 def operations(config: DetailConfig, height: int, width: int) -> int:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import UserError, readable_bytes
-from infinitygan_jax.sampling.plan import Plan, Window
+from infinitygan_jax.sampling.plan import Plan, Window, least_tile_size
 
 MAX_BATCH = 16  # tiles; more only wait longer for the first
 _BEST_TILE = 512  # fastest on a CPU; larger ones leave its caches, smaller repeat more
-_LEAST_STEP = 64  # pixels between tile sizes that are tried
 _WORTHWHILE = 0.85  # of the operations, for which tiles of another size are compiled
 _TILE_BYTES = 600_000_000  # what a tile may take where nobody asked for its size
 # Copies of a tile's largest layer that are alive at once, and of the kernels (measured
@@ -51,7 +50,7 @@ def cheapest_tile_size(
       windows: what is painted.
       level: tiles are averaged to 1 / 2**level of their size.
     """
-    least = _least_size(model)
+    least = least_tile_size(model)
     return min(
         range(least, default_tile_size(model) + 1, least),
         key=lambda size: sum(
@@ -77,7 +76,7 @@ def fitting_tile_size(model: ModelConfig, window: Window, level: int = 0) -> int
         return tile_operations(Plan(window, size, level=level), model)
 
     best = size = default_tile_size(model)
-    while size % 2 == 0 and size // 2 >= _least_size(model):
+    while size % 2 == 0 and size // 2 >= least_tile_size(model):
         size //= 2
         if size % model.cell_size == 0 and work(size) < _WORTHWHILE * work(best):
             best = size
@@ -90,7 +89,7 @@ def measuring_tile_size(model: ModelConfig, window: Window) -> int:
     One of those from the least to the default one of which each is twice the one
     before, by latents that are drawn: few, so that there is little to compile.
     """
-    sizes = [_least_size(model)]
+    sizes = [least_tile_size(model)]
     while 2 * sizes[-1] <= default_tile_size(model):
         sizes.append(2 * sizes[-1])
     margin = geometry.TILE_CELLS_EXTRA + 2 * geometry.STRUCTURE_MARGIN
@@ -100,11 +99,6 @@ def measuring_tile_size(model: ModelConfig, window: Window) -> int:
             Plan(window, size).num_tiles * (size // model.cell_size + margin) ** 2
         ),
     )
-
-
-def _least_size(model: ModelConfig) -> int:
-    """Pixels a side of the smallest tiles that are worth trying."""
-    return max(_LEAST_STEP, model.cell_size)
 
 
 def operations(model: ModelConfig, height: int, width: int) -> int:

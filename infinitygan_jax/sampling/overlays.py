@@ -93,7 +93,9 @@ class Overlays:
         """Takes how tiles are painted."""
         self._setup = setup
         self._period = setup.period
-        pictures = [edit.picture for edit in setup.scene.edits]
+        # What is enlarged shows them already.
+        edits = () if setup.enlarged else setup.scene.edits
+        pictures = [edit.picture for edit in edits]
         self._placed = [each for each in pictures if each is not None]
         areas = []
         for each in self._placed:

@@ -17,6 +17,7 @@ from infinitygan_jax.messages import UserError
 POSITION_LIMIT = 2**62  # rows and columns of windows lie in [-2**62, 2**62]
 SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
 MAX_TILE = 4096
+_LEAST_TILE = 64  # below, most work is margins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +169,11 @@ def check_horizon(horizon: int) -> None:
             f"horizon ({horizon}) must lie within -2**62 to 2**62; choose a row nearer "
             "to 0"
         )
+
+
+def least_tile_size(model: ModelConfig) -> int:
+    """Pixels a side of the smallest tiles that are worth painting."""
+    return max(_LEAST_TILE, model.cell_size)
 
 
 def check_tile_size(tile_size: int, model: ModelConfig) -> None:

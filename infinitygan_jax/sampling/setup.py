@@ -31,6 +31,7 @@ class Setup:
       stopped: stages that the model is painted without, each of which halves the size.
       averaged: levels that tiles are then reduced by: squares of 2**averaged pixels a
         side become one.
+      enlarged: octaves that a detail synthesizer adds to what the model paints.
     """
 
     model: ModelConfig
@@ -42,11 +43,12 @@ class Setup:
     frame: coords.Frame = coords.AS_TRAINED
     stopped: int = 0
     averaged: int = 0
+    enlarged: int = 0
 
     @property
     def level(self) -> int:
         """The picture is of 1 / 2**level of the world's size."""
-        return self.stopped + self.averaged
+        return self.stopped + self.averaged - self.enlarged
 
     @property
     def lattice(self) -> Lattice:
@@ -58,7 +60,7 @@ class Setup:
         """Pixels, as painted, after which the world repeats."""
         # Whole cells, which are whole pixels at any level.
         rows, cols = (
-            None if cells is None else cells * self.model.cell_size
+            None if cells is None else cells * self.model.cell_size << self.enlarged
             for cells in self.lattice.periods
         )
         return rows, cols
@@ -79,7 +81,7 @@ class Setup:
         num_devices = len(self.devices)
         plan = Plan(window, self.tile_size, num_devices, self.batch_size, self.averaged)
         batch_size = costs.batch_for(plan.num_tiles, num_devices, self.batch_size)
-        limit = planning.POSITION_LIMIT >> self.level
+        limit = planning.POSITION_LIMIT >> max(self.level, 0)
         if min(window.top, window.left) < -limit or (
             max(window.bottom, window.right) > limit
         ):

@@ -10,6 +10,7 @@ from jaxtyping import Array, UInt8
 
 from infinitygan_jax import machine
 from infinitygan_jax.sampling import costs
+from infinitygan_jax.sampling.enlarging import EnlargingPainter
 from infinitygan_jax.sampling.overlays import Ahead, Awaited, Overlays, Painting
 from infinitygan_jax.sampling.painter import Painter
 from infinitygan_jax.sampling.plan import Plan, Tile, Window
@@ -21,7 +22,7 @@ _ready = itertools.count()  # tiles of all worlds that became ready
 
 
 def paint_strips(
-    painter: Painter,
+    painter: Painter | EnlargingPainter,
     overlays: Overlays,
     windows: Iterable[Window],
     on_tiles: Callable[[int], Any] | None = None,
@@ -76,7 +77,7 @@ def _places(setup: Setup, windows: Iterable[Window]) -> Iterator["_Place"]:
 
 
 def _painted(
-    painter: Painter, needed: Iterable["_Needed"]
+    painter: Painter | EnlargingPainter, needed: Iterable["_Needed"]
 ) -> Iterator[tuple[int, list["_Needed"]]]:
     """How many tiles were painted, and what can be shown now; in order.
 
@@ -94,7 +95,8 @@ def _painted(
             batch_size = costs.batch_for(len(paintings), num_devices, setup.batch_size)
         wanted = [painting.tile for painting in paintings]
         wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
-        if setup.averaged and any(painting.both for painting in paintings):
+        both = setup.averaged and any(painting.both for painting in paintings)
+        if both and isinstance(painter, Painter):
             pixels: tuple[Array, ...] = painter.paint_both(wanted)
         else:
             pixels = (painter.paint(wanted),)

@@ -16,11 +16,14 @@ from jaxtyping import Float, UInt8
 from infinitygan_jax import fields, geometry
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.models import detail as detail_lib
+from infinitygan_jax.models.detail import MAX_OCTAVES, Detail
 from infinitygan_jax.models.generator import check_params, stopped_early
-from infinitygan_jax.sampling import costs, indexing
+from infinitygan_jax.sampling import costs, enlarging, indexing
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import check_fits
 from infinitygan_jax.sampling.edits.region import Region
+from infinitygan_jax.sampling.enlarging import EnlargingPainter
 from infinitygan_jax.sampling.frame import SPAN_STRETCH, frame_of, learned_span
 from infinitygan_jax.sampling.inputs import MAX_STREAMS
 from infinitygan_jax.sampling.overlays import Overlays
@@ -69,12 +72,16 @@ class World:
       period: rows and columns after which the picture repeats, so that its edges
         continue into each other; None where it does not.
       level: shows the world at 1 / 2**level of its size, by averaging squares of
-        pixels. Positions are those of the smaller picture; ``horizon``,
-        ``vertical_span`` and ``period`` stay pixels of level 0.
+        pixels. Below 0 it is seen closer, 2**-level times as large, with detail that
+        the model's detail synthesizer adds: the mean of two by two pixels is exactly
+        the pixel of the level above. Positions are those of the picture shown;
+        ``horizon``, ``vertical_span``, ``period`` and the scene's stay pixels of level
+        0.
       quick: does not paint what is averaged, but stops the generator ``level`` stages
         early: on the bundled model with 64%, 31% and 13% of the operations at levels 1,
         2 and 3. Similar, not equal. Needs a level above 0.
       scene: what else differs from the seed's own world, which is the default.
+      detail: the model's detail synthesizer; None where it has none.
       ndim: 3, of rows, columns and channels; there is no ``shape``, as there is no end.
       dtype: uint8.
 
@@ -94,6 +101,7 @@ class World:
     level: int = 0
     quick: bool = False
     scene: Scene = PLAIN
+    detail: Detail | None = None
     _checked: tuple[ModelConfig, Mapping[str, Any]] | None = None
 
     ndim = 3
@@ -108,7 +116,7 @@ class World:
         self._set("period", _whole_period(self.period))
         devices = tuple(self.devices or jax.local_devices())
         self._set("devices", devices)
-        planning.check_level(self.level, self.quick, self.config)
+        self._check_level()
         if self.tile_size is None:
             self._set("tile_size", costs.default_tile_size(self._painted))
         if self.batch_size is None:
@@ -122,6 +130,25 @@ class World:
     def _set(self, name: str, value: Any) -> None:
         """Gives an attribute its value while the world is made."""
         object.__setattr__(self, name, value)
+
+    def _check_level(self) -> None:
+        if self.level >= 0:
+            planning.check_level(self.level, self.quick, self.config)
+        elif self.detail is None:
+            raise UserError(
+                f"level ({self.level}) must be at least 0, as this model has no detail "
+                "synthesizer, which a closer look needs; use 0, or a model that has one"
+            )
+        elif self.quick:
+            raise UserError(
+                f"quick needs a level above 0, and level ({self.level}) is below; "
+                "leave `quick` out"
+            )
+        elif self.level < -MAX_OCTAVES:
+            raise UserError(
+                f"level ({self.level}) must be at least {-MAX_OCTAVES}, as positions "
+                f"end at 2**62; use {-MAX_OCTAVES}"
+            )
 
     def _check(self) -> None:
         """Checks what is not checked on the way; see the class."""
@@ -137,6 +164,8 @@ class World:
             or self._checked[1] is not self.generator_params
         ):
             check_params(self.config, self.generator_params)
+            if self.detail is not None:
+                detail_lib.check_params(*self.detail)
         self._set("_checked", (self.config, self.generator_params))
         for name, each in zip(("height", "width"), self.period, strict=True):
             if each is not None:
@@ -167,7 +196,8 @@ class World:
             scene=self.scene,
             frame=frame_of(self.config, self.horizon, self.vertical_span, self.period),
             stopped=self.level if self.quick else 0,
-            averaged=0 if self.quick else self.level,
+            averaged=0 if self.quick else max(self.level, 0),
+            enlarged=max(-self.level, 0),
         )
 
     @property
@@ -182,12 +212,29 @@ class World:
 
     @functools.cached_property
     def _painter(self) -> Painter:
+        """Of what the generator paints; levels below 0 are painted from others."""
         params = stopped_early(self.setup.model, self.generator_params)
         return Painter(self.setup, params)
 
     @functools.cached_property
+    def coarser(self) -> "World":
+        """Of a level below 0: the level above it, which it is painted from.
+
+        Its tiles are half as large, as it is mostly asked for in small parts.
+        """
+        assert self.tile_size is not None
+        least = planning.least_tile_size(self.config)
+        half = max(self.tile_size // 2 // least, 1) * least
+        return dataclasses.replace(self, level=self.level + 1, tile_size=half)
+
+    @functools.cached_property
+    def _enlarging(self) -> EnlargingPainter:
+        assert self.detail is not None
+        return EnlargingPainter(self.setup, self.detail, self.coarser)
+
+    @functools.cached_property
     def _overlays(self) -> Overlays:
-        """Known pixels, which lie over all edits."""
+        """Known pixels, which lie over all edits; below level 0 they are there."""
         return Overlays(self.setup)
 
     @classmethod
@@ -205,6 +252,10 @@ class World:
           ValueError: there is no such model, or it was truncated or altered.
         """
         bundle = load_bundle(path_or_name)
+        detail = None
+        if bundle.detail is not None:
+            detail = Detail(bundle.detail.config.detail, bundle.detail.params)
+        options = {"detail": detail, **options}
         return cls(bundle.config.model, bundle.generator, **options)
 
     def at_level(self, level: int) -> "World":
@@ -320,6 +371,8 @@ class World:
         Raises:
           ValueError: a tile sees too many styles or edits to be painted.
         """
+        if self.level < 0:
+            return self.at_level(0).blends(self._seen_at_level_0(window))
         plans = [self.plan(piece) for row in self.pieces(window) for piece in row]
         ends = list(itertools.accumulate(plan.num_tiles for plan in plans))
         step = -(-ends[-1] // _MOST_LOOKED_AT)
@@ -333,6 +386,17 @@ class World:
             return planning.Tile(plan.tile_rows[row], plan.tile_cols[col])
 
         return self._painter.blends(map(tile, range(0, ends[-1], step)))
+
+    def _seen_at_level_0(self, window: Window) -> Window:
+        """What is painted at level 0 for a window of a level below it."""
+        assert self.detail is not None
+        rows, cols = (window.top, window.bottom), (window.left, window.right)
+        for _ in range(-self.level):
+            (top, bottom), (left, right) = (
+                enlarging.seen(span, self.detail.config.margin) for span in (rows, cols)
+            )
+            rows, cols = (top, bottom), (left, right)
+        return Window(rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
 
     def strips(
         self,
@@ -355,7 +419,8 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        return paint_strips(self._painter, self._overlays, windows, on_tiles)
+        painter = self._painter if self.level >= 0 else self._enlarging
+        return paint_strips(painter, self._overlays, windows, on_tiles)
 
     def latent_statistics(
         self, top: int, left: int, height: int, width: int

@@ -1,0 +1,203 @@
+"""Tiles of a world seen closer than its generator paints it, octave by octave.
+
+A level below 0 is painted from the pixels of the level above it, which are painted
+first, once for all tiles that see them, and kept.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, UInt8, UInt32
+
+from infinitygan_jax import devices as device_lib
+from infinitygan_jax import fields
+from infinitygan_jax.cache import Cache
+from infinitygan_jax.config import DetailConfig
+from infinitygan_jax.devices import AXIS
+from infinitygan_jax.models import detail as detail_lib
+from infinitygan_jax.models.detail import Detail, DetailSynthesizer
+from infinitygan_jax.models.layers import applied, center_crop
+from infinitygan_jax.sampling.plan import Plan, Tile, Window
+from infinitygan_jax.sampling.setup import Setup
+
+_KEPT_BYTES = 2**27  # of coarser tiles; several rows of those of a wide picture
+
+
+class Coarser(Protocol):
+    """What is needed of the world at the level above."""
+
+    def plan(self, window: Window) -> Plan:
+        """How a window is painted."""
+
+    def strips(self, windows: Iterable[Window]) -> Iterable[UInt8[np.ndarray, "h w 3"]]:
+        """Paints windows, in strips."""
+
+
+class EnlargingPainter:
+    """Paints tiles of a level below 0; as `Painter`, nothing is compiled before.
+
+    Attributes:
+      setup: how they are painted.
+    """
+
+    def __init__(self, setup: Setup, detail: Detail, coarser: Coarser):
+        """Takes what ``World`` has checked.
+
+        Args:
+          setup: how tiles are painted.
+          detail: the network.
+          coarser: the same world at the level above.
+        """
+        self.setup = setup
+        self._detail = detail
+        self._pixels = _Pixels(coarser)
+        self._mesh = device_lib.make_mesh(setup.devices)
+
+    def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b p p 3"]:
+        """Starts to paint tiles, as many on each device, and returns without waiting.
+
+        But for what they are painted from: pixels of the level above, if not kept.
+        """
+        size, margin = self.setup.tile_size // 2, self._detail.config.margin
+        side = size + 2 * margin
+        windows = [
+            Window(tile.row * size - margin, tile.col * size - margin, side, side)
+            for tile in wanted
+        ]
+        pixels = self._pixels.of(windows)
+        words = [
+            np.stack([fields.words(start, side, period) for start in starts])
+            for starts, period in zip(
+                ([w.top for w in windows], [w.left for w in windows]),
+                self._coarse_period,
+                strict=True,
+            )
+        ]
+        given = device_lib.split((pixels, *words), self._mesh)
+        paint = enlarging_function(self._detail.config, self._mesh)
+        return paint(self._params, self._draws, *given)
+
+    @property
+    def _coarse_period(self) -> tuple[int | None, int | None]:
+        rows, cols = self.setup.period
+        return (
+            None if rows is None else rows // 2,
+            None if cols is None else cols // 2,
+        )
+
+    @functools.cached_property
+    def _draws(self) -> tuple[UInt32[Array, "k 2"], Float[Array, " k"]]:
+        """Keys of the noise that is added up, and what each is multiplied by."""
+        setup = self.setup
+        stream = fields.DETAIL + setup.enlarged
+        scale = setup.scene.of_painting("noise_scale", setup.model)
+        mix = setup.scene.mix
+        seeds, shares = [setup.seed], [1.0]
+        if mix is not None:
+            seeds, shares = [mix.first, mix.second, setup.seed], list(mix.shares[1])
+        keys = np.array([fields.stream_key(seed, stream) for seed in seeds], np.uint32)
+        weights = np.float32(scale) * np.array(shares, np.float32)
+        return device_lib.replicate((keys, weights), self._mesh)
+
+    @functools.cached_property
+    def _params(self) -> Mapping[str, Any]:
+        return device_lib.replicate(self._detail.params, self._mesh)
+
+
+def seen(span: tuple[int, int], margin: int) -> tuple[int, int]:
+    """Rows, or columns, of a level that those of the next finer one are painted from.
+
+    Args:
+      span: first of them, and the one after the last.
+      margin: of the network.
+    """
+    return span[0] // 2 - margin, -(-span[1] // 2) + margin
+
+
+@functools.lru_cache(maxsize=32)
+def enlarging_function(config: DetailConfig, mesh: Mesh) -> Callable[..., Any]:
+    """The compiled function of a network on some devices, for tiles of any size.
+
+    (parameters, (keys, weights), coarse pixels, words of rows, of columns) -> pixels.
+    """
+
+    def paint(
+        params: Mapping[str, Any],
+        draws: tuple[UInt32[Array, "k 2"], Float[Array, " k"]],
+        coarse: UInt8[Array, "b h w 3"],
+        rows: UInt32[Array, "b h 2"],
+        cols: UInt32[Array, "b w 2"],
+    ) -> UInt8[Array, "b p p 3"]:
+        draw = jax.vmap(fields.normal_field, in_axes=(None, 0, 0, None))
+        keys, weights = draws
+        noise = sum(
+            weights[index] * draw(keys[index], rows, cols, config.noise_size)
+            for index in range(len(keys))
+        )
+        colours = detail_lib.from_pixels(coarse)
+        network = DetailSynthesizer(config)
+        fine = applied(network, {"params": params}, colours, noise)
+        sides = (size // 2 for size in fine.shape[1:3])
+        return detail_lib.to_pixels(fine, center_crop(coarse, *sides))
+
+    return jax.jit(
+        jax.shard_map(
+            paint,
+            mesh=mesh,
+            in_specs=(P(), P(), P(AXIS), P(AXIS), P(AXIS)),
+            out_specs=P(AXIS),
+        )
+    )
+
+
+class _Pixels:
+    """Pixels of a level, tiles of which are kept."""
+
+    def __init__(self, world: Coarser):
+        self._world = world
+        self._kept: Cache[Tile, UInt8[np.ndarray, "t t 3"]] = Cache(_KEPT_BYTES)
+
+    def of(self, windows: Sequence[Window]) -> UInt8[np.ndarray, "b h w 3"]:
+        """Windows of one size; what is missing for them is painted in one go."""
+        size = self._world.plan(windows[0]).tile_pixels
+        needed = [self._world.plan(window).tiles() for window in windows]
+        tiles = self._tiles(list(dict.fromkeys(itertools.chain(*needed))), size)
+        height, width = windows[0].height, windows[0].width
+        pixels = np.empty((len(windows), height, width, 3), np.uint8)
+        for into, window, seen in zip(pixels, windows, needed, strict=True):
+            for tile in seen:
+                top, left = tile.row * size, tile.col * size
+                first_row, first_col = max(top, window.top), max(left, window.left)
+                last_row = min(top + size, window.bottom)
+                last_col = min(left + size, window.right)
+                into[
+                    first_row - window.top : last_row - window.top,
+                    first_col - window.left : last_col - window.left,
+                ] = tiles[tile][
+                    first_row - top : last_row - top, first_col - left : last_col - left
+                ]
+        return pixels
+
+    def _tiles(
+        self, wanted: Sequence[Tile], size: int
+    ) -> dict[Tile, UInt8[np.ndarray, "t t 3"]]:
+        tiles = {tile: self._kept.get(tile) for tile in wanted}
+        missing = [tile for tile, pixels in tiles.items() if pixels is None]
+        windows = [Window(row * size, col * size, size, size) for row, col in missing]
+        # A window that a period cuts comes in several strips.
+        strips = iter(self._world.strips(windows))
+        for tile in missing:
+            rows: list[UInt8[np.ndarray, "h t 3"]] = []
+            while sum(len(each) for each in rows) < size:
+                rows.append(next(strips))
+            pixels = rows[0] if len(rows) == 1 else np.concatenate(rows)
+            tiles[tile] = pixels
+            self._kept.put(tile, pixels, pixels.nbytes)
+        self._kept.shrink(least=len(wanted))
+        return {tile: pixels for tile, pixels in tiles.items() if pixels is not None}
