@@ -233,11 +233,12 @@ def _texts(bundle: Bundle) -> dict[str, str]:
 
 
 def _texts_of(part: Bundle | DetailPart) -> dict[str, str]:
-    settings = json.dumps(settings_lib.to_dict(part.config), sort_keys=True)
-    return {
-        "settings": settings,
-        "info": json.dumps(dict(part.info), sort_keys=True),
-    }
+    info = json.dumps(dict(part.info), sort_keys=True)
+    return {"settings": _settings(part.config), "info": info}
+
+
+def _settings(config: config_lib.Config) -> str:
+    return json.dumps(settings_lib.to_dict(config), sort_keys=True)
 
 
 def _digest(arrays: Mapping[str, np.ndarray], *texts: str) -> str:

@@ -181,7 +181,7 @@ class ModelConfig(DiscriminatorConfig):
 
 @dataclasses.dataclass(frozen=True)
 class DetailConfig(DiscriminatorConfig):
-    """Sizes of detail synthesizer and discriminator (docs/model.md, section 10).
+    """Sizes of detail synthesizer and discriminator (docs/model.md, section 11).
 
     Attributes:
       patch_size: pixels a side of what it paints in training; even.
@@ -285,6 +285,8 @@ class TrainConfig:
       layout_weight: likewise of the head on layout, if there is one.
       pixel_distance_weight: of a detail synthesizer: what the mean absolute difference
         to the photograph that was reduced weighs in its loss.
+      feature_distance_weight: likewise, of the mean absolute difference of what the
+        frozen network of a projected discriminator sees.
       distance_weight: what the energy distance between generated patches and
         photographs weighs in G's loss: between means of what the frozen network sees,
         and between colours of parts; only with a projected discriminator. 0 for none.
@@ -334,6 +336,7 @@ class TrainConfig:
     pixel_weight: float = 1.0
     layout_weight: float = 1.0
     pixel_distance_weight: float = 0.0
+    feature_distance_weight: float = 0.0
     distance_weight: float = 0.0
     distance_rampup: int = 0
     r1_weight: float = 10.0
@@ -362,6 +365,7 @@ class TrainConfig:
         zero += ["diversity_weight", "style_mixing", "num_steps", "ema_rampup"]
         zero += ["d_learning_rate", "constant_steps", "distance_weight"]
         zero += ["distance_rampup", "keep_every", "pixel_distance_weight"]
+        zero += ["feature_distance_weight"]
         settings.check_positive(self, "train", zero=zero)
         settings.check_choice("train.network", self.network, NETWORKS)
         if self.batch_size % 2:
@@ -430,12 +434,14 @@ class Config:
 
     def __post_init__(self) -> None:
         judged = self.judged
-        if self.train.distance_weight and judged.discriminator != "projected":
-            raise UserError(
-                f"train.distance_weight ({self.train.distance_weight}) must be 0 with "
-                f"{judged.group}.discriminator {judged.discriminator}, which has no "
-                f"frozen network; use 0.0, or {judged.group}.discriminator projected"
-            )
+        for name in ("distance_weight", "feature_distance_weight"):
+            value = getattr(self.train, name)
+            if value and judged.discriminator != "projected":
+                raise UserError(
+                    f"train.{name} ({value}) must be 0 with {judged.group}."
+                    f"discriminator {judged.discriminator}, which has no frozen "
+                    f"network; use 0.0, or {judged.group}.discriminator projected"
+                )
         if self.train.network == "detail":
             self._check_detail()
             return
@@ -455,12 +461,12 @@ class Config:
                 f"data.least_size ({self.data.least_size}) must be 0 where a generator "
                 "is trained, whose patches are of one size; use 0"
             )
-        if self.train.pixel_distance_weight:
-            raise UserError(
-                "train.pixel_distance_weight "
-                f"({self.train.pixel_distance_weight}) must be 0 where a generator is "
-                "trained, which has no picture to be near to; use 0.0"
-            )
+        for name in ("pixel_distance_weight", "feature_distance_weight"):
+            if getattr(self.train, name):
+                raise UserError(
+                    f"train.{name} ({getattr(self.train, name)}) must be 0 where a "
+                    "generator is trained, which has no picture to be near to; use 0.0"
+                )
 
     def _check_detail(self) -> None:
         """Checks that nothing is asked for that only generators have."""

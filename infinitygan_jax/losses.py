@@ -258,3 +258,20 @@ def _angle(
     if safe:
         cosine = jnp.clip(cosine, -_COSINE_LIMIT, _COSINE_LIMIT)
     return jnp.arccos(cosine) / jnp.pi
+
+
+def feature_distance(
+    taps: Sequence[Float[Array, "b _ _ _"]], wanted: Sequence[Float[Array, "b _ _ _"]]
+) -> Float[Array, ""]:
+    """Mean absolute difference of features, of each tap as a share of its size; summed.
+
+    Args:
+      taps: of painted pictures.
+      wanted: of the pictures that these should resemble.
+    """
+    shares = []
+    for each, other in zip(taps, wanted, strict=True):
+        other = other.astype(jnp.float32)
+        apart = jnp.mean(jnp.abs(each.astype(jnp.float32) - other))
+        shares.append(apart / jax.lax.stop_gradient(jnp.mean(jnp.abs(other)) + 1e-6))
+    return jnp.sum(jnp.stack(shares))

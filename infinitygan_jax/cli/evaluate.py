@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import errors, options, progress, rendering
+from infinitygan_jax.cli import (
+    errors,
+    evaluate_detail,
+    options,
+    progress,
+    rendering,
+)
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError
 
@@ -70,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         help="compare whole training images, of the model's data.full_size, with whole "
         "photographs",
     )
+    what.add_argument(
+        "--enlarge",
+        type=int,
+        metavar="K",
+        help="reduce the photographs of --data by K, a power of two, and compare what "
+        "the model's detail synthesizer makes of them with the photographs, and what "
+        "two filters do",
+    )
     parser.add_argument(
         "--view",
         metavar="PATCH/FULL",
@@ -110,6 +124,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     painting = options.painting_of(args)
     out = _out(args)
+    if args.enlarge is not None:
+        evaluate_detail.check(args)
+        _check_numbers(args, None)
+        evaluate_detail.run(args, out, lambda view: _checked(args.data, view).source)
+        return
 
     from infinitygan_jax import devices
     from infinitygan_jax.evaluation import judge
@@ -211,7 +230,7 @@ def _out(args: argparse.Namespace) -> pathlib.Path | None:
     return out
 
 
-def _check_numbers(args: argparse.Namespace, size: int) -> None:
+def _check_numbers(args: argparse.Namespace, size: int | None) -> None:
     from infinitygan_jax import fields
     from infinitygan_jax.evaluation import distances, judge
 
@@ -222,7 +241,7 @@ def _check_numbers(args: argparse.Namespace, size: int) -> None:
             f"needs, to {most}; use e.g. 5000"
         )
     fields.check_seed(args.seed, "--seed")
-    if not judge.LEAST_SIZE <= size <= _MOST_SIZE:
+    if size is not None and not judge.LEAST_SIZE <= size <= _MOST_SIZE:
         raise UserError(
             f"--size ({size}) must be from {judge.LEAST_SIZE}, below which the feature "
             f"network sees little, to {_MOST_SIZE}; use e.g. 101"

@@ -2,10 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from infinitygan_jax import config as config_lib
 from infinitygan_jax.cli import errors, options
 from infinitygan_jax.messages import UserError
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax import bundle as bundle_lib
 
 _KEPT = ("data", "use", "limits")
 
@@ -15,13 +19,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = errors.ArgumentParser(
         prog="python -m infinitygan_jax.cli.export",
-        description="Writes a checkpoint of a workdir, the generator's moving average, "
-        "and a discriminator that sees pixels alone, as one file.",
+        description="Writes a trained model, the generator's moving average, a "
+        "discriminator that sees pixels alone, and a detail synthesizer, as one file.",
     )
     parser.add_argument(
         "workdir",
         metavar="WORKDIR",
-        help="made by run_train.py: its newest checkpoint, or WORKDIR@STEP",
+        help="made by run_train.py: its newest checkpoint, or WORKDIR@STEP; or the "
+        "name or file of a model, to give it another detail synthesizer",
     )
     parser.add_argument("file", metavar="FILE", help="ends in .safetensors")
     parser.add_argument(
@@ -41,6 +46,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             help=f"what the file shall say of model.{name}; found by looking at what "
             f"run_sample.py --{name} paints (default: what the workdir says)",
         )
+    parser.add_argument(
+        "--detail",
+        metavar="WORKDIR",
+        help="a run of configs/landscape_detail.py, or a model that has one: the "
+        "detail synthesizer that goes with it (default: that of WORKDIR, or of a file "
+        "that --overwrite replaces, if they have one)",
+    )
     options.add_overwrite(parser)
     args = parser.parse_args(argv)
     said = {name: getattr(args, name) for name in config_lib.PAINTING}
@@ -51,27 +63,44 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import files
+    from infinitygan_jax.models import detail as detail_lib
     from infinitygan_jax.models.generator import check_params
-    from infinitygan_jax.training import checkpoint
+    from infinitygan_jax.training import stored
 
     files.check_target(args.file, bundle_lib.SUFFIX)
     files.check_free(args.file, args.overwrite)
-    bundle = checkpoint.load_for_sampling(args.workdir)
+    bundle = stored.load_bundle(args.workdir)
     check_params(bundle.config.model, bundle.generator)
-    former = {k: v for k, v in _kept(args.file).items() if k not in info}
+    replaced = _replaced(args.file)
+    detail = bundle.detail
+    if detail is None and replaced is not None:
+        detail = replaced.detail
+    if args.detail is not None:
+        detail = stored.load_detail(args.detail)
+    if detail is not None:
+        detail_lib.check_params(detail.config.detail, detail.params)
+        command = {"command": _command(detail.config.name)}
+        detail = dataclasses.replace(
+            detail,
+            config=_without_places(detail.config),
+            info={**command, **detail.info},
+        )
+    told = replaced.info if replaced is not None else {}
+    former = {k: told[k] for k in _KEPT if k in told and k not in info}
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
-    # Where somebody's files lay is nobody else's business; `info` can say more.
-    data = dataclasses.replace(bundle.config.data, source="")
-    train = dataclasses.replace(bundle.config.train, initial="")
     model = dataclasses.replace(bundle.config.model, **said)
-    config = dataclasses.replace(bundle.config, data=data, model=model, train=train)
-    bundle = dataclasses.replace(bundle, config=config, info=merged, digest="")
+    config = dataclasses.replace(_without_places(bundle.config), model=model)
+    bundle = dataclasses.replace(
+        bundle, config=config, info=merged, detail=detail, digest=""
+    )
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
     for name in config_lib.PAINTING:
         print(f"  {name}: {getattr(model, name):g}")
     for name, text in merged.items():
         print(f"  {name}: {text}")
+    for name, text in detail.info.items() if detail else ():
+        print(f"  detail's {name}: {text}")
     if former:
         print(
             f"what it says of {', '.join(former)} is that of the file that it "
@@ -89,15 +118,21 @@ def _command(name: str) -> str:
     )
 
 
-def _kept(file: str) -> dict[str, str]:
-    """What a file that is replaced says of its data and use; it holds for the next."""
+def _without_places(config: config_lib.Config) -> config_lib.Config:
+    """Settings without where somebody's files lay, which is nobody else's business."""
+    data = dataclasses.replace(config.data, source="")
+    train = dataclasses.replace(config.train, initial="")
+    return dataclasses.replace(config, data=data, train=train)
+
+
+def _replaced(file: str) -> "bundle_lib.Bundle | None":
+    """A file that is replaced: what it says of its data and use holds for the next."""
     from infinitygan_jax import bundle as bundle_lib
 
     try:
-        former = bundle_lib.load(file).info
+        return bundle_lib.load(file)
     except ValueError:  # none there, or none that can be read
-        return {}
-    return {key: former[key] for key in _KEPT if key in former}
+        return None
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import machine
 from infinitygan_jax.cli import (
     errors,
     options,
@@ -19,7 +18,6 @@ from infinitygan_jax.cli import (
 )
 from infinitygan_jax.films import gif, writing
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
@@ -207,7 +205,7 @@ def _world(
         args,
         document,
         bundle,
-        lambda model, level: flights.tile_size_for(model, flight, level),
+        lambda world: flights.tile_size_for(world, flight),
     )
 
 
@@ -225,19 +223,18 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
 def _check_memory(world: "World", flight: "Flight", out: str) -> None:
     from infinitygan_jax.films import flights
     from infinitygan_jax.films.overlaps import KEPT_BYTES
+    from infinitygan_jax.sampling import estimates
 
     frames = 40 * flight.height * flight.width  # shifted in float32
     if writing.file_ending(out) == gif.ENDING:
         frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
     for window in flights.some_windows(flight):
-        costs.check_memory(
+        estimates.check_memory(
+            world,
             world.plan(window),
-            world.setup.model,
-            rendering.paints_on_host(world),
-            machine.memory_bytes(),
+            world.blends(window),
             KEPT_BYTES + frames,
             "use a smaller --size",
-            world.blends(window),
         )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from infinitygan_jax import machine, writers
+from infinitygan_jax import writers
 from infinitygan_jax.cli import (
     errors,
     options,
@@ -19,7 +19,6 @@ from infinitygan_jax.cli import (
     worlds,
 )
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import costs
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.sampling.grids import Sheet
@@ -103,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     quality, quality_texts = options.quality_of(args, out)
 
     from infinitygan_jax import devices
-    from infinitygan_jax.sampling import grids
+    from infinitygan_jax.sampling import estimates, grids
 
     sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
     writers.check_output(writers.Target(out, *sheet.size, overwrite=args.overwrite))
@@ -115,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args,
         document,
         bundle,
-        lambda model, level: costs.cheapest_tile_size(model, [window], level),
+        lambda world: estimates.cheapest_tile_size(world, [window]),
     )
     _check_memory(world, sheet, out)
     number = len(rows) * len(columns)
@@ -155,21 +154,19 @@ def _endings() -> list[str]:
 
 
 def _check_memory(world: "World", sheet: "Sheet", out: pathlib.Path) -> None:
-    from infinitygan_jax.sampling import grids
+    from infinitygan_jax.sampling import estimates, grids
 
     first = dataclasses.replace(sheet, rows=sheet.rows[:1])  # styles are of columns
     # All of them: each is checked, too.
     blends = [each.blends(sheet.window) for each in grids.worlds(world, first)[0]]
     width = sheet.size[1]
     strip = 3 * 3 * (sheet.window.height + sheet.margin) * width
-    costs.check_memory(
+    estimates.check_memory(
+        world,
         world.plan(sheet.window),
-        world.setup.model,
-        rendering.paints_on_host(world),
-        machine.memory_bytes(),
+        any(blends),
         strip + writers.writer_of(out).host_bytes(width, width),
         "use a smaller --size or fewer --columns",
-        any(blends),
     )
 
 

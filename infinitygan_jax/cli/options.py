@@ -150,7 +150,11 @@ def command_of(
         an option's default.
     """
     words = shlex.split(parser.prog)
+    said_before = set()
     for action in parser._actions:
+        if action.dest in said_before:  # in another way
+            continue
+        said_before.add(action.dest)
         value = said.get(action.dest, getattr(args, action.dest, None))
         if value is None or value is False or value == action.default:
             continue

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from infinitygan_jax import machine, writers
+from infinitygan_jax import writers
 from infinitygan_jax.cli import errors, options, progress
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError, one_line, readable_bytes
-from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.plan import Plan, Window
 from infinitygan_jax.writers import job, layout, parts, pyramid
 
@@ -38,15 +37,15 @@ def check_memory(
     Raises:
       ValueError: it does not, and the message says what would.
     """
+    from infinitygan_jax.sampling import estimates
+
     plan, writer_type = world.plan(window), writers.writer_of(out)
-    costs.check_memory(
+    estimates.check_memory(
+        world,
         parts.plan_of_part(plan, writer_type),
-        world.setup.model,
-        paints_on_host(world),
-        machine.memory_bytes(),
+        blends,
         writer_type.host_bytes(window.width, parts.part_width(plan, writer_type)),
         parts.narrower(plan, writer_type),
-        blends,
     )
 
 
@@ -106,11 +105,6 @@ def about(out: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def paints_on_host(world: "World") -> bool:
-    """Whether the devices paint in the host's memory."""
-    return world.setup.devices[0].platform == "cpu"
-
-
 def describe(
     plan: Plan,
     world: "World",
@@ -119,18 +113,19 @@ def describe(
     blends: bool,
 ) -> list[str]:
     """Lines of ``--dry_run``: what would be painted, on what, and what it costs."""
-    window, size, model = plan.window, plan.tile_pixels, world.setup.model
+    from infinitygan_jax.sampling import estimates
+
+    window, size = plan.window, plan.tile_pixels
     device = world.setup.devices[0]
-    tiled = costs.tile_operations(plan, model)
-    more = tiled / costs.window_operations(plan, model) - 1
-    shared = paints_on_host(world)
+    tiled, at_once = estimates.operations(world, window)
+    more = tiled / at_once - 1
     writer = writers.writer_of(out)
     extra = writer.host_bytes(window.width, parts.part_width(plan, writer))
     part = parts.plan_of_part(plan, writer)
-    total = costs.total_bytes(part, model, shared, extra, blends)
+    total = estimates.total_bytes(world, part, blends, extra)
     memory = f"about {readable_bytes(total)}"
-    if not shared:
-        device_bytes = costs.device_bytes(plan, model, blends)
+    if not estimates.paints_on_host(world):
+        device_bytes = estimates.device_bytes(world, plan, blends)
         memory += f", and {readable_bytes(device_bytes)} a device"
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
@@ -168,6 +163,8 @@ def describe_rest(
     Raises:
       ValueError: it was begun with other arguments, and must stay.
     """
+    from infinitygan_jax.sampling import estimates
+
     out, size = target.path, target.size
     shard, writer = options.shard_of(args.shard), writers.writer_of(out)
     grid = layout.grid(size)
@@ -198,7 +195,9 @@ def describe_rest(
         return []
     windows = layout.windows_of(runs, size, None)
     tiles = parts.num_tiles(world, parts.moved(plan.window, windows))
-    share = tiles * costs.operations(world.setup.model, *[plan.tile_size] * 2)
+    # As much for each as for all on average, levels above included.
+    whole = estimates.operations(world, plan.window).tiled
+    share = tiles * whole / (plan.num_steps * plan.tiles_per_step)
     return [*lines, f"to paint    {tiles} tiles, {share / 1e12:.3g} TFLOP"]
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, options, rendering, world_options, worlds
-from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.config import DEFAULT_MODEL
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.writers import job, pyramid
@@ -146,6 +145,7 @@ def _run(
         task.check_output(again)
 
     from infinitygan_jax import devices
+    from infinitygan_jax.sampling import estimates
 
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
@@ -156,8 +156,8 @@ def _run(
     # The edges of tiles have to be those of the parts that a writer goes on from.
     resumable = writers.writer_of(tasks[0].out).resumable
 
-    def tile_size_for(model: ModelConfig, level: int) -> int:
-        return costs.fitting_tile_size(model, window, level)
+    def tile_size_for(world: "World") -> int:
+        return estimates.fitting_tile_size(world, window)
 
     first = tasks[0].document
     assert first is not None
@@ -353,7 +353,7 @@ def window_of(
     width, height = numbers
     if origin is None:
         planning.check_horizon(horizon)
-        middle = horizon >> level if level >= 0 else 0  # which is refused later
+        middle = planning.at_level(horizon, level)
         return Window(middle - height // 2, 0, height, width)
     return Window(*options.position_of("--origin", origin), height, width)
 

@@ -31,15 +31,34 @@ class Option:
       key: the entry of a world file that says it; one of the option's own name has its
         very value. None: a file does not say it.
       part: what default names call it; None: they do not.
+      excludes: name of the one that says the same in another way.
     """
 
     keywords: Mapping[str, Any]
     key: str | None = None
     part: str | None = None
+    excludes: str | None = None
 
 
 def _pixels(help_text: str) -> dict[str, Any]:
     return {"type": int, "metavar": "PIXELS", "help": help_text}
+
+
+def level_of_zoom(text: str) -> int:
+    """The level that is ``--zoom`` times as large as level 0.
+
+    Raises:
+      argparse.ArgumentTypeError: not a power of two, or too large.
+    """
+    numbers = options.whole_numbers(text, "N")
+    zoom = numbers[0] if numbers else 0
+    if zoom < 1 or zoom & (zoom - 1):
+        near = 1 << max(zoom, 1).bit_length() - 1
+        raise argparse.ArgumentTypeError(
+            f"({text}) must be a power of two, as detail doubles the size each time; "
+            f"use {near}"
+        )
+    return 1 - zoom.bit_length()
 
 
 OPTIONS = {
@@ -92,11 +111,22 @@ OPTIONS = {
             "type": int,
             "default": 0,
             "metavar": "J",
-            "help": "zoom out: the world at 1/2^J of its size, averaged; --size and "
-            "the place of what is painted are of the smaller picture, all else of "
-            "level 0 (default: %(default)s)",
+            "help": "zoom out: the world at 1/2^J of its size, averaged; below 0, zoom "
+            "in, as --zoom does; --size and the place of what is painted are of the "
+            "picture shown, all else of level 0 (default: %(default)s)",
         },
         part="level",
+    ),
+    "zoom": Option(
+        {
+            "dest": "level",
+            "type": level_of_zoom,
+            "default": argparse.SUPPRESS,
+            "metavar": "K",
+            "help": "see the world K times as large, K a power of two, with detail of "
+            "its own; the same as --level, of which -4 is --zoom 16",
+        },
+        excludes="level",
     ),
     "quick": Option(
         {
@@ -195,11 +225,16 @@ def add_to(
     helps = dict(helps or {})
     if "styles" in without:
         helps.setdefault("blend", _BLEND_OF_BIOMES)
+    groups: dict[str, argparse._MutuallyExclusiveGroup] = {}
+    for option in OPTIONS.values():
+        if option.excludes is not None:
+            groups[option.excludes] = parser.add_mutually_exclusive_group()
     for name, option in OPTIONS.items():
         if name not in without:
             keywords = dict(option.keywords)
             keywords["help"] = helps.get(name, keywords["help"])
-            parser.add_argument(f"--{name}", **keywords)
+            group = groups.get(option.excludes or name, parser)
+            group.add_argument(f"--{name}", **keywords)
 
 
 def name_part(args: argparse.Namespace) -> str:
@@ -211,6 +246,9 @@ def name_part(args: argparse.Namespace) -> str:
         if option.part is None or value is None or value is False:
             continue
         if value == 0 and isinstance(value, int):
+            continue
+        if name == "level" and value < 0:
+            part += f"-zoom{1 << -value}"
             continue
         if name == "styles":
             styles = (re.sub(r"@[^@,]*,[^@,]*$", "", text) for text in value)

@@ -129,7 +129,7 @@ def document_of(
         as_it_is = option.key == name and name not in ("seed", "styles")
         if as_it_is and value is not None:
             values[name] = value
-    period = _period(args, window, bundle.config.model)
+    period = _period(args, window, bundle.config.model, bundle.detail is not None)
     if any(period):
         values["period"] = list(period)
     if args.biomes is not None:
@@ -137,12 +137,7 @@ def document_of(
         if args.blend is not None:
             values["styles"]["blend"] = args.blend
     elif "every" in args and args.styles is not None:
-        whole = Window(  # of level 0, as documents are
-            window.top << args.level,
-            window.left << args.level,
-            window.height << args.level,
-            window.width << args.level,
-        )
+        whole = _at_level_0(window, args.level)  # as documents are
         values["styles"] = fusion.styles_entry(
             seeds.styles("--styles", args.styles),
             whole,
@@ -154,19 +149,28 @@ def document_of(
     return documents.Document(bundle.config.name, bundle.digest, values)
 
 
+def _at_level_0(window: Window, level: int) -> Window:
+    """What a window of another level shows, in pixels of level 0 that it touches."""
+    top, left = (planning.at_level(x, -level) for x in (window.top, window.left))
+    bottom, right = (
+        -planning.at_level(-x, -level) for x in (window.bottom, window.right)
+    )
+    return Window(top, left, bottom - top, right - left)
+
+
 def _period(
-    args: argparse.Namespace, window: Window, model: ModelConfig
+    args: argparse.Namespace, window: Window, model: ModelConfig, has_detail: bool
 ) -> tuple[int | None, int | None]:
     """Pixels of level 0 after which the world repeats: what the picture shows."""
-    planning.check_level(args.level, args.quick, model)
+    planning.check_level(args.level, args.quick, model, has_detail)
     sides = {"y": ("height", window.height), "x": ("width", window.width)}
     period = []
     for axis, (name, side) in sides.items():
         wraps = axis in (args.wrap or "")
         if wraps:
-            cell = model.cell_size >> args.level
+            cell = planning.at_level(model.cell_size, args.level)
             planning.check_period(f"--size's {name}", side, cell)
-        period.append(side << args.level if wraps else None)
+        period.append(planning.at_level(side, -args.level) if wraps else None)
     height, width = period
     return height, width
 
@@ -239,7 +243,7 @@ def world_of(
     args: argparse.Namespace,
     document: "documents.Document",
     bundle: "bundle_lib.Bundle",
-    tile_size_for: Callable[[ModelConfig, int], int] | None = None,
+    tile_size_for: Callable[["World"], int] | None = None,
 ) -> "World":
     """The world of a document, painted as the options say.
 
@@ -247,8 +251,8 @@ def world_of(
       args: what was parsed.
       document: of these options, or of ``--world``.
       bundle: the checkpoint.
-      tile_size_for: the size of tiles where ``--tile`` is not given, of the model as it
-        is painted and the levels by which its tiles are averaged. Default: the world's.
+      tile_size_for: the size of tiles where ``--tile`` is not given, of the world with
+        tiles of its default size, which stay where this is None.
 
     Raises:
       ValueError: an entry or option is not as it must be.
@@ -257,5 +261,5 @@ def world_of(
     world = document.world(bundle, tile_size=args.tile, **how)
     if args.tile is not None or tile_size_for is None:
         return world
-    tile_size = tile_size_for(world.setup.model, world.setup.averaged)
+    tile_size = tile_size_for(world)
     return dataclasses.replace(world, tile_size=tile_size, batch_size=None)

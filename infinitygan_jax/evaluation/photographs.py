@@ -98,26 +98,25 @@ def views(
     def read(index: int) -> np.ndarray:
         return prepare(source.read(index), view.full_size, view.pre_size)
 
-    with futures.ThreadPoolExecutor(sources.default_num_threads()) as pool:
-        images = _ahead(pool, read, order.tolist())
-        for place, image in enumerate(images):
-            rng = np.random.default_rng([seed, stream, int(order[place])])
-            for _ in range(place, num, len(source)):
-                yield random_patch(image, rng, view.side, view.flip)[0]
+    for place, image in enumerate(ahead(read, order.tolist())):
+        rng = np.random.default_rng([seed, stream, int(order[place])])
+        for _ in range(place, num, len(source)):
+            yield random_patch(image, rng, view.side, view.flip)[0]
 
 
-def _ahead(
-    pool: futures.Executor, function: Callable[[_Item], _Result], items: Iterable[_Item]
+def ahead(
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
 ) -> Iterator[_Result]:
-    """Results in order; a few are worked out ahead."""
+    """Results in order; threads work out a few ahead."""
     waiting: collections.deque[futures.Future[_Result]] = collections.deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * sources.default_num_threads():
+    with futures.ThreadPoolExecutor(sources.default_num_threads()) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * sources.default_num_threads():
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -20,10 +20,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from infinitygan_jax import fields
-from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.films.overlaps import read_windows
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import costs
+from infinitygan_jax.sampling import costs, estimates
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Between, Constant, Seed
@@ -197,17 +196,16 @@ def fly(world: World, flight: Flight) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
             yield picture
 
 
-def tile_size_for(model: ModelConfig, flight: Flight, level: int = 0) -> int:
+def tile_size_for(world: World, flight: Flight) -> int:
     """Pixels a side of the tiles that paint a flight with little work.
 
     Args:
-      model: as it is painted.
+      world: with tiles of any size.
       flight: where to.
-      level: tiles are averaged to 1 / 2**level of their size.
     """
     if not flight.changes_look:  # tiles are painted once and seen by many frames
-        return costs.default_tile_size(model)
-    return costs.cheapest_tile_size(model, some_windows(flight), level)
+        return costs.default_tile_size(world.setup.model)
+    return estimates.cheapest_tile_size(world, some_windows(flight))
 
 
 def some_windows(flight: Flight) -> list[Window]:

@@ -16,7 +16,7 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.styles import Constant, Site, Sites
-from infinitygan_jax.sampling.world import World
+from infinitygan_jax.sampling.world import World, detail_of
 
 # Cells beside a picture that its pixels see; also those whose latents it brings.
 _SEEN_CELLS = geometry.STRUCTURE_MARGIN + geometry.TILE_CELLS_BEFORE
@@ -60,6 +60,7 @@ def outpainted(
         bundle.generator,
         scene=scene,
         vertical_span=inversion.vertical_span,
+        detail=detail_of(bundle),
         **options,
     )
 
@@ -184,6 +185,7 @@ def inbetween(
         bundle.generator,
         scene=scene,
         vertical_span=inversions[0].vertical_span,
+        detail=detail_of(bundle),
         **options,
     )
     middle = (top + bottom) // 2

@@ -1,6 +1,6 @@
 """The detail synthesizer: what a closer look at a picture shows, one octave at a time.
 
-docs/model.md, section 10. From a window of a picture and noise at its pixels' world
+docs/model.md, section 11. From a window of a picture and noise at its pixels' world
 positions it paints the window's middle at twice the size. The mean of each two by two
 pixels that it paints is the pixel that they come of, by construction: what it invents
 is seen only from near. All its convolutions are valid, so windows fit without a seam.
@@ -25,8 +25,7 @@ from infinitygan_jax.models.layers import (
     center_crop,
 )
 
-MAX_OCTAVES = 62  # as positions go no farther than 2**62
-
+_LIVE_LAYERS = 3  # copies of the largest layers that are there at once
 _TAPS = 3  # a side, of all convolutions
 _FIRST_GAIN = 0.1  # of what is added to a smooth picture before anything is learned
 
@@ -227,6 +226,14 @@ def operations(config: DetailConfig, height: int, width: int) -> int:
     total += products(config.fine_width + 1, config.fine_width)
     total += products(config.fine_width, 3)
     return 2 * total
+
+
+def working_bytes(config: DetailConfig, size: int) -> int:
+    """Estimated memory that painting a square takes, of so many pixels a side."""
+    coarse = (size // 2 + 2 * config.margin) ** 2 * config.width
+    fine = size**2 * (config.fine_width + 1)
+    each = 2 if config.dtype == "bfloat16" else 4
+    return _LIVE_LAYERS * each * (coarse + fine)
 
 
 def init_detail(config: DetailConfig, key: PRNGKeyArray) -> Mapping[str, Any]:

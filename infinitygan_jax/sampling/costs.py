@@ -3,12 +3,12 @@
 Integers, no JAX.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from infinitygan_jax import geometry
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.messages import UserError, readable_bytes
-from infinitygan_jax.sampling.plan import Plan, Window, least_tile_size
+from infinitygan_jax.sampling.plan import LEAST_TILE, Plan, Window, least_tile_size
 
 MAX_BATCH = 16  # tiles; more only wait longer for the first
 _BEST_TILE = 512  # fastest on a CPU; larger ones leave its caches, smaller repeat more
@@ -50,14 +50,24 @@ def cheapest_tile_size(
       windows: what is painted.
       level: tiles are averaged to 1 / 2**level of their size.
     """
-    least = least_tile_size(model)
-    return min(
-        range(least, default_tile_size(model) + 1, least),
-        key=lambda size: sum(
+    return cheapest_size(
+        model,
+        lambda size: sum(
             tile_operations(Plan(window, size, level=level), model)
             for window in windows
         ),
     )
+
+
+def cheapest_size(model: ModelConfig, work: Callable[[int], int]) -> int:
+    """The size of tiles, of a few up to the default one, with least work.
+
+    Args:
+      model: sizes.
+      work: operations by size.
+    """
+    least = least_tile_size(model)
+    return min(range(least, default_tile_size(model) + 1, least), key=work)
 
 
 def fitting_tile_size(model: ModelConfig, window: Window, level: int = 0) -> int:
@@ -75,10 +85,21 @@ def fitting_tile_size(model: ModelConfig, window: Window, level: int = 0) -> int
     def work(size: int) -> int:
         return tile_operations(Plan(window, size, level=level), model)
 
-    best = size = default_tile_size(model)
-    while size % 2 == 0 and size // 2 >= least_tile_size(model):
+    return halved_while_it_pays(default_tile_size(model), model.cell_size, work)
+
+
+def halved_while_it_pays(size: int, unit: int, work: Callable[[int], int]) -> int:
+    """A size of tiles, or it halved so often that it saves a good part of the work.
+
+    Args:
+      size: pixels a side.
+      unit: what all sizes have to be multiples of.
+      work: operations by size.
+    """
+    best = size
+    while size % 2 == 0 and size // 2 >= max(LEAST_TILE, unit):
         size //= 2
-        if size % model.cell_size == 0 and work(size) < _WORTHWHILE * work(best):
+        if size % unit == 0 and work(size) < _WORTHWHILE * work(best):
             best = size
     return best
 
@@ -219,50 +240,42 @@ def host_bytes(plan: Plan) -> int:
 
 
 def total_bytes(
-    plan: Plan,
-    model: ModelConfig,
-    shared: bool,
-    writer_bytes: int = 0,
-    blends: bool = False,
+    plan: Plan, each_device: int, shared: bool, writer_bytes: int = 0
 ) -> int:
     """Estimated peak of this machine's memory.
 
     Args:
       plan: what is painted.
-      model: sizes.
+      each_device: bytes of one device while it paints.
       shared: whether the devices paint in this memory too, as CPUs do.
       writer_bytes: what the writer takes beside a strip.
-      blends: whether a tile blends styles.
     """
-    each = device_bytes(plan, model, blends)
-    painting = plan.num_devices * each if shared else 0
+    painting = plan.num_devices * each_device if shared else 0
     return _PROGRAM_BYTES + host_bytes(plan) + painting + writer_bytes
 
 
 def check_memory(
     plan: Plan,
-    model: ModelConfig,
+    each_device: int,
     shared: bool,
     available: int,
     writer_bytes: int = 0,
     remedy: str | None = None,
-    blends: bool = False,
 ) -> None:
     """Checks that a plan fits into this machine's memory.
 
     Args:
       plan: what is painted.
-      model: sizes.
+      each_device: bytes of one device while it paints.
       shared: whether the devices paint in this memory too.
       available: bytes.
       writer_bytes: what the writer takes beside a strip.
       remedy: what would help, in place of painting narrower parts.
-      blends: whether a tile blends styles.
 
     Raises:
       ValueError: it does not; the message names a width that does, if there is one.
     """
-    need = total_bytes(plan, model, shared, writer_bytes, blends)
+    need = total_bytes(plan, each_device, shared, writer_bytes)
     strips = host_bytes(plan) + writer_bytes
     if need <= available:
         return

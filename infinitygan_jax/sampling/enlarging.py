@@ -7,7 +7,7 @@ first, once for all tiles that see them, and kept.
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -26,9 +26,10 @@ from infinitygan_jax.models.layers import applied, center_crop
 from infinitygan_jax.sampling.plan import Plan, Tile, Window
 from infinitygan_jax.sampling.setup import Setup
 
-_KEPT_BYTES = 2**27  # of coarser tiles; several rows of those of a wide picture
+KEPT_BYTES = 2**27  # of coarser tiles; several rows of those of a wide picture
 
 
+@runtime_checkable
 class Coarser(Protocol):
     """What is needed of the world at the level above."""
 
@@ -110,14 +111,24 @@ class EnlargingPainter:
         return device_lib.replicate(self._detail.params, self._mesh)
 
 
-def seen(span: tuple[int, int], margin: int) -> tuple[int, int]:
-    """Rows, or columns, of a level that those of the next finer one are painted from.
+def seen_by(window: Window, margin: int) -> Window:
+    """What of the level above a window is painted from.
 
     Args:
-      span: first of them, and the one after the last.
+      window: of a level below 0.
       margin: of the network.
     """
-    return span[0] // 2 - margin, -(-span[1] // 2) + margin
+    top, left = window.top // 2 - margin, window.left // 2 - margin
+    bottom, right = -(-window.bottom // 2) + margin, -(-window.right // 2) + margin
+    return Window(top, left, bottom - top, right - left)
+
+
+def seen_by_tiles(plan: Plan, margin: int) -> Window:
+    """What of the level above all tiles of a window are painted from."""
+    size = plan.tile_pixels
+    rows, cols = plan.tile_rows, plan.tile_cols
+    whole = Window(rows[0] * size, cols[0] * size, len(rows) * size, len(cols) * size)
+    return seen_by(whole, margin)
 
 
 @functools.lru_cache(maxsize=32)
@@ -161,7 +172,7 @@ class _Pixels:
 
     def __init__(self, world: Coarser):
         self._world = world
-        self._kept: Cache[Tile, UInt8[np.ndarray, "t t 3"]] = Cache(_KEPT_BYTES)
+        self._kept: Cache[Tile, UInt8[np.ndarray, "t t 3"]] = Cache(KEPT_BYTES)
 
     def of(self, windows: Sequence[Window]) -> UInt8[np.ndarray, "b h w 3"]:
         """Windows of one size; what is missing for them is painted in one go."""

@@ -17,7 +17,8 @@ from infinitygan_jax.messages import UserError
 POSITION_LIMIT = 2**62  # rows and columns of windows lie in [-2**62, 2**62]
 SIDE_LIMIT = 2**31 - 1  # pixels a side of a window; PNG's limit too
 MAX_TILE = 4096
-_LEAST_TILE = 64  # below, most work is margins
+MAX_ZOOMS = 62  # levels below 0, of which each is twice as large
+LEAST_TILE = 64  # below, most work is margins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +174,7 @@ def check_horizon(horizon: int) -> None:
 
 def least_tile_size(model: ModelConfig) -> int:
     """Pixels a side of the smallest tiles that are worth painting."""
-    return max(_LEAST_TILE, model.cell_size)
+    return max(LEAST_TILE, model.cell_size)
 
 
 def check_tile_size(tile_size: int, model: ModelConfig) -> None:
@@ -193,12 +194,43 @@ def check_tile_size(tile_size: int, model: ModelConfig) -> None:
     )
 
 
-def check_level(level: int, quick: bool, model: ModelConfig) -> None:
-    """Checks that a picture can be reduced to 1 / 2**level.
+def at_level(position: int, level: int) -> int:
+    """A position, or a number, of pixels of level 0 in those of a level, rounded down.
+
+    Of -level, a position of the level in pixels of level 0.
+    """
+    return position >> level if level >= 0 else position << -level
+
+
+def check_level(level: int, quick: bool, model: ModelConfig, has_detail: bool) -> None:
+    """Checks that a world can be shown at 1 / 2**level of its size.
+
+    Args:
+      level: above 0 reduced, below 0 seen closer.
+      quick: whether the generator is to stop early.
+      model: sizes.
+      has_detail: whether there is a detail synthesizer.
 
     Raises:
-      ValueError: it cannot; the message names the largest level.
+      ValueError: it cannot; the message says what can.
     """
+    if level < 0:
+        if not has_detail:
+            raise UserError(
+                f"level ({level}) must be at least 0, as this model has no detail "
+                "synthesizer, which a closer look needs; use 0, or a model that has one"
+            )
+        if quick:
+            raise UserError(
+                f"quick needs a level above 0, and level ({level}) is below; leave "
+                "`quick` out"
+            )
+        if level < -MAX_ZOOMS:
+            raise UserError(
+                f"level ({level}) must be at least {-MAX_ZOOMS}, as positions end at "
+                f"2**62; use {-MAX_ZOOMS}"
+            )
+        return
     # An unreduced tile is a whole number of cells; what is quick keeps one stage.
     most = model.num_stages - 1 if quick else model.num_stages
     if quick and level == 0:

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from infinitygan_jax import fields, geometry
+from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import detail as detail_lib
-from infinitygan_jax.models.detail import MAX_OCTAVES, Detail
+from infinitygan_jax.models.detail import Detail
 from infinitygan_jax.models.generator import check_params, stopped_early
 from infinitygan_jax.sampling import costs, enlarging, indexing
 from infinitygan_jax.sampling import plan as planning
@@ -116,7 +117,8 @@ class World:
         self._set("period", _whole_period(self.period))
         devices = tuple(self.devices or jax.local_devices())
         self._set("devices", devices)
-        self._check_level()
+        has_detail = self.detail is not None
+        planning.check_level(self.level, self.quick, self.config, has_detail)
         if self.tile_size is None:
             self._set("tile_size", costs.default_tile_size(self._painted))
         if self.batch_size is None:
@@ -130,25 +132,6 @@ class World:
     def _set(self, name: str, value: Any) -> None:
         """Gives an attribute its value while the world is made."""
         object.__setattr__(self, name, value)
-
-    def _check_level(self) -> None:
-        if self.level >= 0:
-            planning.check_level(self.level, self.quick, self.config)
-        elif self.detail is None:
-            raise UserError(
-                f"level ({self.level}) must be at least 0, as this model has no detail "
-                "synthesizer, which a closer look needs; use 0, or a model that has one"
-            )
-        elif self.quick:
-            raise UserError(
-                f"quick needs a level above 0, and level ({self.level}) is below; "
-                "leave `quick` out"
-            )
-        elif self.level < -MAX_OCTAVES:
-            raise UserError(
-                f"level ({self.level}) must be at least {-MAX_OCTAVES}, as positions "
-                f"end at 2**62; use {-MAX_OCTAVES}"
-            )
 
     def _check(self) -> None:
         """Checks what is not checked on the way; see the class."""
@@ -252,10 +235,7 @@ class World:
           ValueError: there is no such model, or it was truncated or altered.
         """
         bundle = load_bundle(path_or_name)
-        detail = None
-        if bundle.detail is not None:
-            detail = Detail(bundle.detail.config.detail, bundle.detail.params)
-        options = {"detail": detail, **options}
+        options = {"detail": detail_of(bundle), **options}
         return cls(bundle.config.model, bundle.generator, **options)
 
     def at_level(self, level: int) -> "World":
@@ -372,7 +352,9 @@ class World:
           ValueError: a tile sees too many styles or edits to be painted.
         """
         if self.level < 0:
-            return self.at_level(0).blends(self._seen_at_level_0(window))
+            assert self.detail is not None
+            margin = self.detail.config.margin
+            return self.coarser.blends(enlarging.seen_by(window, margin))
         plans = [self.plan(piece) for row in self.pieces(window) for piece in row]
         ends = list(itertools.accumulate(plan.num_tiles for plan in plans))
         step = -(-ends[-1] // _MOST_LOOKED_AT)
@@ -386,17 +368,6 @@ class World:
             return planning.Tile(plan.tile_rows[row], plan.tile_cols[col])
 
         return self._painter.blends(map(tile, range(0, ends[-1], step)))
-
-    def _seen_at_level_0(self, window: Window) -> Window:
-        """What is painted at level 0 for a window of a level below it."""
-        assert self.detail is not None
-        rows, cols = (window.top, window.bottom), (window.left, window.right)
-        for _ in range(-self.level):
-            (top, bottom), (left, right) = (
-                enlarging.seen(span, self.detail.config.margin) for span in (rows, cols)
-            )
-            rows, cols = (top, bottom), (left, right)
-        return Window(rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
 
     def strips(
         self,
@@ -492,6 +463,13 @@ class World:
         if sum(each.seed is not None for each in self.scene.edits) >= MAX_STREAMS:
             world._painter.check_draws(plan.tiles())
         return world, plan
+
+
+def detail_of(bundle: Bundle) -> Detail | None:
+    """The detail synthesizer of a bundle, if it has one."""
+    if bundle.detail is None:
+        return None
+    return Detail(bundle.detail.config.detail, bundle.detail.params)
 
 
 def _whole_period(period: Any) -> tuple[int | None, int | None]:

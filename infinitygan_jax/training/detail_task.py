@@ -82,7 +82,7 @@ class DetailTask:
         if weight:
             distance = jnp.mean(jnp.abs(image - samples.wanted))
             own["g_pixel_distance"] = weight, distance
-        return Painted(image, own)
+        return Painted(image, own, samples.wanted)
 
     def generated(
         self,

@@ -378,6 +378,12 @@ def _g_gradients(
                 output.features, *seen, widths
             )
             total += distance_weight(config.train, step) * metrics["g_distance"]
+        if config.train.feature_distance_weight:
+            assert painted.wanted is not None
+            wanted = discriminator.taps_of(config.judged, network, painted.wanted)
+            value = losses.feature_distance(output.taps, wanted)
+            metrics["g_feature_distance"] = value
+            total += config.train.feature_distance_weight * value
         for name, (weight, value) in painted.losses.items():
             metrics[name] = value
             total += weight * value

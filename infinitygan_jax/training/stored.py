@@ -5,6 +5,7 @@ import pathlib
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import files
+from infinitygan_jax.messages import UserError
 
 
 def load_bundle(path_or_name: str | os.PathLike[str]) -> bundle_lib.Bundle:
@@ -16,6 +17,34 @@ def load_bundle(path_or_name: str | os.PathLike[str]) -> bundle_lib.Bundle:
     Raises:
       ValueError: there is no such model, or it was truncated or altered.
     """
+    bundle = _load(path_or_name)
+    if bundle.config.train.network == "detail":
+        raise UserError(
+            f"checkpoint ({path_or_name}) must be of a generator, and it is of a "
+            "detail synthesizer; join the two with python -m "
+            f"infinitygan_jax.cli.export MODEL FILE --detail {path_or_name}"
+        )
+    return bundle
+
+
+def load_detail(path_or_name: str | os.PathLike[str]) -> bundle_lib.DetailPart:
+    """Reads a detail synthesizer: of a workdir, or of a bundle that has one.
+
+    Raises:
+      ValueError: there is none, or it was truncated or altered.
+    """
+    bundle = _load(path_or_name)
+    if bundle.config.train.network == "detail":
+        return bundle_lib.DetailPart(bundle.config, bundle.generator, bundle.info)
+    if bundle.detail is None:
+        raise UserError(
+            f"checkpoint ({path_or_name}) must have a detail synthesizer, and it has "
+            "none; name a run of configs/landscape_detail.py"
+        )
+    return bundle.detail
+
+
+def _load(path_or_name: str | os.PathLike[str]) -> bundle_lib.Bundle:
     if is_workdir(path_or_name):
         # Orbax takes a second to import, and only workdirs need it.
         from infinitygan_jax.training import checkpoint

@@ -1,7 +1,7 @@
 """What the steps of training need to know of the network that they train."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -17,10 +17,12 @@ class Painted(NamedTuple):
       image: patches in about [-1, 1].
       losses: its own ones, beside what a discriminator says: what each weighs, and its
         value.
+      wanted: pictures that these should resemble, if there are any.
     """
 
     image: Float[Array, "b p p 3"]
     losses: Mapping[str, tuple[float, Float[Array, ""]]]
+    wanted: Float[Array, "b p p 3"] | None = None
 
 
 class Labelled(NamedTuple):
@@ -35,6 +37,7 @@ class Labelled(NamedTuple):
     label: Float[Array, " b"]
 
 
+@runtime_checkable
 class Task(Protocol):
     """A network to be trained against a discriminator; all methods are traceable.
 

@@ -14,7 +14,7 @@ from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.training.checkpoint import Networks, load_networks
 from infinitygan_jax.training.state import TrainState
-from infinitygan_jax.training.stored import is_workdir, load_bundle
+from infinitygan_jax.training.stored import is_workdir, load_bundle, load_detail
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def read(
     if not name:
         return None
     try:
-        initial = _load(os.path.expanduser(name))
+        initial = _load(config, os.path.expanduser(name))
     except (ValueError, OSError) as error:
         raise UserError(f"train.initial: {one_line(error)}") from error
     bundle = initial.bundle
@@ -70,9 +70,12 @@ def read(
     return initial
 
 
-def _load(path_or_name: str) -> Networks:
+def _load(config: config_lib.Config, path_or_name: str) -> Networks:
     if is_workdir(path_or_name):  # it has every discriminator; bundles lack some
         return load_networks(path_or_name)
+    if config.train.network == "detail":
+        part = load_detail(path_or_name)
+        return Networks(bundle_lib.Bundle(part.config, part.params), None, {})
     bundle = load_bundle(path_or_name)
     return Networks(bundle, bundle.discriminator, {})
 

@@ -13,7 +13,7 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import Edit, check_fits
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.scene import Scene
-from infinitygan_jax.sampling.world import World
+from infinitygan_jax.sampling.world import World, detail_of
 from infinitygan_jax.worldfile import checked, edits, styles
 from infinitygan_jax.worldfile.measured import Measurements
 from infinitygan_jax.worldfile.references import References, between, naming
@@ -80,7 +80,10 @@ class Reader:
                 check_fits(edit, period)
                 done.append(edit)
         model = self._bundle.config.model
-        plain = World(model, self._bundle.generator, scene=scene, **common)
+        detail = detail_of(self._bundle)
+        plain = World(
+            model, self._bundle.generator, scene=scene, detail=detail, **common
+        )
         rectangles = {
             index: checked.rectangle(entry, f"edits[{index}]", "statistics_of")
             for index, entry in enumerate(entries)

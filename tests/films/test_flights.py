@@ -179,8 +179,8 @@ def test_a_slow_flight_moves_by_parts_of_pixels():
 def test_tiles_suit_the_flight():
     still = Flight(**(USUAL | dict(height=64, width=64)), styles=(1, 2))
     pan = dataclasses.replace(still, styles=(), places=((0, 0), (0, 900)))
-    assert flights.tile_size_for(tiny.MODEL, pan) == 512
-    assert flights.tile_size_for(tiny.MODEL, still) <= 128
+    assert flights.tile_size_for(_world(), pan) == 512
+    assert flights.tile_size_for(_world(), still) <= 128
 
 
 @pytest.mark.parametrize(

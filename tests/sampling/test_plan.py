@@ -182,8 +182,8 @@ def test_memory_counts_what_is_blended():
     plain, blended = (costs.device_bytes(plan, model, each) for each in (False, True))
     # For each of two tiles two more of the largest layer, 521 x 521 of 512 channels.
     assert blended - plain == 2 * 2 * 4 * 512 * 521**2
-    total = costs.total_bytes(plan, model, True, 0, True)
-    assert total - costs.total_bytes(plan, model, True) == blended - plain
+    total = costs.total_bytes(plan, blended, True)
+    assert total - costs.total_bytes(plan, plain, True) == blended - plain
 
 
 def test_tiles_of_one_window_are_those_of_least_work():
@@ -254,23 +254,24 @@ def test_default_tiles_are_valid_and_bounded():
 
 def test_memory_that_is_not_there_is_refused():
     plan = Plan(Window(0, 0, 1000, 10**6), 512)  # 3 strips of 1.536 GB, and tiles
-    program = costs.total_bytes(plan, TINY, False) - costs.host_bytes(plan)
-    costs.check_memory(plan, TINY, False, program + 5 * 10**9)
+    program = costs.total_bytes(plan, 0, False) - costs.host_bytes(plan)
+    costs.check_memory(plan, 0, False, program + 5 * 10**9)
     with pytest.raises(ValueError, match=r"5\.01 GB.*4\.00 GB.*up to (\d+) pix") as e:
-        costs.check_memory(plan, TINY, False, 4 * 10**9)
+        costs.check_memory(plan, 0, False, 4 * 10**9)
     width = int(re.search(r"up to (\d+) pixels", str(e.value))[1])
-    costs.check_memory(Plan(Window(0, 0, 1000, width), 512), TINY, False, 4 * 10**9)
+    costs.check_memory(Plan(Window(0, 0, 1000, width), 512), 0, False, 4 * 10**9)
 
 
 def test_memory_of_devices_that_share_it_counts():
     model = config.ModelConfig()
     plan = Plan(Window(0, 0, 64, 64), 512, num_devices=8)
-    painting = 8 * costs.device_bytes(plan, model)
-    apart = costs.total_bytes(plan, model, False)
-    assert costs.total_bytes(plan, model, True) == apart + painting
-    costs.check_memory(plan, model, False, painting)
+    each = costs.device_bytes(plan, model)
+    painting = 8 * each
+    apart = costs.total_bytes(plan, each, False)
+    assert costs.total_bytes(plan, each, True) == apart + painting
+    costs.check_memory(plan, each, False, painting)
     with pytest.raises(ValueError, match=r"machine's .*; use a smaller `tile_size`"):
-        costs.check_memory(plan, model, True, painting)
+        costs.check_memory(plan, each, True, painting)
 
 
 @pytest.mark.parametrize("start", [0, 3, -5, -1000, 2**61])

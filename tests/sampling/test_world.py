@@ -682,7 +682,7 @@ def test_a_quick_level_of_the_bundled_model_resembles_the_average():
 @pytest.mark.parametrize(
     ("level", "quick", "words"),
     [
-        (-1, False, r"level \(-1\) must be a level of this model, 0 to 2; .* is 0$"),
+        (-1, False, r"level \(-1\) must be at least 0, as this model has no detail"),
         (3, False, r"level \(3\) must be .* nearest is 2$"),
         (0, True, r"quick needs a level above 0 .* `level` 1, or leave `quick` out$"),
         (2, True, r"level \(2\) must be a quick level of this model, 0 to 1; .* is 1$"),

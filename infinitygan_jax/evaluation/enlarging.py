@@ -1,0 +1,89 @@
+"""Photographs that were reduced and enlarged again, to be compared with themselves."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from infinitygan_jax.config import DetailConfig
+from infinitygan_jax.data.crops import prepare
+from infinitygan_jax.data.readers import ImageSource
+from infinitygan_jax.evaluation.photographs import ahead
+from infinitygan_jax.models import detail as detail_lib
+
+FULL_SIZE = 256  # pixels a side that photographs are brought to
+CROP = 128  # pixels a side of what is compared
+DETAIL = "detail synthesizer"
+
+Enlarge = Callable[[UInt8[np.ndarray, "n n 3"], int], UInt8[np.ndarray, "m m 3"]]
+
+
+def by_filter(resampling: Image.Resampling) -> Enlarge:
+    """What one of Pillow's filters makes of a picture."""
+
+    def enlarge(
+        picture: UInt8[np.ndarray, "n n 3"], factor: int
+    ) -> UInt8[np.ndarray, "m m 3"]:
+        side = factor * len(picture)
+        return np.asarray(Image.fromarray(picture).resize((side, side), resampling))
+
+    return enlarge
+
+
+FILTERS: Mapping[str, Enlarge] = {
+    "bicubic filter": by_filter(Image.Resampling.BICUBIC),
+    "Lanczos' filter": by_filter(Image.Resampling.LANCZOS),
+}
+
+
+def by_detail(config: DetailConfig, params: Mapping[str, Any], seed: int) -> Enlarge:
+    """What a detail synthesizer makes of a picture; all get the same noise."""
+    params = jax.device_put(params)
+    double = jax.jit(lambda *given: detail_lib.enlarged(config, *given))
+
+    def enlarge(
+        picture: UInt8[np.ndarray, "n n 3"], factor: int
+    ) -> UInt8[np.ndarray, "m m 3"]:
+        for number in range(factor.bit_length() - 1):
+            key = jax.random.fold_in(jax.random.key(seed), number)
+            picture = np.asarray(double(params, picture[None], key))[0]
+        return picture
+
+    return enlarge
+
+
+def crops(
+    source: ImageSource, num: int, seed: int, factor: int, enlarge: Enlarge | None
+) -> Iterator[Float32[np.ndarray, "c c 3"]]:
+    """Crops of photographs, enlarged after they were reduced, or as they are.
+
+    The same crops, whatever enlarges them; those of one photograph follow each other.
+
+    Args:
+      source: the photographs.
+      num: of crops.
+      seed: of their places.
+      factor: by which photographs are reduced: squares of so many pixels a side are
+        averaged.
+      enlarge: what enlarges them; None for photographs as they are.
+
+    Yields:
+      float32 (128, 128, 3) in [-1, 1].
+    """
+    order = np.random.default_rng([seed, 0]).permutation(len(source))[:num]
+
+    def read(index: int) -> UInt8[np.ndarray, "f f 3"]:
+        return prepare(source.read(index), FULL_SIZE)
+
+    for place, picture in enumerate(ahead(read, order.tolist())):
+        if enlarge is not None:
+            small = Image.fromarray(picture).reduce(factor)
+            picture = enlarge(np.asarray(small), factor)
+        rng = np.random.default_rng([seed, 1, int(order[place])])
+        for _ in range(place, num, len(source)):
+            top, left = rng.integers(FULL_SIZE - CROP + 1, size=2)
+            crop = picture[top : top + CROP, left : left + CROP]
+            yield crop.astype(np.float32) / np.float32(127.5) - 1

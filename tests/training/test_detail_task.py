@@ -1,0 +1,171 @@
+"""Training of a detail synthesizer: what it sees, its losses, its steps."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infinitygan_jax import config as config_lib
+from infinitygan_jax import losses, variants
+from infinitygan_jax.config import Config, DetailConfig, TrainConfig
+from infinitygan_jax.data.crops import Cut, mirrored_to, random_size
+from infinitygan_jax.models.layers import averaged
+from infinitygan_jax.training import detail_sheets, draws
+from infinitygan_jax.training.tasks import task_of
+from tests.models import test_detail as small
+
+OFF = {
+    "path_weight": 0.0,
+    "coords_weight": 0.0,
+    "diversity_weight": 0.0,
+    "style_mixing": 0.0,
+}
+
+
+def _config(**train):
+    return Config(
+        detail=small.CONFIG,
+        data=config_lib.DataConfig(full_size=64, least_size=16, pre_size=0),
+        train=TrainConfig(network="detail", **{**OFF, **train}),
+    )
+
+
+def _batch(config, number=4):
+    rng = np.random.default_rng(0)
+    side = config.detail.window_size
+    image = rng.uniform(-1, 1, (number, side, side, 3)).astype(np.float32)
+    return {"image": image, "label": np.ones(number, np.float32)}
+
+
+def test_samples_are_photographs_reduced_with_the_margin_that_is_needed():
+    config = _config()
+    task, batch = task_of(config), _batch(config)
+    assert task.input_size == 16 + 4 * small.CONFIG.margin
+    samples = task.draw(jnp.int32(3), draws.G_FAKE, jnp.arange(4), batch)
+    np.testing.assert_allclose(samples.coarse, averaged(batch["image"], 2), atol=1e-6)
+    painted = task.learn(small.params(), samples)
+    assert painted.image.shape == samples.wanted.shape == (4, 16, 16, 3)
+    # What is painted lies where the photograph's middle does.
+    np.testing.assert_allclose(
+        averaged(painted.image, 2), averaged(samples.wanted, 2), atol=1e-5
+    )
+    real = task.real(jnp.int32(3), draws.AUGMENT_REAL, jnp.arange(4), batch)
+    np.testing.assert_array_equal(real.image, samples.wanted)
+
+
+def test_draws_are_of_step_and_sample():
+    config = _config(augment=("color",))
+    task, batch = task_of(config), _batch(config)
+
+    def drawn(step, index):
+        rows = {name: each[np.array(index)] for name, each in batch.items()}
+        return task.draw(jnp.int32(step), draws.G_FAKE, jnp.array(index), rows)
+
+    whole, part = drawn(3, [0, 1, 2, 3]), drawn(3, [2, 3])
+    for name in ("coarse", "noise", "wanted"):
+        np.testing.assert_array_equal(getattr(whole, name)[2:], getattr(part, name))
+        assert np.any(getattr(whole, name) != getattr(drawn(4, [0, 1, 2, 3]), name))
+    assert np.abs(whole.wanted).max() <= 1  # colours beyond are none
+
+
+def test_its_own_losses_are_weighed():
+    config = _config(pixel_distance_weight=3.0)
+    task, batch = task_of(config), _batch(config)
+    samples = task.draw(jnp.int32(0), draws.G_FAKE, jnp.arange(4), batch)
+    painted = task.learn(small.params(), samples)
+    weight, value = painted.losses["g_pixel_distance"]
+    assert weight == 3
+    np.testing.assert_allclose(value, np.mean(np.abs(painted.image - samples.wanted)))
+
+
+def test_distances_of_features_are_shares_of_their_size():
+    taps = [jnp.ones((2, 3, 3, 4)), jnp.full((2, 2, 2, 5), -2.0)]
+    other = [2 * taps[0], taps[1]]
+    assert losses.feature_distance(taps, taps) == 0
+    np.testing.assert_allclose(losses.feature_distance(other, taps), 1, rtol=1e-5)
+    scaled = [[100 * each for each in some] for some in (other, taps)]
+    np.testing.assert_allclose(losses.feature_distance(*scaled), 1, rtol=1e-5)
+
+
+def test_sizes_are_drawn_by_octaves():
+    cut = Cut(256, 40, 0, True, 64)
+    sizes = [random_size(cut, np.random.default_rng(n)) for n in range(4000)]
+    assert min(sizes) >= 64 and max(sizes) <= 256
+    below = np.mean(np.array(sizes) < 128)
+    assert 0.47 < below < 0.53
+    rng = np.random.default_rng(0)
+    assert random_size(Cut(64, 40, 0, True), rng) == 64
+    assert rng.random() == np.random.default_rng(0).random()  # nothing was drawn
+
+
+def test_what_lies_beyond_an_edge_is_mirrored():
+    image = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    larger = mirrored_to(image, 9)
+    assert larger.shape == (9, 9, 3)
+    np.testing.assert_array_equal(larger[2:7, 1:8], image)
+    np.testing.assert_array_equal(larger[1, 1:8], image[1])
+    assert mirrored_to(image, 5) is image
+
+
+def test_a_sheet_shows_photographs_enlarged():
+    photographs = [np.full((40, 50, 3), 90, np.uint8)] * 2
+    sheet = detail_sheets.DetailSheetPainter(_config(), photographs)
+    shown = sheet(small.params())["enlarged"]
+    assert shown.shape == (2 * 256 + 2, 4 * 256 + 3 * 2, 3)
+    assert np.all(shown[:256, :256] == 90)  # reduced
+    assert np.all(shown[:256, 516:772] == 90)  # as it is
+    assert shown[:256, 258:514].std() > 1  # enlarged
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"path_weight": 1.0}, "train.path_weight .* must be 0 with train.network det"),
+        ({"style_mixing": 0.5}, "train.style_mixing .* must be 0 with train.network"),
+        ({"augment": ("color", "cutout")}, "must be color alone .*; remove cutout"),
+        ({"network": "both"}, "train.network .* must be one of generator, detail"),
+    ],
+)
+def test_settings_that_make_no_sense_for_it_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"patch_size": 15}, "detail.patch_size .* must be even.*; use 16"),
+        ({"noise_size": 3}, "detail.noise_size .* must be at least 4"),
+        ({"width": 0}, "detail.width .* must be above 0"),
+        ({"feature_size": 16}, "detail.feature_size .* must be 32 or more"),
+    ],
+)
+def test_impossible_sizes_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        DetailConfig(**values)
+
+
+@pytest.mark.parametrize("name", ["pixel_distance_weight", "feature_distance_weight"])
+def test_a_generator_has_no_picture_to_be_near_to(name):
+    with pytest.raises(ValueError, match=f"train.{name} .* must be 0 where a generat"):
+        Config(
+            model=config_lib.ModelConfig(discriminator="projected"),
+            train=TrainConfig(**{name: 1.0}),
+        )
+
+
+def test_photographs_must_be_as_large_as_what_is_painted():
+    with pytest.raises(ValueError, match=r"data.least_size \(8\) must be at least"):
+        dataclasses.replace(
+            _config(), data=config_lib.DataConfig(full_size=64, least_size=8)
+        )
+
+
+def test_the_local_variant_is_small():
+    local = variants.run_local(_config())
+    assert local.detail.patch_size == variants.LOCAL_DETAIL
+    assert local.data.least_size == 16
+    shapes = jax.eval_shape(lambda: task_of(local).init(jax.random.key(0)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 10_000
