@@ -317,6 +317,9 @@ class TrainConfig:
         detail synthesizer: "color" or none, of the photographs before all else.
       initial: a trained model whose weights are the first ones: a ``.safetensors``
         file, a workdir or a bundled model's name; empty for random ones.
+      base: of a detail synthesizer: a trained generator, as for ``initial``. Every
+        second sample then enlarges a picture of it, of which nothing finer is known;
+        empty for photographs alone.
       in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
         few steps that compiling takes longer.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
@@ -354,6 +357,7 @@ class TrainConfig:
     ema_rampup: float = 0.0
     augment: tuple[str, ...] = ()
     initial: str = ""
+    base: str = ""
     in_a_hurry: bool = False
     log_every: int = 50
     sheet_every: int = 5_000
@@ -455,6 +459,11 @@ class Config:
             raise UserError(
                 f"data.full_size ({full}) must be at least model.patch_size ({patch}); "
                 f"use {patch} or more"
+            )
+        if self.train.base:
+            raise UserError(
+                f"train.base ({self.train.base}) must be empty where a generator is "
+                "trained; leave it out"
             )
         if self.data.least_size:
             raise UserError(

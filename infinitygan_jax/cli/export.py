@@ -121,7 +121,7 @@ def _command(name: str) -> str:
 def _without_places(config: config_lib.Config) -> config_lib.Config:
     """Settings without where somebody's files lay, which is nobody else's business."""
     data = dataclasses.replace(config.data, source="")
-    train = dataclasses.replace(config.train, initial="")
+    train = dataclasses.replace(config.train, initial="", base="")
     return dataclasses.replace(config, data=data, train=train)
 
 

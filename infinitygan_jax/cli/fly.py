@@ -3,7 +3,8 @@
 import argparse
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from infinitygan_jax.cli import (
@@ -18,10 +19,12 @@ from infinitygan_jax.cli import (
 )
 from infinitygan_jax.films import gif, writing
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.films.flights import Flight
+    from infinitygan_jax.films.zooms import Zoom
     from infinitygan_jax.sampling.world import World
     from infinitygan_jax.worldfile.documents import Document
 
@@ -48,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="Y,X",
         help="a place between; may be given several times",
     )
+    for name, what in (("zoom_from", "first"), ("zoom_to", "last")):
+        parser.add_argument(
+            f"--{name}",
+            type=world_options.level_of_zoom,
+            metavar="K",
+            help=f"how large the {what} frame of a flight into depth sees the world, a "
+            "power of two (default: 1); --from and --to are then pixels of the first "
+            "and of the last frame's own level, by default so that the middle stays",
+        )
     parser.add_argument(
         "--styles",
         nargs="+",
@@ -114,7 +126,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     parser = _parser()
     args = parser.parse_args(argv)
-    document = _document(args)
+    is_zoom = args.zoom_from is not None or args.zoom_to is not None
+    if is_zoom:
+        _check_zoom(args)
+    document = _document(args, is_zoom)
     horizon = args.horizon if document is None else document.horizon
     window = sample.window_of(args.size, None, horizon or 0, args.level)
     places = _places(args, window)
@@ -130,22 +145,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
     from infinitygan_jax import devices
-    from infinitygan_jax.films import flights
+    from infinitygan_jax.films import flights, zooms
 
-    flight = flights.Flight(
-        height=window.height,
-        width=window.width,
-        num_frames=args.frames,
-        places=places,
-        seeds=() if document else keys,
-        styles=styles,
-        loop=args.loop,
-        ease=args.ease,
-        keep_noise=args.keep_noise,
-    )
     devices.prepare()
-    world = _world(args, document, flight, window)
-    _check_memory(world, flight, args.out)
+    if is_zoom:
+        way = _zoom(args, window, places)
+        world = _world(args, document, window, keys[0], None)
+        _check_zoom_memory(world, way, args.out)
+        frames = zooms.zoom(world, way)
+    else:
+        flight = flights.Flight(
+            height=window.height,
+            width=window.width,
+            num_frames=args.frames,
+            places=places,
+            seeds=() if document else keys,
+            styles=styles,
+            loop=args.loop,
+            ease=args.ease,
+            keep_noise=args.keep_noise,
+        )
+        world = _world(
+            args,
+            document,
+            window,
+            keys[0],
+            lambda world: flights.tile_size_for(world, flight),
+        )
+        _check_memory(world, flights.some_windows(flight), flight, args.out)
+        frames = flights.fly(world, flight)
     with (
         errors.stoppable() as stop_if_asked,
         rendering.about(pathlib.Path(args.out)),
@@ -158,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ) as film,
         progress.bar(args.frames, "frame") as bar,
     ):
-        for frame in flights.fly(world, flight):
+        for frame in frames:
             stop_if_asked()
             film.write(frame)
             bar.update()
@@ -168,7 +196,60 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
 
-def _document(args: argparse.Namespace) -> "Document | None":
+def _check_zoom(args: argparse.Namespace) -> None:
+    """Checks what a flight into depth is told, and puts the level where it begins.
+
+    Raises:
+      ValueError: it is told what only flights from place to place can do.
+    """
+    if args.level:
+        raise UserError(
+            "--zoom_from and --zoom_to say which levels a flight sees; leave --level "
+            "and --zoom out"
+        )
+    for name in ("via", "styles", "keep_noise", "wrap"):
+        if getattr(args, name):
+            raise UserError(
+                f"--{name} does not go with --zoom_from and --zoom_to, which lead to "
+                "one place; leave it out"
+            )
+    if args.seeds is not None and len(seeds.listed("--seeds", args.seeds)) > 1:
+        raise UserError(
+            "--seeds must be one with --zoom_from and --zoom_to, which see one world; "
+            "give the first"
+        )
+    args.level = args.zoom_from or 0
+
+
+def _zoom(
+    args: argparse.Namespace, window: Window, places: tuple[tuple[int, int], ...]
+) -> "Zoom":
+    """The flight into depth that the options describe."""
+    from infinitygan_jax.films.zooms import View, Zoom
+
+    start, stop = (View(-(level or 0), 0, 0) for level in (args.level, args.zoom_to))
+    sides = window.height, window.width
+    corner = places[0]
+    if args.to is not None:
+        last = places[-1]
+    else:  # the pixel in the middle stays there
+        more = stop.zooms - start.zooms
+        last_row, last_col = (
+            planning.at_level(place + side // 2, -more) - side // 2
+            for place, side in zip(corner, sides, strict=True)
+        )
+        last = last_row, last_col
+    return Zoom(
+        *sides,
+        num_frames=args.frames,
+        start=View(start.zooms, *corner),
+        stop=View(stop.zooms, *last),
+        loop=args.loop,
+        ease=args.ease,
+    )
+
+
+def _document(args: argparse.Namespace, is_zoom: bool) -> "Document | None":
     """The document of ``--world``, if given.
 
     Raises:
@@ -181,7 +262,7 @@ def _document(args: argparse.Namespace) -> "Document | None":
                     f"--{name} does not go with --world ({args.world}), whose file "
                     "says what the world shows; leave one of them out"
                 )
-        if args.to is None and not args.via:
+        if args.to is None and not (args.via or is_zoom):
             raise UserError(
                 "a flight over a world must lead to a second place; give one with --to "
                 "Y,X"
@@ -192,21 +273,15 @@ def _document(args: argparse.Namespace) -> "Document | None":
 def _world(
     args: argparse.Namespace,
     document: "Document | None",
-    flight: "Flight",
     window: Window,
+    seed: int,
+    tile_size_for: "Callable[[World], int] | None",
 ) -> "World":
     """The world to fly over, in tiles that suit the flight."""
-    from infinitygan_jax.films import flights
-
     bundle = worlds.bundle_of(args, document)
     if document is None:
-        document = worlds.document_of(args, window, bundle, flight.seeds[0])
-    return worlds.world_of(
-        args,
-        document,
-        bundle,
-        lambda world: flights.tile_size_for(world, flight),
-    )
+        document = worlds.document_of(args, window, bundle, seed)
+    return worlds.world_of(args, document, bundle, tile_size_for)
 
 
 def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], ...]:
@@ -220,15 +295,25 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
     return tuple(places)
 
 
-def _check_memory(world: "World", flight: "Flight", out: str) -> None:
-    from infinitygan_jax.films import flights
+def _check_zoom_memory(world: "World", flight: "Zoom", out: str) -> None:
+    """Checks what both ends take, the finest level being the one that takes most."""
+    depths = [flight.depth(0), flight.depth(flight.num_frames - 1)]
+    depths.append(max(flight.start.zooms, flight.stop.zooms) - Fraction(1, 2))
+    for depth in depths:
+        for level, box in flight.boxes(depth).items():
+            _check_memory(world.at_level(level), [box.window], flight, out)
+
+
+def _check_memory(
+    world: "World", windows: "Sequence[Window]", flight: "Flight | Zoom", out: str
+) -> None:
     from infinitygan_jax.films.overlaps import KEPT_BYTES
     from infinitygan_jax.sampling import estimates
 
     frames = 40 * flight.height * flight.width  # shifted in float32
     if writing.file_ending(out) == gif.ENDING:
         frames += gif.host_bytes(flight.height, flight.width, flight.num_frames)
-    for window in flights.some_windows(flight):
+    for window in windows:
         estimates.check_memory(
             world,
             world.plan(window),

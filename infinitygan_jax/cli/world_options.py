@@ -50,7 +50,7 @@ def level_of_zoom(text: str) -> int:
     Raises:
       argparse.ArgumentTypeError: not a power of two, or too large.
     """
-    numbers = options.whole_numbers(text, "N")
+    numbers = options.whole_numbers(text, "N", 20)
     zoom = numbers[0] if numbers else 0
     if zoom < 1 or zoom & (zoom - 1):
         near = 1 << max(zoom, 1).bit_length() - 1

@@ -162,15 +162,27 @@ class Flight:
         return seed, Mix(first, second, float(at.amount), not self.keep_noise)
 
     def _between(self, index: int, num_keys: int) -> Leg:
-        """Where a frame is between so many keys, in exact numbers."""
-        legs = num_keys if self.loop else num_keys - 1
-        place = Fraction(index * legs, self.num_frames - (not self.loop))
-        first = math.floor(place)
-        amount = place - first
-        if self.ease:
-            amount = amount * amount * (3 - 2 * amount)
-        first %= num_keys
-        return Leg(first, (first + (amount > 0)) % num_keys, amount)
+        return between(index, num_keys, self.num_frames, self.loop, self.ease)
+
+
+def between(index: int, num_keys: int, num_frames: int, loop: bool, ease: bool) -> Leg:
+    """Where a frame is between so many keys, in exact numbers.
+
+    Args:
+      index: of the frame, from 0.
+      num_keys: spread evenly over the frames.
+      num_frames: at least 2.
+      loop: the first key follows the last.
+      ease: slows down before each key, and speeds up behind it.
+    """
+    legs = num_keys if loop else num_keys - 1
+    place = Fraction(index * legs, num_frames - (not loop))
+    first = math.floor(place)
+    amount = place - first
+    if ease:
+        amount = amount * amount * (3 - 2 * amount)
+    first %= num_keys
+    return Leg(first, (first + (amount > 0)) % num_keys, amount)
 
 
 def fly(world: World, flight: Flight) -> Iterator[UInt8[np.ndarray, "h w 3"]]:

@@ -23,6 +23,7 @@ from infinitygan_jax.models.layers import (
     applied,
     averaged,
     center_crop,
+    like,
 )
 
 _LIVE_LAYERS = 3  # copies of the largest layers that are there at once
@@ -85,7 +86,9 @@ class DetailSynthesizer(nn.Module):
         height, width = (size // 2 for size in x.shape[1:3])
         coarse = coarse.astype(jnp.float32)
         smooth = _smooth(center_crop(coarse, height + 2, width + 2))
-        return _with_means(smooth + gain * x, center_crop(coarse, height, width))
+        return _with_means(
+            smooth + like(gain, x) * x, center_crop(coarse, height, width)
+        )
 
 
 def _depth_to_space(x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:

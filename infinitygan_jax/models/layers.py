@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from infinitygan_jax.models import convolution
 
@@ -51,8 +51,8 @@ def product(
 
 
 def center_crop(
-    x: Float[Array, "b H W c"], height: int, width: int
-) -> Float[Array, "b h w c"]:
+    x: Shaped[Array, "b H W c"], height: int, width: int
+) -> Shaped[Array, "b h w c"]:
     """The middle ``height`` x ``width`` of a map, whose margins must be even."""
     top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
     return x[:, top : top + height, left : left + width]

@@ -207,7 +207,7 @@ class World:
         """
         assert self.tile_size is not None
         least = planning.least_tile_size(self.config)
-        half = max(self.tile_size // 2 // least, 1) * least
+        half = min(max(self.tile_size // 2 // least, 1) * least, self.tile_size)
         return dataclasses.replace(self, level=self.level + 1, tile_size=half)
 
     @functools.cached_property

@@ -1,18 +1,26 @@
 """Training of a detail synthesizer: photographs, reduced, to be enlarged again."""
 
 import dataclasses
+import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import Config
+from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models.detail import DetailSynthesizer, init_detail
+from infinitygan_jax.models.generator import with_noise_scale
 from infinitygan_jax.models.layers import applied, averaged, center_crop
 from infinitygan_jax.training import augmentation, draws
-from infinitygan_jax.training.task import Batch, Labelled, Painted
+from infinitygan_jax.training.generator_task import paint, structure_and_styles
+from infinitygan_jax.training.stored import load_bundle
+from infinitygan_jax.training.task import Batch, Frozen, Labelled, Painted
 
 
 @flax.struct.dataclass
@@ -20,7 +28,8 @@ class Samples:
     """What a detail synthesizer paints from.
 
     Attributes:
-      coarse: reduced windows, with the margin that it needs.
+      coarse: reduced windows, with the margin that it needs; every second one, if there
+        is a base, a window of a picture of it.
       noise: of their pixels.
       wanted: the photographs that they were reduced from, as large as what is painted.
       label: zeros; there are no vertical labels.
@@ -57,17 +66,45 @@ class DetailTask:
             jnp.zeros_like(batch["label"]),
         )
 
+    def frozen_base(self) -> Mapping[str, Any] | None:
+        if not self.config.train.base:
+            return None
+        bundle = _base(self.config.train.base)
+        size, window = bundle.config.model.patch_size, self._coarse_size
+        if size < window:
+            raise UserError(
+                f"train.base ({self.config.train.base}) must paint patches of at least "
+                f"{window} pixels, and its are of {size}; name another, or set a "
+                "smaller detail.patch_size"
+            )
+        scale = bundle.config.model.noise_scale
+        return with_noise_scale(bundle.generator, scale)
+
+    @property
+    def _coarse_size(self) -> int:
+        return self.input_size // 2
+
     def draw(
-        self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch
+        self,
+        step: Int[Array, ""],
+        purpose: int,
+        index: Int[Array, " b"],
+        batch: Batch,
+        frozen: Frozen,
     ) -> Samples:
         key = draws.step_key(self.config.train.seed, purpose, step)
         fine = self._coloured(step, purpose, index, batch)
         coarse = averaged(fine, 2)
+        wanted = self._middle(fine)
+        if frozen.base is not None:
+            # Pairs stay on one device, however many there are.
+            windows = self._of_base(key, index[1::2], frozen.base)
+            coarse, wanted = coarse.at[1::2].set(windows), wanted[::2]
         shape = (*coarse.shape[1:3], self.config.detail.noise_size)
         keys = draws.sample_keys(key, "own", index)
         (noise,) = draws.normals(keys, [shape])
         label = jnp.zeros_like(batch["label"])
-        return Samples(coarse, noise, self._middle(fine), label)
+        return Samples(coarse, noise, wanted, label)
 
     def paint(
         self, params: Mapping[str, Any], samples: Samples
@@ -77,12 +114,13 @@ class DetailTask:
 
     def learn(self, params: Mapping[str, Any], samples: Samples) -> Painted:
         image = self.paint(params, samples)
+        known = slice(None, None, len(image) // len(samples.wanted))
         own = {}
         weight = self.config.train.pixel_distance_weight
         if weight:
-            distance = jnp.mean(jnp.abs(image - samples.wanted))
+            distance = jnp.mean(jnp.abs(image[known] - samples.wanted))
             own["g_pixel_distance"] = weight, distance
-        return Painted(image, own, samples.wanted)
+        return Painted(image, own, samples.wanted, known)
 
     def generated(
         self,
@@ -104,6 +142,41 @@ class DetailTask:
         )
         return jnp.clip(image, -1, 1)
 
+    def _of_base(
+        self, key: PRNGKeyArray, index: Int[Array, " n"], params: Mapping[str, Any]
+    ) -> Float[Array, "n w w 3"]:
+        """Windows of pictures of the base, anywhere in its patches, as painted."""
+        config = _base(self.config.train.base).config
+        samples = draws.draw_samples(config, key, index, paired=False)
+        z_local = samples.z_local * config.model.truncation
+        samples = dataclasses.replace(samples, z_local=z_local)
+        structure, styles = structure_and_styles(config, params, samples)
+        pictures = paint(config, params, structure, samples.noise, styles)
+        size = self._coarse_size
+        shape = (size, size, 3)
+
+        def window(key: PRNGKeyArray, picture: Array) -> Array:
+            room = config.model.patch_size - size + 1
+            top, left = (draws.below(room, x) for x in jax.random.uniform(key, (2,)))
+            return jax.lax.dynamic_slice(picture, (top, left, 0), shape)
+
+        keys = draws.sample_keys(key, "base", index)
+        windows = jax.vmap(window)(keys, jnp.clip(pictures, -1, 1))
+        return jax.lax.stop_gradient(windows)
+
     def _middle(self, image: Float[Array, "b n n 3"]) -> Float[Array, "b p p 3"]:
         size = self.config.detail.patch_size
         return center_crop(image, size, size)
+
+
+@functools.lru_cache(maxsize=2)
+def _base(name: str) -> Bundle:
+    """The model of ``train.base``.
+
+    Raises:
+      ValueError: there is none of this name, or it was altered.
+    """
+    try:
+        return load_bundle(os.path.expanduser(name))
+    except (ValueError, OSError) as error:
+        raise UserError(f"train.base: {one_line(error)}") from error

@@ -29,6 +29,7 @@ _STREAMS = (
     "color",
     "translation",
     "cutout",
+    "base",
 )
 
 

@@ -17,7 +17,7 @@ from infinitygan_jax.models.generator import (
 )
 from infinitygan_jax.models.layers import applied
 from infinitygan_jax.training import augmentation, draws
-from infinitygan_jax.training.task import Batch, Labelled, Painted
+from infinitygan_jax.training.task import Batch, Frozen, Labelled, Painted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,16 @@ class GeneratorTask:
         image, label = batch["image"], batch["label"]
         return self._augmented(step, purpose, index, image, label, generated=False)
 
+    def frozen_base(self) -> Mapping[str, Any] | None:
+        return None
+
     def draw(
-        self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch
+        self,
+        step: Int[Array, ""],
+        purpose: int,
+        index: Int[Array, " b"],
+        batch: Batch,
+        frozen: Frozen,
     ) -> draws.Samples:
         key = draws.step_key(self.config.train.seed, purpose, step)
         paired = self.config.train.diversity_weight > 0

@@ -169,6 +169,7 @@ def prepare(
     """
     check_devices(config, jax.device_count())
     discriminator.network_of(config.judged)  # its weights can be read
+    task_of(config).frozen_base()  # likewise
     check_batch_memory(config, machine.memory_bytes())
     has_checkpoint = checkpoint.has_checkpoint(workdir)
     run_config.check(workdir, config, has_checkpoint, amend)
@@ -412,7 +413,8 @@ def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) 
     """
     settings = settings_lib.to_dict(config)
     settings["data"].pop("source")  # may lie elsewhere on each machine
-    settings["train"].pop("initial")  # likewise
+    for name in ("initial", "base"):  # likewise
+        settings["train"].pop(name)
     if initial is not None:
         data += f", and begins with a model of digest {initial.bundle.digest[:16]}"
         if initial.d_params is not None:  # which a bundle's digest may be without

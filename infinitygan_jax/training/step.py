@@ -1,7 +1,7 @@
 """The four pure steps of training (D, R1 of D, G, path length of G) on all devices.
 
 Each is a per-device function mapped by ``shard_map`` over the mesh axis "data":
-parameters and the discriminator's frozen network are replicated, samples are split,
+parameters and frozen networks are replicated, samples are split,
 gradients and metrics are means over the devices.
 """
 
@@ -23,7 +23,6 @@ from infinitygan_jax.config import Config
 from infinitygan_jax.devices import AXIS
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
-from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.training import draws, generator_task
 from infinitygan_jax.training.state import (
     TrainState,
@@ -32,7 +31,7 @@ from infinitygan_jax.training.state import (
     optimizers,
     rate_share,
 )
-from infinitygan_jax.training.task import Batch
+from infinitygan_jax.training.task import Batch, Frozen
 from infinitygan_jax.training.tasks import task_of
 
 Metrics = dict[str, Array]
@@ -85,10 +84,13 @@ class Steps:
         check_devices(config, mesh.size)
         self.mesh = mesh
         self._config = config
-        self._network = devices.replicate(discriminator.network_of(config.judged), mesh)
+        frozen = Frozen(
+            discriminator.network_of(config.judged), task_of(config).frozen_base()
+        )
+        self._frozen = devices.replicate(frozen, mesh)
         jit = devices.jit_in_a_hurry if config.train.in_a_hurry else jax.jit
         self.gradients = {
-            name: self._with_network(jit(self._map(partial(_gradients, config, name))))
+            name: self._with_frozen(jit(self._map(partial(_gradients, config, name))))
             for name in _PHASES
         }
         # Compiled, or to be compiled by their first call.
@@ -124,7 +126,7 @@ class Steps:
             "label": described((number,), np.float32, P(AXIS)),
         }
         for name in self.phases(0):  # when all that are ever taken are due
-            lowered = self._steps[name].lower(state, batch, self._network)
+            lowered = self._steps[name].lower(state, batch, self._frozen)
             self._compiling[name] = self._compilers.submit(lowered.compile)
 
     def close(self) -> None:
@@ -142,8 +144,8 @@ class Steps:
             self._steps[name] = self._compiling.pop(name).result()
         return self._steps[name]
 
-    def _with_network(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda state, batch: function(state, batch, self._network)
+    def _with_frozen(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda state, batch: function(state, batch, self._frozen)
 
     def _map(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.shard_map(
@@ -193,7 +195,7 @@ class Steps:
         """
         metrics: Metrics = {}
         for name in self.phases(step):
-            state, new = self._step(name)(state, batch, self._network)
+            state, new = self._step(name)(state, batch, self._frozen)
             metrics |= new
         return self._finish(state), metrics
 
@@ -208,7 +210,7 @@ def _take(
     phases: Sequence[str],
     state: TrainState,
     batch: Batch,
-    network: FeatureNetwork | None,
+    frozen: Frozen,
 ) -> tuple[TrainState, Metrics]:
     """Phases one after another; what one makes is added to the batch of the next.
 
@@ -217,7 +219,7 @@ def _take(
     """
     metrics: Metrics = {}
     for name in phases:
-        state, new, made = _update(config, name, state, batch, network)
+        state, new, made = _update(config, name, state, batch, frozen)
         metrics, batch = metrics | new, {**batch, **made}
     return state, metrics
 
@@ -227,10 +229,10 @@ def _gradients(
     name: str,
     state: TrainState,
     batch: Batch,
-    network: FeatureNetwork | None,
+    frozen: Frozen,
 ) -> tuple[Gradients, Metrics]:
     """What a phase applies, and its metrics."""
-    return _PHASES[name](config, state, batch, network)[:2]
+    return _PHASES[name](config, state, batch, frozen)[:2]
 
 
 def _update(
@@ -238,10 +240,10 @@ def _update(
     name: str,
     state: TrainState,
     batch: Batch,
-    network: FeatureNetwork | None,
+    frozen: Frozen,
 ) -> tuple[TrainState, Metrics, Batch]:
     """Applies one phase's gradients with its optimizer."""
-    grads, metrics, made = _PHASES[name](config, state, batch, network)
+    grads, metrics, made = _PHASES[name](config, state, batch, frozen)
     g_optimizer, d_optimizer = optimizers(config.train)
     share = rate_share(config.train, state.step)
     if name.startswith("d"):
@@ -284,14 +286,14 @@ def _finish(config: Config, state: TrainState) -> TrainState:
 
 
 def _d_gradients(
-    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+    config: Config, state: TrainState, batch: Batch, frozen: Frozen
 ) -> tuple[Gradients, Metrics, Batch]:
     task, step, index = task_of(config), state.step, _index(batch["label"].shape[0])
     if config.train.shared_samples:
         fake, fake_label = batch["fake"], batch["fake_label"]
         fake_taps = batch["fake_taps"]
     else:
-        samples = task.draw(step, draws.D_FAKE, index, batch)
+        samples = task.draw(step, draws.D_FAKE, index, batch, frozen)
         image = task.paint(state.g_params, samples)
         fake, fake_label = task.generated(
             step, draws.AUGMENT_FAKE, index, image, samples.label
@@ -300,8 +302,8 @@ def _d_gradients(
     real, real_label = task.real(step, draws.AUGMENT_REAL, index, batch)
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Any, ...]]:
-        on_real = _discriminate(config, params, state, network, real)
-        on_fake = _discriminate(config, params, state, network, fake, fake_taps)
+        on_real = _discriminate(config, params, state, frozen, real)
+        on_fake = _discriminate(config, params, state, frozen, fake, fake_taps)
         objective = config.train.objective
         metrics = {
             "d_adv": losses.adversarial_d(objective, on_real.logits, on_fake.logits),
@@ -324,16 +326,16 @@ def _d_gradients(
 
 
 def _d_r1_gradients(
-    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+    config: Config, state: TrainState, batch: Batch, frozen: Frozen
 ) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
     real, _ = task_of(config).real(state.step, draws.AUGMENT_R1, index, batch)
-    taps = discriminator.taps_of(config.judged, network, real)
+    taps = discriminator.taps_of(config.judged, frozen.features, real)
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, Metrics]:
         def score(image: Array, taps: tuple[Array, ...]) -> Array:
-            output = _discriminate(config, params, state, network, image, taps)
+            output = _discriminate(config, params, state, frozen, image, taps)
             return losses.score(output.logits)
 
         if taps:
@@ -346,17 +348,17 @@ def _d_r1_gradients(
 
 
 def _g_gradients(
-    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+    config: Config, state: TrainState, batch: Batch, frozen: Frozen
 ) -> tuple[Gradients, Metrics, Batch]:
     task, step, index = task_of(config), state.step, _index(batch["label"].shape[0])
-    samples = task.draw(step, draws.G_FAKE, index, batch)
+    samples = task.draw(step, draws.G_FAKE, index, batch, frozen)
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Metrics, Batch]]:
         painted = task.learn(params, samples)
         fake, label = task.generated(
             step, draws.AUGMENT_G, index, painted.image, samples.label
         )
-        output = _discriminate(config, state.d_params, state, network, fake)
+        output = _discriminate(config, state.d_params, state, frozen, fake)
         weights = discriminator.head_weights(
             config.judged, config.train.pixel_weight, config.train.layout_weight
         )
@@ -380,8 +382,11 @@ def _g_gradients(
             total += distance_weight(config.train, step) * metrics["g_distance"]
         if config.train.feature_distance_weight:
             assert painted.wanted is not None
-            wanted = discriminator.taps_of(config.judged, network, painted.wanted)
-            value = losses.feature_distance(output.taps, wanted)
+            known = [tap[painted.known] for tap in output.taps]
+            wanted = discriminator.taps_of(
+                config.judged, frozen.features, painted.wanted
+            )
+            value = losses.feature_distance(known, wanted)
             metrics["g_feature_distance"] = value
             total += config.train.feature_distance_weight * value
         for name, (weight, value) in painted.losses.items():
@@ -396,7 +401,7 @@ def _g_gradients(
 
 
 def _g_path_gradients(
-    config: Config, state: TrainState, batch: Batch, network: FeatureNetwork | None
+    config: Config, state: TrainState, batch: Batch, frozen: Frozen
 ) -> tuple[Gradients, Metrics, Batch]:
     train = config.train
     index = _index(batch["label"].shape[0] // train.path_batch_shrink)
@@ -448,12 +453,12 @@ def _discriminate(
     config: Config,
     params: Mapping[str, Any],
     state: TrainState,
-    network: FeatureNetwork | None,
+    frozen: Frozen,
     image: Float[Array, "b p p 3"],
     taps: tuple[Float[Array, "b _ _ _"], ...] | None = None,
 ) -> discriminator.Output:
     return discriminator.apply(
-        config.judged, params, state.d_state, network, image, AXIS, taps
+        config.judged, params, state.d_state, frozen.features, image, AXIS, taps
     )
 
 

@@ -6,8 +6,22 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from infinitygan_jax.config import Config
+from infinitygan_jax.models.features import FeatureNetwork
 
 Batch = Mapping[str, Any]  # arrays; "fake_taps" are a tuple of them
+
+
+class Frozen(NamedTuple):
+    """Networks that take part and do not learn: arguments of the steps.
+
+    Attributes:
+      features: what the discriminator looks through; None where it sees pixels alone.
+      base: parameters of a generator, whose pictures a detail synthesizer enlarges;
+        None where it learns from photographs alone.
+    """
+
+    features: FeatureNetwork | None
+    base: Mapping[str, Any] | None
 
 
 class Painted(NamedTuple):
@@ -17,12 +31,14 @@ class Painted(NamedTuple):
       image: patches in about [-1, 1].
       losses: its own ones, beside what a discriminator says: what each weighs, and its
         value.
-      wanted: pictures that these should resemble, if there are any.
+      wanted: pictures that some of these should resemble, if there are any.
+      known: which of them.
     """
 
     image: Float[Array, "b p p 3"]
     losses: Mapping[str, tuple[float, Float[Array, ""]]]
-    wanted: Float[Array, "b p p 3"] | None = None
+    wanted: Float[Array, "n p p 3"] | None = None
+    known: slice = slice(None)
 
 
 class Labelled(NamedTuple):
@@ -61,8 +77,20 @@ class Task(Protocol):
     ) -> Labelled:
         """A batch's photographs, augmented."""
 
+    def frozen_base(self) -> Mapping[str, Any] | None:
+        """What `Frozen` has of this task; not traceable.
+
+        Raises:
+          ValueError: it cannot be had.
+        """
+
     def draw(
-        self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch
+        self,
+        step: Int[Array, ""],
+        purpose: int,
+        index: Int[Array, " b"],
+        batch: Batch,
+        frozen: Frozen,
     ) -> Any:
         """Samples: what the network paints from, with their labels (``label``)."""
 

@@ -74,7 +74,7 @@ def test_a_level_below_0_is_the_same(closer, folder):
     "options",
     [
         "--zoom 4 --wrap xy --size 64x32",
-        "--zoom 2 --biomes 20 --horizon 7",
+        "--zoom 2 --biomes 40 --horizon 7",
         "--zoom 2 --styles 1 2",
         "--zoom 2 --styles 1 2 --every 30",
         "--zoom 2 --octaves 2 --truncation 0.5 --noise_scale 0.25",
@@ -117,11 +117,11 @@ def test_shards_are_put_together(closer, folder):
 def test_copies_of_a_pyramid_are_the_coarser_levels(closer, folder):
     import zarr
 
-    usual = ["--size", "512x512", "--checkpoint", closer, "--origin", "-256,0"]
+    usual = ["--size", "1024x600", "--checkpoint", closer, "--origin", "-256,0"]
     sample.main([*usual, "--zoom", "4", "--out", "a.zarr"])
     copy = zarr.open(folder / "a.zarr", mode="r")["1"][:]
     world = World.load(closer, level=-1)
-    np.testing.assert_array_equal(np.moveaxis(copy, 0, -1), world[-128:128, 0:256])
+    np.testing.assert_array_equal(np.moveaxis(copy, 0, -1), world[-128:172, 0:512])
 
 
 def test_a_dry_run_counts_all_levels(closer, folder, capsys):
@@ -133,13 +133,46 @@ def test_a_dry_run_counts_all_levels(closer, folder, capsys):
 def test_grids_and_flights_take_it(closer, folder):
     grid.main(
         ["--size", "24x24", "--checkpoint", closer, "--zoom", "2", "--rows", "1", "2"]
-        + ["--out", "a.png"]
+        + ["--columns", "3", "--out", "a.png"]
     )
     fly.main(
         ["--size", "32x24", "--checkpoint", closer, "--zoom", "2", "--out", "a.gif"]
-        + ["--from", "0,0", "--to", "0,40", "--seconds", "0.2"]
+        + ["--from", "0,0", "--to", "0,40", "--frames", "3"]
     )
     assert (folder / "a.gif").exists()
+
+
+def test_one_flies_into_depth(closer, folder):
+    usual = ["--size", "32x24", "--checkpoint", closer, "--frames", "5"]
+    fly.main([*usual, "--zoom_to", "4", "--out", "a/"])
+    names = sorted(path.name for path in (folder / "a").iterdir())
+    frames = [read(folder / "a" / name)[0] for name in names if name.endswith(".png")]
+    world = World.load(closer)
+    np.testing.assert_array_equal(frames[0], world[-12:12, 0:32])
+    # The pixel (0, 16) stays in the middle.
+    np.testing.assert_array_equal(frames[-1], world.at_level(-2)[-12:12, 48:80])
+    places = ["--from", "5,6", "--to", "7,8"]
+    fly.main([*usual, "--zoom_from", "4", *places, "--out", "b/"])
+    names = sorted(path.name for path in (folder / "b").iterdir())
+    frames = [read(folder / "b" / name)[0] for name in names if name.endswith(".png")]
+    np.testing.assert_array_equal(frames[0], world.at_level(-2)[5:29, 6:38])
+    np.testing.assert_array_equal(frames[-1], world[7:31, 8:40])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--zoom_to 3", r"must be a power of two"),
+        ("--zoom_to 1", r"must lead to another level"),
+        ("--zoom_to 4 --zoom 2", r"leave --level and --zoom out"),
+        ("--zoom_to 4 --via 1,2", r"--via does not go with --zoom_from"),
+        ("--zoom_to 4 --seeds 1 2", r"--seeds must be one with --zoom_from"),
+    ],
+)
+def test_bad_flights_into_depth_are_one_line(closer, folder, capsys, options, message):
+    words = ["--size", "32x24", "--checkpoint", closer, "--frames", "3"]
+    words += ["--out", "a.gif", *options.split()]
+    assert re.search(message, refused(capsys, fly.main, words))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +183,7 @@ def test_grids_and_flights_take_it(closer, folder):
         ("--zoom 2.5", r"--zoom: \(2.5\) must be a power of two"),
         ("--zoom 2 --level 1", "not allowed with argument"),
         (f"--zoom {2**63}", r"level \(-63\) must be at least -62"),
-        ("--zoom 2 --quick", r"--?quick needs a level above 0"),
+        ("--zoom 2 --quick", r"quick needs a level above 0"),
         ("--zoom 4 --wrap x --size 40x40", r"--size's width \(40\) must be a multiple"),
         ("--zoom 2 --origin 0,4611686018427387904", "must lie within"),
     ],
@@ -184,6 +217,7 @@ def test_export_joins_a_generator_and_a_detail_synthesizer(
     # A file that is replaced keeps its own, and --detail gives another.
     export.main([model, "a.safetensors", "--overwrite"])
     assert bundle_lib.load("a.safetensors").detail is not None
+    capsys.readouterr()
     message = refused(capsys, export.main, [closer, "b.safetensors", "--detail", model])
     assert "must have a detail synthesizer, and it has none" in message
 

@@ -26,13 +26,14 @@ def params(seed=0):
     drawn = jax.tree.map(
         lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes
     )
-    return {**drawn, "gain": np.full(3, 0.5, np.float32)}
+    return jax.tree.map(jnp.asarray, {**drawn, "gain": np.full(3, 0.5, np.float32)})
 
 
 @functools.cache
 def _paint():
-    network = detail.DetailSynthesizer(CONFIG)
-    return jax.jit(lambda *given: network.apply({"params": params()}, *given))
+    network, variables = detail.DetailSynthesizer(CONFIG), {"params": params()}
+    paint = jax.jit(network.apply)
+    return lambda *given: paint(variables, *given)
 
 
 def _inputs(height, width, seed=1, low=0, high=256):
@@ -114,8 +115,8 @@ def test_operations_are_what_xla_counts():
         jax.ShapeDtypeStruct((1, coarse, coarse, channels), np.float32)
         for channels in (3, CONFIG.noise_size)
     ]
-    lowered = jax.jit(lambda *given: network.apply({"params": params()}, *given))
-    counted = lowered.lower(*shapes).compile().cost_analysis()["flops"]
+    lowered = jax.jit(network.apply).lower({"params": params()}, *shapes)
+    counted = lowered.compile().cost_analysis()["flops"]
     own = detail.operations(CONFIG, side, side)
     assert own < counted < 1.6 * own  # which counts sums of colours, too
 
