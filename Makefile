@@ -2,11 +2,13 @@
 #   PYTHON  the Python (3.11 or newer) that makes it     VENV    where it is
 #   EXTRAS  optional parts, e.g. EXTRAS=test,cuda12; kept for later commands
 #   SIZE    of the sample                                SEED    of it, and of the README's picture
+#   ZOOM    of the sample: how closely it is looked at
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= $(or $(shell cat $(VENV)/.extras 2>/dev/null),test)
 SIZE ?= 4096x4096
 SEED ?= 18
+ZOOM ?= 16
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
@@ -24,10 +26,11 @@ $(STAMP): pyproject.toml setup.py
 	@echo '$(EXTRAS)' >$(VENV)/.extras
 	@touch $@
 
-# As tall as the picture: a span for low pictures leaves one sky and one ground.
-SPAN = $(lastword $(subst x, ,$(SIZE)))
+# As tall as the picture, at level 0: a span for low pictures leaves one sky and one ground.
+SPAN = $(shell expr $(lastword $(subst x, ,$(SIZE))) / $(ZOOM))
 sample: install
-	$(BIN)/python run_sample.py --size $(SIZE) --seed $(SEED) --vertical_span $(SPAN) --overwrite
+	$(BIN)/python run_sample.py --size $(SIZE) --zoom $(ZOOM) --seed $(SEED) \
+	    --vertical_span $(SPAN) --overwrite
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

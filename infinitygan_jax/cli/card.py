@@ -88,7 +88,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = {key: info.pop(key, "") for key in ("use", "limits")}
     texts["use"] = texts["use"] or "Not stated: ask whoever trained it."
     rows = {**info, "digest": f"`{bundle.digest}`"}
-    settings = settings_lib.setting_lines(bundle.config)
+    if bundle.detail is not None:
+        more = {f"detail's {key}": text for key, text in bundle.detail.info.items()}
+        rows = {**info, **more, "digest": rows["digest"]}
+    lines = settings_lib.setting_lines(bundle.config)
+    settings = [line for line in lines if not line.startswith("detail.")]
+    if bundle.detail is not None:
+        lines = settings_lib.setting_lines(bundle.detail.config)
+        settings += ["", *(line for line in lines if not line.startswith("model."))]
     sizes = [leaf.size for leaf in jax.tree.leaves(bundle.generator)]
     table = [f"| {key} | {value} |" for key, value in rows.items()]
     page = _CARD.format(
@@ -99,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=args.seed,
         full=bundle.config.data.full_size,
         rows="\n".join(["| | |", "|---|---|", *table]),
-        settings="\n".join(f"    {line}" for line in settings),
+        settings="\n".join(f"    {line}".rstrip() for line in settings),
         **texts,
     )
     card.write_text(page, encoding="utf-8")
