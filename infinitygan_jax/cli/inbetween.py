@@ -61,11 +61,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.tile is not None:
         planning.check_tile_size(args.tile, model)
     if len(images) == len(args.images):  # before the search
-        sizes = [images[name].shape[:2] for name in args.images]
-        tops = [
-            place.default_top(high, args.horizon, model.num_stages) for high, _ in sizes
+        zooms = inversion_options.zooms_of(args, images, bundle)
+        sizes = [
+            tuple(-(-side >> zooms) for side in images[name].shape[:2])
+            for name in args.images
         ]
-        outpainting.passage(sizes, tops, size.height, size.width, model.cell_size)
+        horizon = None if args.horizon is None else args.horizon >> zooms
+        tops = [place.default_top(high, horizon, model.num_stages) for high, _ in sizes]
+        outpainting.passage(
+            sizes, tops, size.height, size.width, model.cell_size, zooms
+        )
     found = inversion_options.inversions(args, args.images, images, bundle)
     start = time.perf_counter()
     world, window = outpainting.inbetween(

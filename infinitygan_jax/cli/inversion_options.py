@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--side",
         type=int,
         metavar="PIXELS",
-        help="resize each image so that its shorter side is this (default: as it is)",
+        help="resize each image so that its shorter side is this (default: as it is; "
+        "with a model that has a detail synthesizer, larger ones are inverted in parts "
+        "of their size, and shown in their own pixels)",
     )
     parser.add_argument(
         "--horizon",
@@ -113,6 +115,17 @@ def check_group(
         raise UserError(f"{names[0]}: {error}") from error
 
 
+def zooms_of(
+    args: argparse.Namespace, images: Mapping[str, Any], bundle: "Bundle"
+) -> int:
+    """How often images are halved for the search, and shown larger again."""
+    from infinitygan_jax.inversion import own_size
+
+    if bundle.detail is None or args.side is not None or not images:
+        return 0
+    return own_size.zooms_for([image.shape[:2] for image in images.values()])
+
+
 def inversions(
     args: argparse.Namespace,
     names: Sequence[str],
@@ -131,7 +144,7 @@ def inversions(
       ValueError: a picture or file cannot be used.
     """
     from infinitygan_jax.inversion import invert as inversion_lib
-    from infinitygan_jax.inversion import perceptual
+    from infinitygan_jax.inversion import own_size, perceptual
     from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.inversion.result import Inversion
 
@@ -139,6 +152,11 @@ def inversions(
     for name in names:
         if name not in images:
             found[name] = Inversion.load(name, bundle)
+    zooms = zooms_of(args, images, bundle)
+    whole = images
+    if zooms:
+        reduced = {name: own_size.reduced(each, zooms) for name, each in whole.items()}
+        images = {name: each.image for name, each in reduced.items()}
     settings = CONTINUED
     if args.steps is not None:
         settings = dataclasses.replace(settings, steps=args.steps)
@@ -164,12 +182,22 @@ def inversions(
             results = inversion_lib.invert(
                 bundle,
                 [images[name] for name in group],
+                [reduced[name].mask for name in group] if zooms else None,
                 settings=settings,
                 distance=distance,
-                perspective=Perspective(horizon=args.horizon),
+                perspective=Perspective(
+                    horizon=None if args.horizon is None else args.horizon >> zooms
+                ),
                 watch=inversion_lib.Watch(on_steps),
             )
             for name, result in zip(group, results, strict=True):
+                if zooms:
+                    result = dataclasses.replace(
+                        result,
+                        finer_image=whole[name],
+                        finer_mask=np.ones(whole[name].shape[:2], bool),
+                        zooms=zooms,
+                    )
                 found[name] = result
                 if args.save_inversions is not None:  # the next group may fail
                     folder = pathlib.Path(args.save_inversions)

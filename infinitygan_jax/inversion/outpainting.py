@@ -30,7 +30,7 @@ def outpainted(
     noise_scale: float | None = None,
     **options: Any,
 ) -> World:
-    """The world around a picture, which lies where it was inverted.
+    """The world around a picture, which lies where it was inverted, at its own level.
 
     Its style is the picture's, and so are the latents of its place; all others are
     drawn from the world's seed, so every seed is another answer.
@@ -44,7 +44,9 @@ def outpainted(
         vertical span, which is the inversion's.
 
     Raises:
-      ValueError: the inversion is of another checkpoint, or an option out of range.
+      ValueError: the inversion is of another checkpoint, or an option out of range; or
+        the picture is finer than the model paints, and the model has no detail
+        synthesizer.
     """
     inversion.check_model(bundle)
     model = bundle.config.model
@@ -61,14 +63,14 @@ def outpainted(
         scene=scene,
         vertical_span=inversion.vertical_span,
         detail=detail_of(bundle),
-        **options,
+        **{"level": -inversion.zooms, **options},
     )
 
 
 def window_around(
     inversion: Inversion, height: int, width: int, at: tuple[float, float]
 ) -> Window:
-    """The window of a size in which a picture lies at a place.
+    """The window of a size, at a picture's own level, in which it lies at a place.
 
     Args:
       inversion: of the picture.
@@ -79,8 +81,9 @@ def window_around(
     Raises:
       ValueError: the picture does not fit there; the message says where it does.
     """
-    down, right = room_around(inversion.image.shape[:2], (height, width), at)
-    return Window(inversion.top - down, inversion.left - right, height, width)
+    down, right = room_around(inversion.own_size, (height, width), at)
+    top, left = inversion.top << inversion.zooms, inversion.left << inversion.zooms
+    return Window(top - down, left - right, height, width)
 
 
 def room_around(
@@ -165,7 +168,8 @@ def inbetween(
     model = bundle.config.model
     sizes = [inversion.image.shape[:2] for inversion in inversions]
     tops = [inversion.top for inversion in inversions]
-    lefts, top, bottom = passage(sizes, tops, height, width, model.cell_size)
+    zooms = max(inversion.zooms for inversion in inversions)
+    lefts, top, bottom = passage(sizes, tops, height, width, model.cell_size, zooms)
     sites, gap = _sites(inversions, lefts, model.cell_size)
     edits = tuple(
         placement_of(
@@ -186,9 +190,9 @@ def inbetween(
         scene=scene,
         vertical_span=inversions[0].vertical_span,
         detail=detail_of(bundle),
-        **options,
+        **{"level": -zooms, **options},
     )
-    middle = (top + bottom) // 2
+    middle = (top + bottom) // 2 << zooms
     return world, Window(middle - height // 2, 0, height, width)
 
 
@@ -198,15 +202,17 @@ def passage(
     height: int,
     width: int,
     cell: int,
+    zooms: int = 0,
 ) -> tuple[list[int], int, int]:
-    """Where pictures lie in a passage.
+    """Where pictures lie in a passage, at level 0.
 
     Args:
       sizes: their heights and widths.
       tops: world rows of their first pixels.
-      height: of the window.
-      width: of the window.
+      height: of the window, at level ``-zooms``.
+      width: of the window, likewise.
       cell: pixels of the model's cell.
+      zooms: see ``height``.
 
     Returns:
       Columns of the pictures, on the cells; the first row that any takes, and the one
@@ -217,17 +223,19 @@ def passage(
     """
     top = min(tops)
     bottom = max(first + size[0] for first, size in zip(tops, sizes, strict=True))
-    if bottom - top > height:
+    if bottom - top > height >> zooms:
+        least = (bottom - top) << zooms
         raise UserError(
-            f"height ({height}) must be at least {bottom - top}, what the pictures "
+            f"height ({height}) must be at least {least}, what the pictures "
             "take with their horizons in one row; make it larger"
         )
     wides = [wide for _, wide in sizes]
-    room = width - sum(wides)
+    room = (width >> zooms) - sum(wides)
     least = (len(wides) - 1) * cell
     if room < least:
         raise UserError(
-            f"width ({width}) must be at least {sum(wides) + least}, the pictures' and "
+            f"width ({width}) must be at least {(sum(wides) + least) << zooms}, the "
+            "pictures' and "
             "a cell between each two; make it larger"
         )
     lefts, left = [], 0.0

@@ -52,4 +52,6 @@ def placement_of(
         own_left=inversion.left,
         feather=feather,
         known=Known(inversion.image, inversion.mask) if exact else None,
+        finer=inversion.finer if exact else None,
+        zooms=inversion.zooms if exact else 0,
     )

@@ -24,6 +24,7 @@ from infinitygan_jax.inversion.place import Latents, Place, coords_of, paint
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models.generator import to_uint8, with_noise_scale
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.sampling.edits.compositing import Known
 from infinitygan_jax.sampling.styles import Given
 from infinitygan_jax.sampling.tiles import Look
 
@@ -32,6 +33,7 @@ SUFFIX = ".npz"
 MAX_BYTES = 2**31  # of a file's arrays
 _MAX_TEXT = 2**16
 _ARRAYS = ("z_global", "styles", "z_local", "image", "mask")
+_FINER = ("finer_image", "finer_mask")  # which a file may be without
 _TEXTS = ("about", "sha256")
 
 
@@ -46,6 +48,9 @@ class Inversion:
       noise: noise maps over its noise spans, one per texture convolution.
       image: the picture that was inverted.
       mask: True where its pixels were known.
+      finer_image, finer_mask: the same seen closer, 2**zooms times as large, of which
+        ``image`` are the means; None where nothing finer is known.
+      zooms: the picture's own pixels are those of level ``-zooms``.
       top, left: world row and column of the picture's first pixel, in a world whose
         horizon is row 0; whole cells.
       vertical_span: pixels of that world's vertical range; None for a model without.
@@ -70,6 +75,9 @@ class Inversion:
     model_name: str
     distance: str = "none"
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    finer_image: UInt8[np.ndarray, "_ _ 3"] | None = None
+    finer_mask: Bool[np.ndarray, "_ _"] | None = None
+    zooms: int = 0
 
     def __post_init__(self) -> None:
         _check_arrays(self)
@@ -78,6 +86,19 @@ class Inversion:
     def source(self) -> Given:
         """Its style, for a world."""
         return Given(Look(self.z_global, self.styles))
+
+    @property
+    def finer(self) -> Known | None:
+        """What is known of a closer look at the picture."""
+        if self.finer_image is None or self.finer_mask is None:
+            return None
+        return Known(self.finer_image, self.finer_mask)
+
+    @property
+    def own_size(self) -> tuple[int, int]:
+        """Height and width of the picture at its own level."""
+        image = self.image if self.finer_image is None else self.finer_image
+        return image.shape[0], image.shape[1]
 
     @property
     def num_stages(self) -> int:
@@ -149,6 +170,8 @@ class Inversion:
         """
         files.check_target(path, SUFFIX)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.finer is not None:
+            arrays |= {name: getattr(self, name) for name in _FINER}
         arrays |= {_noise_name(i): each for i, each in enumerate(self.noise)}
         about = json.dumps({"format": FORMAT, **self._about()}, sort_keys=True)
         texts = {"about": about, "sha256": _sha256(arrays, about)}
@@ -162,6 +185,8 @@ class Inversion:
     def _about(self) -> dict[str, Any]:
         names = ("top", "left", "vertical_span", "digest", "model_name", "distance")
         about = {name: getattr(self, name) for name in names}
+        if self.zooms:  # files of others are as they always were
+            about["zooms"] = self.zooms
         return about | {"figures": {k: float(v) for k, v in self.figures.items()}}
 
     @classmethod
@@ -245,6 +270,19 @@ def _check_arrays(inversion: Inversion) -> None:
         )
     for index, pair in enumerate(zip(inversion.noise, shapes.noise, strict=True)):
         expected[_noise_name(index)] = pair
+    there = [each is not None for each in (inversion.finer_image, inversion.finer_mask)]
+    if there != [bool(inversion.zooms)] * 2:
+        raise UserError("finer_image, finer_mask and zooms must be there together")
+    if inversion.finer is not None:
+        if not 1 <= inversion.zooms <= planning.MAX_ZOOMS:
+            raise UserError(f"zooms must be from 1 to {planning.MAX_ZOOMS}")
+        sides = [-(-side >> inversion.zooms) for side in inversion.own_size]
+        if sides != [height, width]:
+            raise UserError(
+                f"finer_image, seen from afar, must be of shape {(height, width)}, not "
+                f"{tuple(sides)}"
+            )
+        expected["finer_mask"] = inversion.finer.mask, inversion.own_size
     for name, (array, shape) in expected.items():
         if array.shape != shape:
             raise UserError(f"{name} must be of shape {shape}, not {array.shape}")
@@ -282,6 +320,8 @@ def _check_types(arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) ->
     kinds = {"image": (np.uint8, 3), "mask": (np.bool_, 2)}
     kinds |= {"z_global": (np.float32, 1), "styles": (np.float32, 2)}
     kinds |= {"z_local": (np.float32, 3)}
+    if not arrays.keys().isdisjoint(_FINER):
+        kinds |= {"finer_image": (np.uint8, 3), "finer_mask": (np.bool_, 2)}
     if arrays.keys() != kinds.keys():
         raise UserError(f"it must hold {', '.join(kinds)} and noise")
     pairs = [(arrays[name], *kind) for name, kind in kinds.items()]

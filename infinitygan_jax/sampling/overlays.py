@@ -93,9 +93,7 @@ class Overlays:
         """Takes how tiles are painted."""
         self._setup = setup
         self._period = setup.period
-        # What is enlarged shows them already.
-        edits = () if setup.enlarged else setup.scene.edits
-        pictures = [edit.picture for edit in edits]
+        pictures = [edit.picture_at(setup.enlarged) for edit in setup.scene.edits]
         self._placed = [each for each in pictures if each is not None]
         areas = []
         for each in self._placed:
@@ -123,7 +121,12 @@ class Overlays:
         over = []
         for index in self._reaching(part) if self._placed else ():
             awaited = self._kept.get(index) or ahead.awaited.get(index)
-            if awaited is None:
+            if awaited is None and self._setup.enlarged:
+                # What it is painted from meets it at its rim already.
+                overlay = Overlay.of(self._placed[index])
+                awaited = Awaited(index, None, [], overlay)
+                self._kept.put(index, awaited, overlay.nbytes)
+            elif awaited is None:
                 awaited = Awaited(index, self._rim(index), [])
                 missing += self._wait(awaited, ahead)
             over.append(awaited)
@@ -176,6 +179,8 @@ class Overlays:
 
     def _ring(self, placed: Picture) -> int:
         """Pixels, as painted, around a picture that are corrected."""
+        if self._setup.enlarged:
+            return 0
         ring = compositing.ring_of(*placed.mask.shape)
         return max(ring >> self._setup.stopped, 1)
 

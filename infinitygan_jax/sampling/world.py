@@ -217,7 +217,7 @@ class World:
 
     @functools.cached_property
     def _overlays(self) -> Overlays:
-        """Known pixels, which lie over all edits; below level 0 they are there."""
+        """Known pixels, which lie over all edits."""
         return Overlays(self.setup)
 
     @classmethod

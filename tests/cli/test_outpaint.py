@@ -1,5 +1,6 @@
 """The outpaint and inbetween commands: whole pictures, or one line and none."""
 
+import dataclasses
 import pathlib
 import shlex
 import shutil
@@ -13,7 +14,9 @@ from infinitygan_jax.cli import inbetween, outpaint
 from infinitygan_jax.inversion import outpainting
 from infinitygan_jax.inversion.result import Inversion
 from tests.cli.refusals import refused
+from tests.cli.test_zoom import detail_config
 from tests.inversion import small
+from tests.models import test_detail as small_detail
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +159,28 @@ def test_bad_outpainting_is_one_line(folder, model, capsys, arguments, words):
 )
 def test_bad_passages_are_one_line(folder, model, capsys, arguments, words):
     refused(capsys, inbetween.main, [*arguments, *_common(model)], *words)
+
+
+def test_large_pictures_are_continued_in_their_own_pixels(folder, tmp_path, capsys):
+    path = tmp_path / "detailed.safetensors"
+    part = bundle_lib.DetailPart(detail_config(), small_detail.params())
+    bundle_lib.save(path, dataclasses.replace(small.bundle(), detail=part, digest=""))
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (262, 270, 3), np.uint8)
+    Image.fromarray(large).save("large.png")
+    common = ["--checkpoint", str(path), "--steps", "1"]
+    outpaint.main(["large.png", "--size", "320x280", *common])
+    answer = _pixels("large-outpainted.png")
+    np.testing.assert_array_equal(answer[9:271, 25:295], large)
+    assert "Level" in Image.open("large-outpainted.png").text
+    options = ["--save_inversions", "kept", "--out", "c.png"]
+    inbetween.main(["large.png", "large.png", "--size", "620x280", *common, *options])
+    passage = _pixels("c.png")
+    np.testing.assert_array_equal(passage[10:272, :270], large)
+    # As before, where its shorter side is said.
+    side = ["--side", "24", "--out", "d.png"]
+    outpaint.main(["large.png", *side, "--size", "64x48", *common])
+    capsys.readouterr()
+    words = ["large.png", "--size", "260x280", "--out", "e.png", *common]
+    told = refused(capsys, outpaint.main, words)
+    assert "must be at least the picture's, 270x262" in told

@@ -109,6 +109,12 @@ class Overlay(NamedTuple):
     mask: Bool[np.ndarray, "h w"]
     correction: Float[np.ndarray, "h w 3"]
 
+    @classmethod
+    def of(cls, picture: Picture) -> "Overlay":
+        """Known pixels alone, around which nothing is corrected."""
+        nothing = np.broadcast_to(np.float32(0), picture.image.shape)
+        return cls(*picture, nothing)
+
     @property
     def nbytes(self) -> int:
         """Memory of its arrays."""

@@ -84,7 +84,8 @@ class Edit:
       source: the style that shows in the region; None for those around it.
       gives_fields: whether it brings latents or noise; see ``write``.
       gives_coords: whether it brings coordinates; see ``bend``.
-      picture: pixels that are shown as they are, at level 0; None for none.
+      picture: pixels that are shown as they are, at level 0; None for none. See also
+        ``picture_at``.
       subject: what messages call that of which the region is the place.
     """
 
@@ -102,6 +103,13 @@ class Edit:
     def reach(self) -> int:
         """Pixels around the region that it changes, beside what sees it."""
         return self.feather
+
+    def picture_at(self, zooms: int) -> Picture | None:
+        """Pixels that are shown as they are at level ``-zooms``; None for none.
+
+        By default at level 0 alone: a closer look goes on from them.
+        """
+        return None if zooms else self.picture
 
     def meets(self, rows: Axis, cols: Axis) -> bool:
         """Whether it changes anything at the crossings of two axes of cells."""

@@ -43,6 +43,9 @@ class Placement(Edit):
       own_top, own_left: whole cells, in pixels.
       feather: pixels around its latents over which style and coordinates fade.
       known: pixels to show, or None for what the latents paint.
+      finer: the same seen closer, 2**zooms times as large, of which ``known`` are the
+        means; None where nothing finer is known.
+      zooms: see ``finer``.
     """
 
     top: int
@@ -59,6 +62,8 @@ class Placement(Edit):
     own_left: int
     feather: int = 0
     known: Known | None = None
+    finer: Known | None = None
+    zooms: int = 0
     gives_fields = True
     gives_coords = True
     subject = "a picture and what sees it"  # which is more than its pixels
@@ -111,6 +116,15 @@ class Placement(Edit):
     def picture(self) -> Picture | None:  # type: ignore[override]
         """Known pixels at their place."""
         return self.known and Picture(self.top, self.left, *self.known)
+
+    def picture_at(self, zooms: int) -> Picture | None:
+        """See `Edit`: its own pixels down to their own level."""
+        if not zooms:
+            return self.picture
+        if self.finer is None or zooms > self.zooms:
+            return None
+        corner = self.top << self.zooms, self.left << self.zooms
+        return Picture(*corner, *self.finer).at_level(self.zooms - zooms)
 
     def write(self, tile: TileFields, stream: int) -> None:
         """Writes its latents and noise into those of a tile, where they meet."""

@@ -1,0 +1,41 @@
+"""Pictures of more pixels than a model paints at once: what of them is inverted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from infinitygan_jax.sampling.edits.compositing import Known, Picture
+
+MOST_SIDE = 256  # pixels of the shorter side of what is inverted; models know some 200
+_LEAST_SIDE = 32  # a picture beside larger ones is not made smaller than this
+
+
+def zooms_for(sizes: Sequence[tuple[int, int]]) -> int:
+    """The level, times -1, at which pictures are to be shown in their own pixels.
+
+    Args:
+      sizes: heights and widths of pictures that are shown at one level.
+
+    Returns:
+      How often they are halved for the largest one to be inverted well.
+    """
+    shorter = [min(size) for size in sizes]
+    zooms = 0
+    while (
+        max(shorter) >> zooms > MOST_SIDE and min(shorter) >> zooms >= 2 * _LEAST_SIDE
+    ):
+        zooms += 1
+    return zooms
+
+
+def reduced(image: UInt8[np.ndarray, "h w 3"], zooms: int) -> Known:
+    """A picture at level 0, of squares of pixels averaged, and which are known there.
+
+    Args:
+      image: in its own pixels.
+      zooms: how often it is halved.
+    """
+    known = np.ones(image.shape[:2], bool)
+    picture = Picture(0, 0, image, known).at_level(zooms)
+    return Known(picture.image, picture.mask)

@@ -1,0 +1,117 @@
+"""Pictures shown in their own pixels, larger than what is inverted of them."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+
+from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax.inversion import outpainting, own_size
+from infinitygan_jax.inversion.result import Inversion
+from infinitygan_jax.sampling.edits.compositing import averaged
+from tests.cli.test_zoom import detail_config
+from tests.inversion import small
+from tests.models import test_detail as small_detail
+
+
+@functools.lru_cache
+def _bundle():
+    part = bundle_lib.DetailPart(detail_config(), small_detail.params())
+    return dataclasses.replace(small.bundle(), detail=part, digest="")
+
+
+@functools.lru_cache
+def _inversion(high=96, wide=93):
+    """Of a picture four times as large, whose sides need not be whole pixels there."""
+    rng = np.random.default_rng(0)
+    finer = rng.integers(60, 190, (high, wide, 3), np.uint8)
+    known = own_size.reduced(finer, 2)
+    return dataclasses.replace(
+        small.true_inversion(),
+        image=known.image,
+        mask=known.mask,
+        digest=_bundle().digest,
+        finer_image=finer,
+        finer_mask=np.ones(finer.shape[:2], bool),
+        zooms=2,
+    )
+
+
+def _world(**options):
+    options = {"tile_size": 32, "seed": 1, **options}
+    return outpainting.outpainted(_bundle(), _inversion(), **options)
+
+
+def test_own_pixels_are_shown_at_their_level():
+    inversion, world = _inversion(), _world()
+    assert world.level == -2
+    window = outpainting.window_around(inversion, 160, 200, (0.5, 0.4))
+    picture = world.view(*_parts(window))[:]
+    top, left = 4 * inversion.top - window.top, 4 * inversion.left - window.left
+    np.testing.assert_array_equal(
+        picture[top : top + 96, left : left + 93], inversion.finer_image
+    )
+    assert picture[:top].std() > 1  # and something around it
+
+
+def _parts(window):
+    return window.top, window.left, window.height, window.width
+
+
+def test_above_their_level_they_are_averaged_and_below_gone_on_from():
+    inversion, world = _inversion(), _world()
+    top, left = 4 * inversion.top, 4 * inversion.left
+    own = world[top : top + 96, left : left + 92]
+    for level in (1, 2):
+        seen = world.at_level(level - 2)
+        sides = top >> level, left >> level, 96 >> level, 92 >> level
+        part = seen.view(*sides)[:]
+        assert np.abs(averaged(own, level) - part).max() <= 0.5 + 1e-4
+    closer = world.at_level(-3).view(2 * top, 2 * left, 192, 184)[:]
+    np.testing.assert_array_equal(averaged(closer, 1), own)
+
+
+def test_windows_and_tiles_do_not_matter():
+    inversion, world = _inversion(), _world(level=-3)
+    top, left = 8 * inversion.top - 20, 8 * inversion.left - 20
+    whole = world.view(top, left, 240, 230)[:]
+    again = _world(level=-3, tile_size=64).view(top + 30, left + 50, 90, 80)[:]
+    np.testing.assert_array_equal(again, whole[30:120, 50:130])
+
+
+def test_a_file_keeps_own_pixels(tmp_path):
+    inversion = _inversion()
+    inversion.save(tmp_path / "a.npz")
+    loaded = Inversion.load(tmp_path / "a.npz", _bundle())
+    assert loaded.zooms == 2 and loaded.own_size == (96, 93)
+    np.testing.assert_array_equal(loaded.finer_image, inversion.finer_image)
+    for changes, message in (
+        ({"zooms": 0}, "must be there together"),
+        ({"zooms": 3}, r"seen from afar, must be of shape \(24, 24\), not \(12, 12\)"),
+        ({"finer_mask": None}, "must be there together"),
+        ({"finer_mask": np.ones((96, 92), bool)}, "finer_mask must be of shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(inversion, **changes)
+
+
+def test_what_is_inverted_is_as_large_as_models_know():
+    for sizes, zooms in (
+        ([(200, 300)], 0),
+        ([(256, 900)], 0),
+        ([(257, 900)], 1),
+        ([(1024, 1536)], 2),
+        ([(1024, 1536), (512, 700)], 2),
+        ([(1024, 1536), (100, 700)], 1),  # which would become too small
+        ([(4096, 4096)], 4),
+    ):
+        assert own_size.zooms_for(sizes) == zooms
+
+
+def test_a_model_without_detail_shows_none():
+    with pytest.raises(ValueError, match="this model has no detail synthesizer"):
+        outpainting.outpainted(
+            small.bundle(),
+            dataclasses.replace(_inversion(), digest=small.bundle().digest),
+        )
