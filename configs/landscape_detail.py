@@ -1,8 +1,8 @@
 """The detail synthesizer of landscapes: what a closer look shows, octave after octave.
 
 It learns to enlarge photographs that were reduced by any factor from 1.2 to 4, so that
-it may be applied to what it has painted. Two cores train it in an hour or two
-(docs/training.md).
+it may be applied to what it has painted. The bundled one took about an hour of two
+cores (docs/model_card.md).
 """
 
 import ml_collections
@@ -23,16 +23,18 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             batch_size=16,
             objective="hinge",
             shared_samples=True,
-            pixel_distance_weight=1.0,
-            learning_rate=1e-3,
+            pixel_weight=15.0,
+            pixel_distance_weight=50.0,
+            feature_distance_weight=20.0,
+            learning_rate=6e-3,
             d_learning_rate=4e-4,
+            constant_steps=4_000,
             r1_weight=0.0,
             path_weight=0.0,
             coords_weight=0.0,
             diversity_weight=0.0,
             style_mixing=0.0,
-            ema_rampup=0.03,
-            augment=("color",),
+            ema_rampup=0.05,
         ),
     )
     return variant_of(config, arg)

@@ -237,7 +237,8 @@ class DataConfig:
         other bounds), ``tfds:NAME``, or ``generated:N`` pictures.
       full_size: pixels a side of the training image that patches are cut from.
       least_size: for detail synthesizers: each training image has a size of its own,
-        drawn from this to ``full_size``, every octave as often; 0 for ``full_size``.
+        drawn from this to ``full_size``, each octave equally often; 0 for all of
+        ``full_size``.
       pre_size: pixels a side of an earlier reduction; 0 for none. (The reference
         reduces to 128 and enlarges to 197, to match the view of 128 px baselines.)
       flip: mirror half of the samples left to right.
@@ -497,12 +498,14 @@ class Config:
                 f"train.augment ({', '.join(train.augment)}) must be color alone with "
                 f"train.network detail; remove {', '.join(others)}"
             )
-        size = self.data.least_size or self.data.full_size
-        if size < self.detail.patch_size:
-            name = "least_size" if self.data.least_size else "full_size"
+        name, size, least = "full_size", self.data.full_size, self.detail.window_size
+        if self.data.least_size:  # what is missing of the margin is mirrored
+            name, size = "least_size", self.data.least_size
+            least = self.detail.patch_size
+        if size < least:
             raise UserError(
-                f"data.{name} ({size}) must be at least detail.patch_size "
-                f"({self.detail.patch_size}); use {self.detail.patch_size} or more"
+                f"data.{name} ({size}) must be at least {least}, which a detail "
+                f"synthesizer of these sizes sees; use {least} or more"
             )
 
 

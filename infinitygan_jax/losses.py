@@ -261,17 +261,24 @@ def _angle(
 
 
 def feature_distance(
-    taps: Sequence[Float[Array, "b _ _ _"]], wanted: Sequence[Float[Array, "b _ _ _"]]
+    taps: Sequence[Float[Array, "b _ _ _"]],
+    wanted: Sequence[Float[Array, "b _ _ _"]],
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mean absolute difference of features, of each tap as a share of its size; summed.
 
     Args:
       taps: of painted pictures.
       wanted: of the pictures that these should resemble.
+      axis_name: mapped device axis that the batch is split over, if it is: sizes are
+        means over all of it.
     """
     shares = []
     for each, other in zip(taps, wanted, strict=True):
         other = other.astype(jnp.float32)
         apart = jnp.mean(jnp.abs(each.astype(jnp.float32) - other))
-        shares.append(apart / jax.lax.stop_gradient(jnp.mean(jnp.abs(other)) + 1e-6))
+        size = jax.lax.stop_gradient(jnp.mean(jnp.abs(other)))
+        if axis_name is not None:
+            size = jax.lax.pmean(size, axis_name)
+        shares.append(apart / (size + 1e-6))
     return jnp.sum(jnp.stack(shares))

@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="K",
         help="reduce the photographs of --data by K, a power of two, and compare what "
-        "the model's detail synthesizer makes of them with the photographs, and what "
-        "two filters do",
+        "the model's detail synthesizer makes of them with the photographs, and the "
+        "same for two filters",
     )
     parser.add_argument(
         "--view",

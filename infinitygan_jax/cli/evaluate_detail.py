@@ -33,7 +33,7 @@ def check(args: argparse.Namespace) -> None:
             "time; use 4"
         )
     for name in ("view", "size", "painted", *PAINTING):
-        if getattr(args, name) not in (None, False):
+        if getattr(args, name) is not None and getattr(args, name) is not False:
             raise UserError(
                 f"--{name} does not go with --enlarge, which sees its own crops of "
                 "photographs; leave it out"

@@ -54,11 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in (("zoom_from", "first"), ("zoom_to", "last")):
         parser.add_argument(
             f"--{name}",
-            type=world_options.level_of_zoom,
+            type=world_options.zoom_as_typed,
             metavar="K",
-            help=f"how large the {what} frame of a flight into depth sees the world, a "
-            "power of two (default: 1); --from and --to are then pixels of the first "
-            "and of the last frame's own level, by default so that the middle stays",
+            help=f"how many times as large the {what} frame of a flight into depth "
+            "shows the world, a power of two (default: 1); --from and --to are then "
+            "pixels of the first and of the last frame's own level, by default so that "
+            "the middle stays",
         )
     parser.add_argument(
         "--styles",
@@ -125,10 +126,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
     parser = _parser()
-    args = parser.parse_args(argv)
+    typed = args = parser.parse_args(argv)
     is_zoom = args.zoom_from is not None or args.zoom_to is not None
     if is_zoom:
         _check_zoom(args)
+        level = world_options.level_of_zoom(args.zoom_from or "1")
+        args = argparse.Namespace(**{**vars(args), "level": level})
     document = _document(args, is_zoom)
     horizon = args.horizon if document is None else document.horizon
     window = sample.window_of(args.size, None, horizon or 0, args.level)
@@ -182,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             window.height,
             window.width,
             args.fps,
-            comment=options.command_of(parser, args, tile=world.tile_size),
+            comment=options.command_of(parser, typed, tile=world.tile_size),
         ) as film,
         progress.bar(args.frames, "frame") as bar,
     ):
@@ -197,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _check_zoom(args: argparse.Namespace) -> None:
-    """Checks what a flight into depth is told, and puts the level where it begins.
+    """Checks what a flight into depth is told.
 
     Raises:
       ValueError: it is told what only flights from place to place can do.
@@ -218,7 +221,6 @@ def _check_zoom(args: argparse.Namespace) -> None:
             "--seeds must be one with --zoom_from and --zoom_to, which see one world; "
             "give the first"
         )
-    args.level = args.zoom_from or 0
 
 
 def _zoom(
@@ -227,7 +229,10 @@ def _zoom(
     """The flight into depth that the options describe."""
     from infinitygan_jax.films.zooms import View, Zoom
 
-    start, stop = (View(-(level or 0), 0, 0) for level in (args.level, args.zoom_to))
+    start, stop = (
+        View(-world_options.level_of_zoom(each or "1"), 0, 0)
+        for each in (args.zoom_from, args.zoom_to)
+    )
     sides = window.height, window.width
     corner = places[0]
     if args.to is not None:
@@ -296,16 +301,18 @@ def _places(args: argparse.Namespace, window: Window) -> tuple[tuple[int, int], 
 
 
 def _check_zoom_memory(world: "World", flight: "Zoom", out: str) -> None:
-    """Checks what both ends take, the finest level being the one that takes most."""
-    depths = [flight.depth(0), flight.depth(flight.num_frames - 1)]
-    depths.append(max(flight.start.zooms, flight.stop.zooms) - Fraction(1, 2))
-    for depth in depths:
-        for level, box in flight.boxes(depth).items():
-            _check_memory(world.at_level(level), [box.window], flight, out)
+    """Checks what it takes where the last octave begins, whose windows are largest."""
+    depth = max(flight.start.zooms, flight.stop.zooms) - Fraction(999, 1000)
+    for level, box in flight.boxes(depth).items():
+        _check_memory(world.at_level(level), [box.window], flight, out, levels=2)
 
 
 def _check_memory(
-    world: "World", windows: "Sequence[Window]", flight: "Flight | Zoom", out: str
+    world: "World",
+    windows: "Sequence[Window]",
+    flight: "Flight | Zoom",
+    out: str,
+    levels: int = 1,
 ) -> None:
     from infinitygan_jax.films.overlaps import KEPT_BYTES
     from infinitygan_jax.sampling import estimates
@@ -318,7 +325,7 @@ def _check_memory(
             world,
             world.plan(window),
             world.blends(window),
-            KEPT_BYTES + frames,
+            levels * KEPT_BYTES + frames,
             "use a smaller --size",
         )
 

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(images) == len(args.images):  # before the search
         zooms = inversion_options.zooms_of(args, images, bundle)
         sizes = [
-            tuple(-(-side >> zooms) for side in images[name].shape[:2])
+            (images[name].shape[0] >> zooms, images[name].shape[1] >> zooms)
             for name in args.images
         ]
         horizon = None if args.horizon is None else args.horizon >> zooms
@@ -86,7 +86,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     placed = [edit.picture for edit in world.scene.edits]
     texts = rendering.texts_of(world, window, bundle) | {
         "Pictures": ", ".join(pathlib.Path(name).name for name in args.images),
-        "Columns": ", ".join(str(each.left) for each in placed if each is not None),
+        "Columns": ", ".join(
+            str(planning.at_level(each.left, world.level))
+            for each in placed
+            if each is not None
+        ),
         **options.given_texts(args),
         **quality_texts,
         "Command": options.command_of(parser, args, tile=world.tile_size),

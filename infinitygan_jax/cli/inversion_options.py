@@ -30,8 +30,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="PIXELS",
         help="resize each image so that its shorter side is this (default: as it is; "
-        "with a model that has a detail synthesizer, larger ones are inverted in parts "
-        "of their size, and shown in their own pixels)",
+        "with a model that has a detail synthesizer, larger ones are reduced for the "
+        "search, and shown at their own size)",
     )
     parser.add_argument(
         "--horizon",
@@ -153,10 +153,9 @@ def inversions(
         if name not in images:
             found[name] = Inversion.load(name, bundle)
     zooms = zooms_of(args, images, bundle)
-    whole = images
+    whole = {k: own_size.whole_squares(each, zooms) for k, each in images.items()}
     if zooms:
-        reduced = {name: own_size.reduced(each, zooms) for name, each in whole.items()}
-        images = {name: each.image for name, each in reduced.items()}
+        images = {k: own_size.reduced(each, zooms) for k, each in whole.items()}
     settings = CONTINUED
     if args.steps is not None:
         settings = dataclasses.replace(settings, steps=args.steps)
@@ -182,7 +181,6 @@ def inversions(
             results = inversion_lib.invert(
                 bundle,
                 [images[name] for name in group],
-                [reduced[name].mask for name in group] if zooms else None,
                 settings=settings,
                 distance=distance,
                 perspective=Perspective(

@@ -115,7 +115,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         rendering.check_memory(world, window, out, world.blends(window))
         texts = rendering.texts_of(world, window, bundle) | {
             "Picture": pathlib.Path(args.image).name,
-            "Picture's place": f"{inversion.top},{inversion.left}",
+            "Picture's place": ",".join(
+                str(planning.at_level(place, world.level))
+                for place in (inversion.top, inversion.left)
+            ),
             **options.given_texts(args),
             **quality_texts,
             "Command": options.command_of(

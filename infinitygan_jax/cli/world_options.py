@@ -13,6 +13,7 @@ from typing import Any
 
 from infinitygan_jax.cli import options, seeds
 from infinitygan_jax.config import PAINTING
+from infinitygan_jax.sampling import plan as planning
 
 _BLEND_OF_BIOMES = (
     "over how many pixels one of --biomes changes into the next (default: half of that)"
@@ -44,21 +45,51 @@ def _pixels(help_text: str) -> dict[str, Any]:
     return {"type": int, "metavar": "PIXELS", "help": help_text}
 
 
+def level_of(text: str) -> int:
+    """A level as it was typed.
+
+    Raises:
+      argparse.ArgumentTypeError: no whole number, or of no world.
+    """
+    numbers = options.whole_numbers(text, "N")
+    if not numbers or abs(numbers[0]) > planning.MAX_ZOOMS:
+        most = planning.MAX_ZOOMS
+        raise argparse.ArgumentTypeError(
+            f"({text}) must be a whole number from {-most} to {most}; 0 is as painted"
+        )
+    return numbers[0]
+
+
 def level_of_zoom(text: str) -> int:
     """The level that is ``--zoom`` times as large as level 0.
 
     Raises:
       argparse.ArgumentTypeError: not a power of two, or too large.
     """
-    numbers = options.whole_numbers(text, "N", 20)
+    numbers = options.whole_numbers(text, "N", 100)
     zoom = numbers[0] if numbers else 0
     if zoom < 1 or zoom & (zoom - 1):
         near = 1 << max(zoom, 1).bit_length() - 1
         raise argparse.ArgumentTypeError(
             f"({text}) must be a power of two, as detail doubles the size each time; "
-            f"use {near}"
+            f"use {min(near, 1 << planning.MAX_ZOOMS)}"
+        )
+    if zoom > 1 << planning.MAX_ZOOMS:
+        raise argparse.ArgumentTypeError(
+            f"({text}) must be at most 2**{planning.MAX_ZOOMS}, where positions end; "
+            "use less"
         )
     return 1 - zoom.bit_length()
+
+
+def zoom_as_typed(text: str) -> str:
+    """``--zoom_from`` or ``--zoom_to``, checked.
+
+    Raises:
+      argparse.ArgumentTypeError: see `level_of_zoom`.
+    """
+    level_of_zoom(text)
+    return text
 
 
 OPTIONS = {
@@ -108,7 +139,7 @@ OPTIONS = {
     ),
     "level": Option(
         {
-            "type": int,
+            "type": level_of,
             "default": 0,
             "metavar": "J",
             "help": "zoom out: the world at 1/2^J of its size, averaged; below 0, zoom "

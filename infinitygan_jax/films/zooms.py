@@ -50,6 +50,12 @@ class _Box(NamedTuple):
     rows: tuple[float, float]
     cols: tuple[float, float]
 
+    @property
+    def is_frame(self) -> bool:
+        """Whether the window is what is shown, pixel for pixel."""
+        sides = self.window.height, self.window.width
+        return (self.rows, self.cols) == ((0, sides[0]), (0, sides[1]))
+
 
 @dataclasses.dataclass(frozen=True)
 class Zoom:
@@ -183,8 +189,7 @@ def _resampled(
     picture: UInt8[np.ndarray, "_ _ 3"], box: _Box, flight: Zoom
 ) -> Float[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w 3"]:
     """A frame of what was painted of one level."""
-    sides = flight.height, flight.width
-    if picture.shape[:2] == sides:
+    if box.is_frame:
         return picture
     (top, bottom), (left, right) = box.rows, box.cols
     channels = [

@@ -192,7 +192,7 @@ def inbetween(
         detail=detail_of(bundle),
         **{"level": -zooms, **options},
     )
-    middle = (top + bottom) // 2 << zooms
+    middle = ((top + bottom) << zooms) // 2
     return world, Window(middle - height // 2, 0, height, width)
 
 

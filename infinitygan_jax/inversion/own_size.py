@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from infinitygan_jax.sampling.edits.compositing import Known, Picture
+from infinitygan_jax.sampling.edits.compositing import Picture
 
 MOST_SIDE = 256  # pixels of the shorter side of what is inverted; models know some 200
 _LEAST_SIDE = 32  # a picture beside larger ones is not made smaller than this
@@ -29,13 +29,22 @@ def zooms_for(sizes: Sequence[tuple[int, int]]) -> int:
     return zooms
 
 
-def reduced(image: UInt8[np.ndarray, "h w 3"], zooms: int) -> Known:
-    """A picture at level 0, of squares of pixels averaged, and which are known there.
+def whole_squares(
+    image: UInt8[np.ndarray, "h w 3"], zooms: int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture without the last rows and columns that are no whole pixel at level 0.
 
     Args:
       image: in its own pixels.
       zooms: how often it is halved.
     """
+    height, width = (side >> zooms << zooms for side in image.shape[:2])
+    return image[:height, :width]
+
+
+def reduced(
+    image: UInt8[np.ndarray, "H W 3"], zooms: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture of `whole_squares` at level 0: each pixel the mean of a square."""
     known = np.ones(image.shape[:2], bool)
-    picture = Picture(0, 0, image, known).at_level(zooms)
-    return Known(picture.image, picture.mask)
+    return Picture(0, 0, image, known).at_level(zooms).image

@@ -26,7 +26,8 @@ from infinitygan_jax.models.layers import applied, center_crop
 from infinitygan_jax.sampling.plan import Plan, Tile, Window
 from infinitygan_jax.sampling.setup import Setup
 
-KEPT_BYTES = 2**27  # of coarser tiles; several rows of those of a wide picture
+KEPT_BYTES = 2**27  # of coarser tiles, or the rows that the next row sees again
+_ROWS_SEEN = 3  # of coarser tiles, by a row of tiles
 
 
 @runtime_checkable
@@ -59,6 +60,10 @@ class EnlargingPainter:
         self._detail = detail
         self._pixels = _Pixels(coarser)
         self._mesh = device_lib.make_mesh(setup.devices)
+
+    def expect(self, window: Window) -> None:
+        """Keeps what a window's next row of tiles sees again, however wide it is."""
+        self._pixels.keep_rows(seen_by(window, self._detail.config.margin))
 
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b p p 3"]:
         """Starts to paint tiles, as many on each device, and returns without waiting.
@@ -109,6 +114,12 @@ class EnlargingPainter:
     @functools.cached_property
     def _params(self) -> Mapping[str, Any]:
         return device_lib.replicate(self._detail.params, self._mesh)
+
+
+def kept_bytes(window: Window, tile_pixels: int) -> int:
+    """Of tiles of a level that are kept for a window of it that is seen, at most."""
+    rows = 3 * _ROWS_SEEN * tile_pixels * (window.width + 2 * tile_pixels)
+    return min(max(KEPT_BYTES, rows), 3 * window.height * window.width + rows)
 
 
 def seen_by(window: Window, margin: int) -> Window:
@@ -173,6 +184,11 @@ class _Pixels:
     def __init__(self, world: Coarser):
         self._world = world
         self._kept: Cache[Tile, UInt8[np.ndarray, "t t 3"]] = Cache(KEPT_BYTES)
+        self._least = 1
+
+    def keep_rows(self, window: Window) -> None:
+        """Keeps at least as many tiles as some rows of a window have."""
+        self._least = _ROWS_SEEN * len(self._world.plan(window).tile_cols)
 
     def of(self, windows: Sequence[Window]) -> UInt8[np.ndarray, "b h w 3"]:
         """Windows of one size; what is missing for them is painted in one go."""
@@ -210,5 +226,5 @@ class _Pixels:
             pixels = rows[0] if len(rows) == 1 else np.concatenate(rows)
             tiles[tile] = pixels
             self._kept.put(tile, pixels, pixels.nbytes)
-        self._kept.shrink(least=len(wanted))
+        self._kept.shrink(least=max(len(wanted), self._least))
         return {tile: pixels for tile, pixels in tiles.items() if pixels is not None}

@@ -68,8 +68,8 @@ def kept_bytes(world: "World", window: Window) -> int:
     while world.level < 0:
         assert world.detail is not None
         window = enlarging.seen_by(window, world.detail.config.margin)
-        total += min(enlarging.KEPT_BYTES, 3 * window.height * window.width)
         world = world.coarser
+        total += enlarging.kept_bytes(window, world.plan(window).tile_pixels)
     return total
 
 

@@ -93,8 +93,7 @@ class Overlays:
         """Takes how tiles are painted."""
         self._setup = setup
         self._period = setup.period
-        pictures = [edit.picture_at(setup.enlarged) for edit in setup.scene.edits]
-        self._placed = [each for each in pictures if each is not None]
+        self._placed = _pictures_at(setup)
         areas = []
         for each in self._placed:
             region = Region(each.top, each.left, *each.mask.shape)
@@ -250,3 +249,38 @@ class Overlays:
                 missing += [painting] * is_new
                 awaited.edges.append((painting, (index, rows[index], cols[index])))
         return missing
+
+
+def _pictures_at(setup: Setup) -> list[Picture]:
+    """Pixels that a level shows as they are, in order, a later one over an earlier one.
+
+    Below level 0 some pictures have no finer pixels of their own any more, and what is
+    painted goes on from them: there, earlier ones are not seen.
+    """
+    zooms, found = setup.enlarged, []
+    hidden: list[Picture] = []  # by later ones
+    for edit in reversed(setup.scene.edits):
+        if edit.picture is None:
+            continue
+        picture = edit.picture_at(zooms)
+        if picture is None:
+            known = edit.picture
+            mask = known.mask.repeat(1 << zooms, 0).repeat(1 << zooms, 1)
+            nothing = np.broadcast_to(np.uint8(0), (*mask.shape, 3))
+            hidden.append(
+                Picture(known.top << zooms, known.left << zooms, nothing, mask)
+            )
+            continue
+        found.append(_without(picture, hidden, setup))
+    return found[::-1]
+
+
+def _without(picture: Picture, hidden: Sequence[Picture], setup: Setup) -> Picture:
+    """A picture of which others hide a part."""
+    mask = picture.mask.copy()
+    own = compositing.spans_of(*picture[:2], *mask.shape)
+    for other in hidden:
+        lies = compositing.spans_of(*other[:2], *other.mask.shape)
+        for to, part in compositing.places_of(own, lies, setup.period):
+            mask[to] &= ~other.mask[part]
+    return picture._replace(mask=mask)

@@ -261,6 +261,11 @@ def check_period(name: str, period: int, cell: int) -> None:
     """
     if cell <= period <= SIDE_LIMIT and period % cell == 0:
         return
+    if cell > SIDE_LIMIT:
+        raise UserError(
+            f"{name} ({period}) cannot wrap around so near, where the model's cell is "
+            f"{cell} pixels, above {SIDE_LIMIT}; use a smaller zoom"
+        )
     cells = (2 * period + cell) // (2 * cell)
     nearest = min(max(cells, 1), SIDE_LIMIT // cell) * cell
     raise UserError(

@@ -103,7 +103,7 @@ class World:
     quick: bool = False
     scene: Scene = PLAIN
     detail: Detail | None = None
-    _checked: tuple[ModelConfig, Mapping[str, Any]] | None = None
+    _checked: tuple[ModelConfig, Mapping[str, Any], Detail | None] | None = None
 
     ndim = 3
     dtype = np.dtype(np.uint8)
@@ -145,11 +145,12 @@ class World:
         if self._checked is None or (
             self._checked[0] != self.config
             or self._checked[1] is not self.generator_params
+            or self._checked[2] is not self.detail
         ):
             check_params(self.config, self.generator_params)
             if self.detail is not None:
                 detail_lib.check_params(*self.detail)
-        self._set("_checked", (self.config, self.generator_params))
+        self._set("_checked", (self.config, self.generator_params, self.detail))
         for name, each in zip(("height", "width"), self.period, strict=True):
             if each is not None:
                 planning.check_period(name, each, self.config.cell_size)
@@ -390,8 +391,16 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        painter = self._painter if self.level >= 0 else self._enlarging
-        return paint_strips(painter, self._overlays, windows, on_tiles)
+        if self.level >= 0:
+            return paint_strips(self._painter, self._overlays, windows, on_tiles)
+        expected = self._expected(windows)
+        return paint_strips(self._enlarging, self._overlays, expected, on_tiles)
+
+    def _expected(self, windows: Iterable[Window]) -> Iterator[Window]:
+        """Windows, of which what they are painted from is kept as they are taken."""
+        for window in windows:
+            self._enlarging.expect(window)
+            yield window
 
     def latent_statistics(
         self, top: int, left: int, height: int, width: int

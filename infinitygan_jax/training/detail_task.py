@@ -22,6 +22,8 @@ from infinitygan_jax.training.generator_task import paint, structure_and_styles
 from infinitygan_jax.training.stored import load_bundle
 from infinitygan_jax.training.task import Batch, Frozen, Labelled, Painted
 
+_OF_BASE = 2**20  # folded into a step's key for what the base draws
+
 
 @flax.struct.dataclass
 class Samples:
@@ -31,13 +33,14 @@ class Samples:
       coarse: reduced windows, with the margin that it needs; every second one, if there
         is a base, a window of a picture of it.
       noise: of their pixels.
-      wanted: the photographs that they were reduced from, as large as what is painted.
+      wanted: the photographs that they were reduced from, as large as what is painted;
+        of every second one, if there is a base.
       label: zeros; there are no vertical labels.
     """
 
     coarse: Float[Array, "b H W 3"]
     noise: Float[Array, "b H W n"]
-    wanted: Float[Array, "b p p 3"]
+    wanted: Float[Array, "_ p p 3"]
     label: Float[Array, " b"]
 
 
@@ -147,7 +150,11 @@ class DetailTask:
     ) -> Float[Array, "n w w 3"]:
         """Windows of pictures of the base, anywhere in its patches, as painted."""
         config = _base(self.config.train.base).config
-        samples = draws.draw_samples(config, key, index, paired=False)
+        # No styles are mixed, as pictures mix none.
+        train = dataclasses.replace(config.train, style_mixing=0.0)
+        config = dataclasses.replace(config, train=train)
+        own_key = jax.random.fold_in(key, _OF_BASE)
+        samples = draws.draw_samples(config, own_key, index, paired=False)
         z_local = samples.z_local * config.model.truncation
         samples = dataclasses.replace(samples, z_local=z_local)
         structure, styles = structure_and_styles(config, params, samples)
@@ -162,11 +169,23 @@ class DetailTask:
 
         keys = draws.sample_keys(key, "base", index)
         windows = jax.vmap(window)(keys, jnp.clip(pictures, -1, 1))
-        return jax.lax.stop_gradient(windows)
+        windows, _ = augmentation.augment(  # as photographs are
+            self.config, key, index, windows, samples.label, generated=False
+        )
+        return jax.lax.stop_gradient(jnp.clip(windows, -1, 1))
 
     def _middle(self, image: Float[Array, "b n n 3"]) -> Float[Array, "b p p 3"]:
         size = self.config.detail.patch_size
         return center_crop(image, size, size)
+
+
+def base_digest(config: Config) -> str:
+    """Of the model that ``train.base`` names; empty where it names none.
+
+    Raises:
+      ValueError: there is none of this name, or it was altered.
+    """
+    return _base(config.train.base).digest if config.train.base else ""
 
 
 @functools.lru_cache(maxsize=2)

@@ -33,6 +33,7 @@ from infinitygan_jax.training import (
     sheets,
     warm_start,
 )
+from infinitygan_jax.training.detail_task import base_digest
 from infinitygan_jax.training.log import (
     Losses,
     Speed,
@@ -192,7 +193,10 @@ def prepare(
 def _prepared(config: Config, workdir: pathlib.Path, amend: bool) -> tuple[Inputs, str]:
     """What a run that can start takes in, and what tells its images from others."""
     inputs = prepare(config, workdir, amend)
-    return inputs, sources.fingerprint(inputs.source)
+    data = sources.fingerprint(inputs.source)
+    if config.train.base:  # from which it learns as well
+        data += f", pictures of a model of digest {base_digest(config)[:16]}"
+    return inputs, data
 
 
 def check_batch_memory(config: Config, available: int) -> None:

@@ -19,6 +19,7 @@ FREE_SETTINGS = frozenset(
     {
         "data.source",  # may be moved; what is in it is compared
         "train.initial",  # may be moved; every checkpoint has all that came of it
+        "train.base",  # likewise; which model it is, is told beside the images
         "train.num_steps",
         "train.log_every",
         "train.sheet_every",

@@ -386,7 +386,7 @@ def _g_gradients(
             wanted = discriminator.taps_of(
                 config.judged, frozen.features, painted.wanted
             )
-            value = losses.feature_distance(known, wanted)
+            value = losses.feature_distance(known, wanted, AXIS)
             metrics["g_feature_distance"] = value
             total += config.train.feature_distance_weight * value
         for name, (weight, value) in painted.losses.items():

@@ -18,20 +18,25 @@ from infinitygan_jax.training.stored import is_workdir, load_bundle, load_detail
 
 logger = logging.getLogger(__name__)
 
-# What the shapes of a generator's parameters follow from.
-_SIZES = frozenset(
-    f"model.{name}"
-    for name in (
-        "patch_size",
-        "z_global_size",
-        "z_local_size",
-        "structure_width",
-        "texture_widths",
-        "mapping_layers",
-        "previews",
-        "coords",
-    )
-)
+# What the shapes of a network's parameters follow from.
+_SIZES = {
+    "generator": frozenset(
+        f"model.{name}"
+        for name in (
+            "patch_size",
+            "z_global_size",
+            "z_local_size",
+            "structure_width",
+            "texture_widths",
+            "mapping_layers",
+            "previews",
+            "coords",
+        )
+    ),
+    "detail": frozenset(
+        f"detail.{name}" for name in ("width", "num_blocks", "fine_width", "noise_size")
+    ),
+}
 
 
 def read(
@@ -60,7 +65,7 @@ def read(
         settings = [
             line
             for line in settings_lib.differences(bundle.config, config)
-            if line.split(":")[0] in _SIZES
+            if line.split(":")[0] in _SIZES[config.train.network]
         ]
         raise UserError(
             f"train.initial ({name}) must be a model of the sizes that are set, and it "

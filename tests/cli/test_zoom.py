@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shlex
 
 import numpy as np
 import PIL.Image
@@ -157,6 +158,10 @@ def test_one_flies_into_depth(closer, folder):
     frames = [read(folder / "b" / name)[0] for name in names if name.endswith(".png")]
     np.testing.assert_array_equal(frames[0], world.at_level(-2)[5:29, 6:38])
     np.testing.assert_array_equal(frames[-1], world[7:31, 8:40])
+    fly.main([*usual, "--zoom_from", "4", *places, "--out", "c.gif"])
+    with PIL.Image.open("c.gif") as film:
+        words = shlex.split(film.info["comment"].decode())
+    assert "--zoom_from=4" in words and not any("--level" in word for word in words)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,9 @@ def test_bad_flights_into_depth_are_one_line(closer, folder, capsys, options, me
         ("--zoom 0", r"--zoom: \(0\) must be a power of two.*; use 1"),
         ("--zoom 2.5", r"--zoom: \(2.5\) must be a power of two"),
         ("--zoom 2 --level 1", "not allowed with argument"),
-        (f"--zoom {2**63}", r"level \(-63\) must be at least -62"),
+        (f"--zoom {2**63}", r"must be at most 2\*\*62"),
+        ("--level -63", r"must be a whole number from -62 to 62"),
+        ("--zoom 4294967296 --wrap x", r"cannot wrap around so near"),
         ("--zoom 2 --quick", r"quick needs a level above 0"),
         ("--zoom 4 --wrap x --size 40x40", r"--size's width \(40\) must be a multiple"),
         ("--zoom 2 --origin 0,4611686018427387904", "must lie within"),

@@ -108,3 +108,25 @@ def test_impossible_zooms_are_refused(changes, message):
 def test_a_world_without_detail_is_not_zoomed():
     with pytest.raises(ValueError, match="this model has no detail synthesizer"):
         list(zooms.zoom(_world(detail=None), USUAL))
+
+
+def test_a_frame_that_is_painted_as_large_as_it_is_shown_is_resampled():
+    """Its margin happens to be what its scale saves."""
+    square = Zoom(64, 64, 300, View(0, -29, 0), View(3, -200, 31))
+    world = _world()
+    boxes = [square.boxes(square.depth(index)) for index in range(300)]
+    alike = [
+        index
+        for index, seen in enumerate(boxes)
+        for box in seen.values()
+        if (box.window.height, box.window.width) == (64, 64) and not box.is_frame
+    ]
+    assert alike
+    for index, frame in enumerate(zooms.zoom(world, square)):
+        if index == alike[0]:
+            depth = float(square.depth(index))
+            assert 0 < depth % 1 < 1
+            former = frame
+        if index == alike[0] + 1:
+            assert np.abs(frame.astype(int) - former).mean() < 20
+            break

@@ -8,11 +8,14 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.inversion import outpainting, own_size
+from infinitygan_jax.inversion.place import Place
+from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.sampling.edits.compositing import averaged
 from tests.cli.test_zoom import detail_config
 from tests.inversion import small
 from tests.models import test_detail as small_detail
+from tests.sampling import tiny
 
 
 @functools.lru_cache
@@ -22,15 +25,14 @@ def _bundle():
 
 
 @functools.lru_cache
-def _inversion(high=96, wide=93):
-    """Of a picture four times as large, whose sides need not be whole pixels there."""
+def _inversion():
+    """Of a picture four times as large."""
     rng = np.random.default_rng(0)
-    finer = rng.integers(60, 190, (high, wide, 3), np.uint8)
-    known = own_size.reduced(finer, 2)
+    whole = rng.integers(60, 190, (99, 96, 3), np.uint8)
+    finer = own_size.whole_squares(whole, 2)
     return dataclasses.replace(
         small.true_inversion(),
-        image=known.image,
-        mask=known.mask,
+        image=own_size.reduced(finer, 2),
         digest=_bundle().digest,
         finer_image=finer,
         finer_mask=np.ones(finer.shape[:2], bool),
@@ -50,7 +52,7 @@ def test_own_pixels_are_shown_at_their_level():
     picture = world.view(*_parts(window))[:]
     top, left = 4 * inversion.top - window.top, 4 * inversion.left - window.left
     np.testing.assert_array_equal(
-        picture[top : top + 96, left : left + 93], inversion.finer_image
+        picture[top : top + 96, left : left + 96], inversion.finer_image
     )
     assert picture[:top].std() > 1  # and something around it
 
@@ -62,14 +64,34 @@ def _parts(window):
 def test_above_their_level_they_are_averaged_and_below_gone_on_from():
     inversion, world = _inversion(), _world()
     top, left = 4 * inversion.top, 4 * inversion.left
-    own = world[top : top + 96, left : left + 92]
+    own = world[top : top + 96, left : left + 96]
     for level in (1, 2):
         seen = world.at_level(level - 2)
-        sides = top >> level, left >> level, 96 >> level, 92 >> level
+        sides = top >> level, left >> level, 96 >> level, 96 >> level
         part = seen.view(*sides)[:]
         assert np.abs(averaged(own, level) - part).max() <= 0.5 + 1e-4
-    closer = world.at_level(-3).view(2 * top, 2 * left, 192, 184)[:]
+    closer = world.at_level(-3).view(2 * top, 2 * left, 192, 192)[:]
     np.testing.assert_array_equal(averaged(closer, 1), own)
+
+
+def test_a_later_picture_hides_finer_pixels_at_every_level():
+    inversion, world = _inversion(), _world()
+    flat = np.full((8, 8, 3), 200, np.uint8)
+    place = Place(inversion.top + 8, inversion.left + 8, 8, 8, tiny.MODEL.num_stages)
+    later = dataclasses.replace(
+        small.true_inversion(place.top, place.left, 8, 8), image=flat
+    )
+    edits = (
+        *world.scene.edits,
+        placement_of(later, tiny.MODEL, place.top, place.left),
+    )
+    both = dataclasses.replace(
+        world, scene=dataclasses.replace(world.scene, edits=edits)
+    )
+    for zooms in range(3):
+        top, left = place.top << zooms, place.left << zooms
+        seen = both.at_level(-zooms).view(top, left, 8 << zooms, 8 << zooms)[:]
+        assert np.all(averaged(seen, zooms) == 200)
 
 
 def test_windows_and_tiles_do_not_matter():
@@ -84,13 +106,13 @@ def test_a_file_keeps_own_pixels(tmp_path):
     inversion = _inversion()
     inversion.save(tmp_path / "a.npz")
     loaded = Inversion.load(tmp_path / "a.npz", _bundle())
-    assert loaded.zooms == 2 and loaded.own_size == (96, 93)
+    assert loaded.zooms == 2 and loaded.own_size == (96, 96)
     np.testing.assert_array_equal(loaded.finer_image, inversion.finer_image)
     for changes, message in (
         ({"zooms": 0}, "must be there together"),
         ({"zooms": 3}, r"seen from afar, must be of shape \(24, 24\), not \(12, 12\)"),
         ({"finer_mask": None}, "must be there together"),
-        ({"finer_mask": np.ones((96, 92), bool)}, "finer_mask must be of shape"),
+        ({"finer_mask": np.ones((96, 93), bool)}, "finer_mask must be of shape"),
     ):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(inversion, **changes)

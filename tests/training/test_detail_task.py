@@ -7,15 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import losses, variants
 from infinitygan_jax.config import Config, DetailConfig, TrainConfig
 from infinitygan_jax.data.crops import Cut, mirrored_to, random_size
 from infinitygan_jax.models.layers import averaged
 from infinitygan_jax.training import detail_sheets, draws
+from infinitygan_jax.training.detail_task import base_digest
 from infinitygan_jax.training.task import Frozen
 from infinitygan_jax.training.tasks import task_of
 from tests.models import test_detail as small
+from tests.sampling import tiny
 
 ALONE = Frozen(None, None)
 OFF = {
@@ -172,3 +175,46 @@ def test_the_local_variant_is_small():
     assert local.data.least_size == 16
     shapes = jax.eval_shape(lambda: task_of(local).init(jax.random.key(0)))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 10_000
+
+
+@pytest.fixture
+def base(tmp_path):
+    """The file of a generator."""
+    path = tmp_path / "base.safetensors"
+    bundle_lib.save(path, bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    return str(path)
+
+
+def test_every_second_sample_may_enlarge_a_picture_of_a_generator(base):
+    config = _config(base=base, pixel_distance_weight=1.0)
+    task, batch = task_of(config), _batch(config)
+    frozen = Frozen(None, jax.tree.map(jnp.asarray, task.frozen_base()))
+
+    def drawn(index):
+        rows = {name: each[np.array(index)] for name, each in batch.items()}
+        return task.draw(jnp.int32(3), draws.G_FAKE, jnp.array(index), rows, frozen)
+
+    whole, part = drawn([0, 1, 2, 3]), drawn([2, 3])
+    alone = task.draw(jnp.int32(3), draws.G_FAKE, jnp.arange(4), batch, ALONE)
+    np.testing.assert_array_equal(whole.coarse[::2], alone.coarse[::2])
+    assert np.all(np.any(whole.coarse[1::2] != alone.coarse[1::2], axis=(1, 2, 3)))
+    np.testing.assert_allclose(whole.coarse[2:], part.coarse, atol=1e-5)
+    assert np.abs(whole.coarse).max() <= 1 and whole.coarse[1::2].std() > 0.01
+    painted = task.learn(small.params(), whole)
+    assert painted.image.shape[0] == 4 and painted.wanted.shape[0] == 2
+    _, value = painted.losses["g_pixel_distance"]
+    apart = np.abs(painted.image[::2] - alone.wanted[::2])
+    np.testing.assert_allclose(value, np.mean(apart), rtol=1e-5)
+    assert base_digest(config) == bundle_lib.load(base).digest
+
+
+def test_a_base_must_be_there_and_large_enough(base):
+    with pytest.raises(ValueError, match=r"train.base: checkpoint .* does not exist"):
+        task_of(_config(base="nothing.safetensors")).frozen_base()
+    config = dataclasses.replace(
+        _config(base=base),
+        detail=dataclasses.replace(small.CONFIG, patch_size=64),
+        data=config_lib.DataConfig(full_size=64, least_size=64, pre_size=0),
+    )
+    with pytest.raises(ValueError, match=r"train.base .* must paint patches of at lea"):
+        task_of(config).frozen_base()
