@@ -76,3 +76,37 @@ def test_tiles_of_any_size_paint_the_same_bytes():
     assert pictures[0].std() > 5  # it shows something
     for picture in pictures[1:]:
         np.testing.assert_array_equal(picture, pictures[0])
+
+
+def test_a_closer_look_of_any_tiles_is_the_same_bytes():
+    pictures = [
+        World.load(
+            seed=18,
+            level=-3,
+            vertical_span=256,
+            tile_size=size,
+            devices=jax.devices()[:1],
+        )[-40:60, 30:150]
+        for size in (64, 256)
+    ]
+    np.testing.assert_array_equal(*pictures)
+    world = World.load(seed=18, level=-2, vertical_span=256)
+    above = world[-20:30, 15:75]
+    np.testing.assert_array_equal(
+        pictures[0].reshape(50, 2, 60, 2, 3).mean(axis=(1, 3)), above
+    )
+
+
+def test_detail_has_no_grid():
+    """Where octaves double the size, the spectrum has no peaks."""
+    world = World.load(seed=18, level=-3, vertical_span=256)
+    side = 512
+    picture = world[-64 : side - 64, 0:side].mean(axis=-1)
+    picture = (picture - picture.mean()) * np.hanning(side)[:, None] * np.hanning(side)
+    for axis in (0, 1):
+        power = (np.abs(np.fft.rfft(picture, axis=axis)) ** 2).mean(axis=1 - axis)
+        for period in (2, 4, 8):
+            index = side // period
+            beside = [index + step for step in range(-24, 25) if abs(step) > 3]
+            near = [power[each] for each in beside if each < len(power)]
+            assert power[index] < 1.2 * np.mean(near) * (1 + 0.15), (axis, period)

@@ -21,7 +21,7 @@ as in training; below, as `model.truncation` and `model.noise_scale` say.
 
 ![a window]({images}/{name}-window.jpg)
 
-The window `[-192:192, 0:1536]` of the world of seed {seed}.
+{window}
 
 {rows}
 
@@ -38,6 +38,9 @@ repeat in kind, though never in place. {limits}
 This page and its pictures were written by `python -m infinitygan_jax.cli.card`; table
 and settings are what the file itself says.
 """
+
+
+_CLOSE_SPAN = 256  # pixels of level 0, of a window of 192
 
 
 @errors.exit_on_error
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import devices
     from infinitygan_jax import settings as settings_lib
-    from infinitygan_jax.sampling.world import World
+    from infinitygan_jax.sampling.world import World, detail_of
     from infinitygan_jax.training.sheets import SheetPainter
 
     devices.prepare()
@@ -81,9 +84,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Twice as large without smoothing: a patch is small on a page.
         picture = Image.fromarray(sheet.repeat(2, axis=0).repeat(2, axis=1))
         picture.save(paths[label], quality=90)
-    world = World(model, bundle.generator, seed=args.seed)
-    window = Image.fromarray(world[-192:192, 0:1536])
-    window.save(paths["window"], quality=90)
+    detail = detail_of(bundle)
+    if detail is None:
+        shown = f"The window `[-192:192, 0:1536]` of the world of seed {args.seed}."
+        window = World(model, bundle.generator, seed=args.seed)[-192:192, 0:1536]
+    else:
+        shown = (
+            f"The window `[-384:384, 0:1536]` of level -2 of the world of seed "
+            f"{args.seed}, with detail (`--zoom 4 --vertical_span {_CLOSE_SPAN}`)."
+        )
+        closer = World(
+            model,
+            bundle.generator,
+            seed=args.seed,
+            level=-2,
+            vertical_span=None if model.coords == "plane" else _CLOSE_SPAN,
+            detail=detail,
+        )
+        window = closer[-384:384, 0:1536]
+    Image.fromarray(window).save(paths["window"], quality=90)
     info = dict(bundle.info)
     texts = {key: info.pop(key, "") for key in ("use", "limits")}
     texts["use"] = texts["use"] or "Not stated: ask whoever trained it."
@@ -103,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parameters=sum(sizes),
         images=images.name,
         patch=model.patch_size,
-        seed=args.seed,
+        window=shown,
         full=bundle.config.data.full_size,
         rows="\n".join(["| | |", "|---|---|", *table]),
         settings="\n".join(f"    {line}".rstrip() for line in settings),
