@@ -49,7 +49,8 @@ class World:
     above it are negative, and there is no end within 2**62 pixels. A window's pixels
     do not depend on the window: on a CPU overlapping windows of one tile size agree
     byte for byte, and on other devices, or with another tile size, within 1/255 (2/255
-    where they are corrected around known pixels of placements).
+    where they are corrected around known pixels of placements). Below level 0, where
+    pixels are painted from pixels, such a difference may lead to larger ones.
 
     Nothing is painted or compiled before it is needed. Another world that differs in
     some attributes is ``dataclasses.replace(world, seed=7)``; nothing is compiled
