@@ -17,8 +17,8 @@ def get(name, arg=""):
 
 
 def test_the_files_are_these():
-    expected = ["landscape", "landscape_hr", "landscape_lite", "landscape_ur", "maps"]
-    assert expected == NAMES
+    landscapes = ["landscape", *(f"landscape_{n}" for n in ("detail", "hr", "lite"))]
+    assert [*landscapes, "landscape_ur", "maps"] == NAMES
 
 
 @pytest.mark.parametrize("arg", ["", "runlocal"])

@@ -244,7 +244,10 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """Parses the arguments; for an unknown option, names the nearest one."""
-        parameters.declare({each.dest: _shown(each) for each in self._actions})
+        # The first option of several that say the same.
+        parameters.declare(
+            {each.dest: _shown(each) for each in reversed(self._actions)}
+        )
         words = list(sys.argv[1:] if args is None else args)
         for former, word in zip(["", *words], words, strict=False):
             if not word or re.fullmatch(r"--\w+=", word):

@@ -21,8 +21,8 @@ def load_bundle(path_or_name: str | os.PathLike[str]) -> bundle_lib.Bundle:
     if bundle.config.train.network == "detail":
         raise UserError(
             f"checkpoint ({path_or_name}) must be of a generator, and it is of a "
-            "detail synthesizer; join the two with python -m "
-            f"infinitygan_jax.cli.export MODEL FILE --detail {path_or_name}"
+            "detail synthesizer; join the two by python -m infinitygan_jax.cli.export, "
+            "and name what that writes"
         )
     return bundle
 

@@ -11,7 +11,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import variants
 from infinitygan_jax.cli import export
 from infinitygan_jax.config import Config
-from infinitygan_jax.training import checkpoint
+from infinitygan_jax.training import stored
 from tests.cli.refusals import refused
 from tests.sampling import tiny
 
@@ -23,7 +23,7 @@ def workdir(tmp_path, monkeypatch):
     train = dataclasses.replace(tiny.CONFIG.train, initial="/a/private/model")
     config = dataclasses.replace(tiny.CONFIG, data=data, train=train)
     bundle = bundle_lib.Bundle(config, tiny.params(), info={"step": "12"})
-    monkeypatch.setattr(checkpoint, "load_for_sampling", lambda _: bundle)
+    monkeypatch.setattr(stored, "load_bundle", lambda _: bundle)
     monkeypatch.chdir(tmp_path)
     return "workdir"
 
@@ -45,7 +45,7 @@ def test_the_command_of_a_small_variant_names_its_config(workdir, monkeypatch):
     name = variants.run_local(Config(name="landscape_lite")).name
     config = dataclasses.replace(tiny.CONFIG, name=name)
     bundle = bundle_lib.Bundle(config, tiny.params(), info={})
-    monkeypatch.setattr(checkpoint, "load_for_sampling", lambda _: bundle)
+    monkeypatch.setattr(stored, "load_bundle", lambda _: bundle)
     export.main([workdir, "a.safetensors"])
     command = bundle_lib.load("a.safetensors").info["command"]
     assert "--config=configs/landscape_lite.py:runlocal " in command

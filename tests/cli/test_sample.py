@@ -187,8 +187,11 @@ def _refused(capsys, options, *words):
             ["--size's width (31)", "multiple of 2", "nearest is 32"],
         ),
         (["--size", "8x8", "--tile", "9" * 20], ["tile (9", "nearest is 4096"]),
-        (["--size", "8x8", "--level", "-1"], ["level (-1)", "0 to 2"]),
-        (["--size", "8x8", "--level", "9" * 20, "--wrap", "x"], ["level (", "0 to 2"]),
+        (["--size", "8x8", "--level", "-1"], ["level (-1)", "no detail synthesizer"]),
+        (
+            ["--size", "8x8", "--level", "9" * 20, "--wrap", "x"],
+            ["--level: (999", "from -62 to 62"],
+        ),
         (["--size", "8x8", "--level", "2", "--quick"], ["quick level", "0 to 1"]),
         (["--size", "8x8", "--quick"], ["level above 0", "--level 1", "--quick out"]),
         (["--size", "8x8", "--wrap", "z"], ["--wrap", "'z'"]),

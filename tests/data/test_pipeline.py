@@ -54,7 +54,7 @@ def source():
 def start(source, **changes):
     values = SETTINGS | changes
     names = [field.name for field in dataclasses.fields(Cut)]
-    cut = Cut(**{name: values.pop(name) for name in names})
+    cut = Cut(**{name: values.pop(name) for name in names if name in values})
     return make_batches(source, cut, **values)
 
 

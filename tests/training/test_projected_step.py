@@ -17,6 +17,7 @@ from infinitygan_jax.training import augmentation, draws
 from infinitygan_jax.training import step as step_lib
 from infinitygan_jax.training.state import distance_weight, init_state, rate_share
 from infinitygan_jax.training.step import check_devices, make_steps
+from infinitygan_jax.training.task import Frozen
 from tests.training import test_step
 
 optax_may_promote = test_step.optax_may_promote
@@ -212,7 +213,9 @@ def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_netwo
         expected[SPECTRAL],
         after.d_state[SPECTRAL],
     )
-    jax.tree.map(np.testing.assert_array_equal, network, jax.device_get(one._network))
+    jax.tree.map(
+        np.testing.assert_array_equal, network, jax.device_get(one._frozen.features)
+    )
 
 
 def test_r1_is_of_the_features_that_heads_see(shallow_network, initial):
@@ -244,7 +247,7 @@ def test_d_judges_what_g_was_trained_with(judged, initial, shallow_network):
     phase = partial(step_lib._PHASES["g"], config)
     _, of_g, made = devices.jit_in_a_hurry(
         jax.shard_map(
-            lambda state, network, batch: phase(state, batch, network),
+            lambda state, network, batch: phase(state, batch, Frozen(network, None)),
             mesh=one.mesh,
             in_specs=specs,
             out_specs=specs,

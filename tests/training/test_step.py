@@ -11,9 +11,12 @@ from infinitygan_jax.config import Config, ModelConfig, TrainConfig
 from infinitygan_jax.devices import make_mesh
 from infinitygan_jax.training.state import TrainState, ema_decay, init_state, optimizers
 from infinitygan_jax.training.step import check_devices, make_steps
+from infinitygan_jax.training.task import Frozen
 from tests.sampling import tiny
 
 PHASES = ("d", "d_r1", "g", "g_path")
+
+ALONE = Frozen(None, None)  # no network beside those that learn
 
 
 def config_of(dtype="float32", **train):
@@ -131,7 +134,7 @@ def test_each_phase_moves_only_its_network(steps, initial):
     for phase in PHASES:
         before = copied(initial)
         batch = one.shard_batch(batch_of(CONFIG))
-        after, metrics = one._steps[phase](one.replicate(copied(before)), batch, None)
+        after, metrics = one._steps[phase](one.replicate(copied(before)), batch, ALONE)
         moved = {
             name: any(
                 (np.asarray(a) != b).any()
@@ -160,7 +163,7 @@ def test_the_first_update_of_adam_is_the_corrected_rate(steps, initial):
     one = steps[1]
     before = copied(initial)
     after, _ = one._steps["d"](
-        one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG)), None
+        one.replicate(copied(before)), one.shard_batch(batch_of(CONFIG)), ALONE
     )
     change = np.asarray(after.d_params["final_conv"]["kernel"])
     change = np.abs(change - before.d_params["final_conv"]["kernel"])
