@@ -105,11 +105,7 @@ class Flight:
     def __post_init__(self) -> None:
         for seed in (*self.seeds, *self.styles):
             fields.check_seed(seed)
-        if not 2 <= self.num_frames <= MAX_FRAMES:
-            raise UserError(
-                f"frames ({self.num_frames}) must be from 2 to {MAX_FRAMES}; use "
-                f"{min(max(self.num_frames, 2), MAX_FRAMES)}"
-            )
+        check_num_frames(self.num_frames)
         if not self.places:
             raise UserError("a flight must have a place; give row and column of one")
         margin = _BEFORE + _AFTER
@@ -163,6 +159,19 @@ class Flight:
 
     def _between(self, index: int, num_keys: int) -> Leg:
         return between(index, num_keys, self.num_frames, self.loop, self.ease)
+
+
+def check_num_frames(num_frames: int) -> None:
+    """Checks how many frames a film has.
+
+    Raises:
+      ValueError: too few or too many.
+    """
+    if not 2 <= num_frames <= MAX_FRAMES:
+        raise UserError(
+            f"frames ({num_frames}) must be from 2 to {MAX_FRAMES}; use "
+            f"{min(max(num_frames, 2), MAX_FRAMES)}"
+        )
 
 
 def between(index: int, num_keys: int, num_frames: int, loop: bool, ease: bool) -> Leg:

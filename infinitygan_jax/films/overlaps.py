@@ -1,12 +1,13 @@
 """Windows that overlap, one after the other: what they share is painted once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax.cache import Cache
 from infinitygan_jax.sampling.plan import Tile, Window
+from infinitygan_jax.sampling.whole_tiles import cut_out, paint_tiles
 from infinitygan_jax.sampling.world import World
 
 KEPT_BYTES = 2**28  # of painted tiles
@@ -28,7 +29,7 @@ def read_windows(
     size = world.plan(windows[0]).tile_pixels
     # What has to be painted follows from the windows alone, so that devices can be
     # ahead of what is asked for.
-    painted = _paint_tiles(world, _missing(world, windows, kept_bytes), size)
+    painted = paint_tiles(world, _missing(world, windows, kept_bytes), size)
     kept: Cache[Tile, UInt8[np.ndarray, "t t 3"]] = Cache(kept_bytes)
     for window in windows:
         tiles = {}
@@ -39,7 +40,7 @@ def read_windows(
                 kept.put(tile, pixels, pixels.nbytes)
             tiles[tile] = pixels
         kept.shrink(len(tiles))
-        yield _cut_out(window, tiles, size)
+        yield cut_out(window, tiles, size)
 
 
 def _missing(
@@ -54,32 +55,3 @@ def _missing(
                 kept.put(tile, tile, 3 * plan.tile_pixels**2)
                 yield tile
         kept.shrink(plan.num_tiles)
-
-
-def _paint_tiles(
-    world: World, tiles: Iterable[Tile], size: int
-) -> Iterator[UInt8[np.ndarray, "t t 3"]]:
-    """Whole tiles, in order; with a period, one may be made of several."""
-    windows = (Window(t.row * size, t.col * size, size, size) for t in tiles)
-    strips: list[UInt8[np.ndarray, "h t 3"]] = []
-    for strip in world.strips(windows):
-        strips.append(strip)
-        if sum(map(len, strips)) == size:
-            yield np.concatenate(strips)
-            strips = []
-
-
-def _cut_out(
-    window: Window,
-    tiles: Mapping[Tile, UInt8[np.ndarray, "t t 3"]],
-    size: int,
-) -> UInt8[np.ndarray, "h w 3"]:
-    """A window from the tiles that it touches."""
-    picture = np.empty((window.height, window.width, 3), np.uint8)
-    for tile, pixels in tiles.items():
-        top, left = tile.row * size - window.top, tile.col * size - window.left
-        target = picture[max(top, 0) : top + size, max(left, 0) : left + size]
-        rows, cols = max(-top, 0), max(-left, 0)
-        source = pixels[rows:, cols:]
-        target[:] = source[: target.shape[0], : target.shape[1]]
-    return picture

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from infinitygan_jax.films.flights import MAX_FRAMES, between
+from infinitygan_jax.films.flights import between, check_num_frames
 from infinitygan_jax.films.overlaps import read_windows
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import Window
@@ -80,11 +80,7 @@ class Zoom:
     ease: bool = False
 
     def __post_init__(self) -> None:
-        if not 2 <= self.num_frames <= MAX_FRAMES:
-            raise UserError(
-                f"frames ({self.num_frames}) must be from 2 to {MAX_FRAMES}; use "
-                f"{min(max(self.num_frames, 2), MAX_FRAMES)}"
-            )
+        check_num_frames(self.num_frames)
         if self.start.zooms == self.stop.zooms:
             raise UserError(
                 "a zoom must lead to another level; give another end, or fly from "
@@ -134,7 +130,6 @@ class Zoom:
         where it is. The end's own edge is exact, however far away it is.
         """
         exact = Fraction(stop) * Fraction(2) ** (zooms - self.stop.zooms)
-        whole = math.floor(exact)
         # Edges at level 0 that lie apart, in pixels of the level.
         unit = Fraction(2) ** zooms
         ends = [Fraction(2) ** -view.zooms for view in (self.start, self.stop)]
@@ -144,6 +139,7 @@ class Zoom:
             exact += apart * share
             whole = math.floor(exact)
             return whole, float(exact - whole)
+        whole = math.floor(exact)
         part = float(exact - whole) + float(apart) * (
             (2.0 ** -float(depth) - float(ends[1])) / float(ends[0] - ends[1])
         )

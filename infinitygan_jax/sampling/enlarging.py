@@ -6,7 +6,7 @@ first, once for all tiles that see them, and kept.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -25,20 +25,18 @@ from infinitygan_jax.models.detail import Detail, DetailSynthesizer
 from infinitygan_jax.models.layers import applied, center_crop
 from infinitygan_jax.sampling.plan import Plan, Tile, Window
 from infinitygan_jax.sampling.setup import Setup
+from infinitygan_jax.sampling.whole_tiles import Paints, cut_out, paint_tiles
 
 KEPT_BYTES = 2**27  # of coarser tiles, or the rows that the next row sees again
 _ROWS_SEEN = 3  # of coarser tiles, by a row of tiles
 
 
 @runtime_checkable
-class Coarser(Protocol):
+class Coarser(Paints, Protocol):
     """What is needed of the world at the level above."""
 
     def plan(self, window: Window) -> Plan:
         """How a window is painted."""
-
-    def strips(self, windows: Iterable[Window]) -> Iterable[UInt8[np.ndarray, "h w 3"]]:
-        """Paints windows, in strips."""
 
 
 class EnlargingPainter:
@@ -195,36 +193,22 @@ class _Pixels:
         size = self._world.plan(windows[0]).tile_pixels
         needed = [self._world.plan(window).tiles() for window in windows]
         tiles = self._tiles(list(dict.fromkeys(itertools.chain(*needed))), size)
-        height, width = windows[0].height, windows[0].width
-        pixels = np.empty((len(windows), height, width, 3), np.uint8)
-        for into, window, seen in zip(pixels, windows, needed, strict=True):
-            for tile in seen:
-                top, left = tile.row * size, tile.col * size
-                first_row, first_col = max(top, window.top), max(left, window.left)
-                last_row = min(top + size, window.bottom)
-                last_col = min(left + size, window.right)
-                into[
-                    first_row - window.top : last_row - window.top,
-                    first_col - window.left : last_col - window.left,
-                ] = tiles[tile][
-                    first_row - top : last_row - top, first_col - left : last_col - left
-                ]
-        return pixels
+        return np.stack(
+            [
+                cut_out(window, {tile: tiles[tile] for tile in seen}, size)
+                for window, seen in zip(windows, needed, strict=True)
+            ]
+        )
 
     def _tiles(
         self, wanted: Sequence[Tile], size: int
     ) -> dict[Tile, UInt8[np.ndarray, "t t 3"]]:
-        tiles = {tile: self._kept.get(tile) for tile in wanted}
-        missing = [tile for tile, pixels in tiles.items() if pixels is None]
-        windows = [Window(row * size, col * size, size, size) for row, col in missing]
-        # A window that a period cuts comes in several strips.
-        strips = iter(self._world.strips(windows))
-        for tile in missing:
-            rows: list[UInt8[np.ndarray, "h t 3"]] = []
-            while sum(len(each) for each in rows) < size:
-                rows.append(next(strips))
-            pixels = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        found = {tile: self._kept.get(tile) for tile in wanted}
+        tiles = {tile: pixels for tile, pixels in found.items() if pixels is not None}
+        missing = [tile for tile in wanted if tile not in tiles]
+        painted = paint_tiles(self._world, missing, size)
+        for tile, pixels in zip(missing, painted, strict=True):
             tiles[tile] = pixels
             self._kept.put(tile, pixels, pixels.nbytes)
         self._kept.shrink(least=max(len(wanted), self._least))
-        return {tile: pixels for tile, pixels in tiles.items() if pixels is not None}
+        return tiles
