@@ -321,6 +321,8 @@ class TrainConfig:
       base: of a detail synthesizer: a trained generator, as for ``initial``. Every
         second sample then enlarges a picture of it, of which nothing finer is known;
         empty for photographs alone.
+      octaves: of a detail synthesizer: every second sample is enlarged by so many
+        octaves, each painted from what it has painted itself, and learns from the last.
       in_a_hurry: compile the steps without optimizing them, on a CPU: for trials of so
         few steps that compiling takes longer.
       log_every, sheet_every, save_every: periods in steps; 0 switches sheets off.
@@ -359,6 +361,7 @@ class TrainConfig:
     augment: tuple[str, ...] = ()
     initial: str = ""
     base: str = ""
+    octaves: int = 1
     in_a_hurry: bool = False
     log_every: int = 50
     sheet_every: int = 5_000
@@ -471,6 +474,11 @@ class Config:
                 f"data.least_size ({self.data.least_size}) must be 0 where a generator "
                 "is trained, whose patches are of one size; use 0"
             )
+        if self.train.octaves != 1:
+            raise UserError(
+                f"train.octaves ({self.train.octaves}) must be 1 where a generator is "
+                "trained, which enlarges nothing; use 1"
+            )
         for name in ("pixel_distance_weight", "feature_distance_weight"):
             if getattr(self.train, name):
                 raise UserError(
@@ -497,6 +505,12 @@ class Config:
             raise UserError(
                 f"train.augment ({', '.join(train.augment)}) must be color alone with "
                 f"train.network detail; remove {', '.join(others)}"
+            )
+        if train.octaves > 1 and self.detail.patch_size < 4 * self.detail.margin:
+            raise UserError(
+                f"detail.patch_size ({self.detail.patch_size}) must be at least "
+                f"{4 * self.detail.margin} with train.octaves {train.octaves}, as a "
+                f"patch is painted from another; use {4 * self.detail.margin} or more"
             )
         name, size, least = "full_size", self.data.full_size, self.detail.window_size
         if self.data.least_size:  # what is missing of the margin is mirrored

@@ -33,13 +33,15 @@ class Samples:
       coarse: reduced windows, with the margin that it needs; every second one, if there
         is a base, a window of a picture of it.
       noise: of their pixels.
+      earlier: noise of the octaves that every second one is enlarged by before.
       wanted: the photographs that they were reduced from, as large as what is painted;
-        of every second one, if there is a base.
+        of every second one, if nothing finer is known of the others.
       label: zeros; there are no vertical labels.
     """
 
     coarse: Float[Array, "b H W 3"]
     noise: Float[Array, "b H W n"]
+    earlier: Float[Array, "k _ H W n"]
     wanted: Float[Array, "_ p p 3"]
     label: Float[Array, " b"]
 
@@ -102,18 +104,29 @@ class DetailTask:
         if frozen.base is not None:
             # Pairs stay on one device, however many there are.
             windows = self._of_base(key, index[1::2], frozen.base)
-            coarse, wanted = coarse.at[1::2].set(windows), wanted[::2]
+            coarse = coarse.at[1::2].set(windows)
+        octaves = self.config.train.octaves
+        if frozen.base is not None or octaves > 1:
+            wanted = wanted[::2]
         shape = (*coarse.shape[1:3], self.config.detail.noise_size)
         keys = draws.sample_keys(key, "own", index)
-        (noise,) = draws.normals(keys, [shape])
+        noise, *earlier = draws.normals(keys, [shape] * octaves)
         label = jnp.zeros_like(batch["label"])
-        return Samples(coarse, noise, wanted, label)
+        few = [each[1::2] for each in earlier]
+        before = jnp.stack(few) if few else jnp.zeros((0, len(index) // 2, *shape))
+        return Samples(coarse, noise, before, wanted, label)
 
     def paint(
         self, params: Mapping[str, Any], samples: Samples
     ) -> Float[Array, "b p p 3"]:
         network = DetailSynthesizer(self.config.detail)
-        return applied(network, {"params": params}, samples.coarse, samples.noise)
+        coarse, side = samples.coarse, self._coarse_size
+        for noise in samples.earlier:
+            finer = applied(network, {"params": params}, coarse[1::2], noise)
+            # The last octave learns; those before it have other samples to learn from.
+            finer = jax.lax.stop_gradient(center_crop(finer, side, side))
+            coarse = coarse.at[1::2].set(finer)
+        return applied(network, {"params": params}, coarse, samples.noise)
 
     def learn(self, params: Mapping[str, Any], samples: Samples) -> Painted:
         image = self.paint(params, samples)

@@ -12,7 +12,7 @@ from infinitygan_jax import config as config_lib
 from infinitygan_jax import losses, variants
 from infinitygan_jax.config import Config, DetailConfig, TrainConfig
 from infinitygan_jax.data.crops import Cut, mirrored_to, random_size
-from infinitygan_jax.models.layers import averaged
+from infinitygan_jax.models.layers import averaged, center_crop
 from infinitygan_jax.training import detail_sheets, draws
 from infinitygan_jax.training.detail_task import base_digest
 from infinitygan_jax.training.task import Frozen
@@ -206,6 +206,73 @@ def test_every_second_sample_may_enlarge_a_picture_of_a_generator(base):
     apart = np.abs(painted.image[::2] - alone.wanted[::2])
     np.testing.assert_allclose(value, np.mean(apart), rtol=1e-5)
     assert base_digest(config) == bundle_lib.load(base).digest
+
+
+@pytest.mark.parametrize("octaves", [2, 3])
+def test_every_second_sample_may_be_enlarged_from_its_own_detail(octaves):
+    config = dataclasses.replace(
+        _config(pixel_distance_weight=1.0),
+        detail=dataclasses.replace(small.CONFIG, patch_size=24),
+        data=config_lib.DataConfig(full_size=64, least_size=24, pre_size=0),
+    )
+    config = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, octaves=octaves)
+    )
+    task, batch, params = task_of(config), _batch(config), small.params()
+
+    def drawn(index):
+        rows = {name: each[np.array(index)] for name, each in batch.items()}
+        return task.draw(jnp.int32(3), draws.G_FAKE, jnp.array(index), rows, ALONE)
+
+    whole, part = drawn([0, 1, 2, 3]), drawn([2, 3])
+    assert whole.earlier.shape[:2] == (octaves - 1, 2)
+    np.testing.assert_array_equal(whole.earlier[:, 1:], part.earlier)
+    painted = task.learn(params, whole)
+    assert painted.wanted.shape[0] == 2
+    np.testing.assert_allclose(
+        averaged(painted.image[::2], 2), averaged(painted.wanted, 2), atol=1e-5
+    )
+    # Reduced, it is the middle of what it was painted from before.
+    before = _painted_before(task, params, whole)
+    side = painted.image.shape[1] // 2
+    np.testing.assert_allclose(
+        averaged(painted.image, 2), center_crop(before, side, side), atol=1e-5
+    )
+    assert np.abs(before[1::2] - whole.coarse[1::2]).max() > 0.1
+    assert np.abs(whole.earlier).min(axis=(2, 3, 4)).max() < 0.1  # noise, all of it
+
+    def second(params, samples):
+        return jnp.mean(task.paint(params, samples)[1::2] ** 2)
+
+    # Of the octaves before the last, no gradient comes.
+    given = dataclasses.replace(whole, earlier=whole.earlier[:0], coarse=before)
+    for one, other in zip(
+        jax.tree.leaves(jax.grad(second)(params, whole)),
+        jax.tree.leaves(jax.grad(second)(params, given)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def _painted_before(task, params, samples):
+    """Coarse windows, every second one as the octaves before the last paint it."""
+    coarse = samples.coarse
+    for noise in samples.earlier:
+        every = jnp.repeat(noise, 2, axis=0)
+        plain = dataclasses.replace(
+            samples, coarse=coarse, noise=every, earlier=samples.earlier[:0]
+        )
+        side = coarse.shape[1]
+        finer = center_crop(task.paint(params, plain), side, side)
+        coarse = coarse.at[1::2].set(finer[1::2])
+    return coarse
+
+
+def test_octaves_need_patches_that_patches_are_painted_from():
+    with pytest.raises(ValueError, match=r"patch_size \(16\) .* 20 with .*octaves 2"):
+        _config(octaves=2)
+    with pytest.raises(ValueError, match=r"train.octaves \(2\) must be 1 where a gen"):
+        Config(train=TrainConfig(octaves=2))
 
 
 def test_a_base_must_be_there_and_large_enough(base):
