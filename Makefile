@@ -26,11 +26,8 @@ $(STAMP): pyproject.toml setup.py
 	@echo '$(EXTRAS)' >$(VENV)/.extras
 	@touch $@
 
-# As tall as the picture, at level 0: a span for low pictures leaves one sky and one ground.
-SPAN = $(shell expr $(lastword $(subst x, ,$(SIZE))) / $(ZOOM))
 sample: install
-	$(BIN)/python run_sample.py --size $(SIZE) --zoom $(ZOOM) --seed $(SEED) \
-	    --vertical_span $(SPAN) --overwrite
+	$(BIN)/python run_sample.py --size $(SIZE) --zoom $(ZOOM) --seed $(SEED) --overwrite
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

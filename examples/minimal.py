@@ -19,7 +19,6 @@ from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.cli.errors import exit_on_error
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import generator
-from infinitygan_jax.sampling.frame import SPAN_STRETCH
 
 MAX_SIZE = 1024  # pixels a side: 1 GB, as layers are of the whole square
 
@@ -67,15 +66,13 @@ def paint(bundle: Bundle, seed: int, top: int, left: int, size: int) -> np.ndarr
     ]
 
     # Where the cells are: rows as tanh of the distance from the horizon, so that far up
-    # there is only sky; columns as cosine and sine, which have no end. More rows lie
-    # between sky and ground than in training, as pictures are higher than its patches.
+    # there is only sky; columns as cosine and sine, which have no end.
     row_part, col_part = coords.world_coords(
         model.coords,
         rows.latent.start,
         rows.latent.size,
         cols.latent.start,
         cols.latent.size,
-        coords.Frame(stretch=SPAN_STRETCH),
     )
     places = coords.grid(jnp.asarray(row_part), jnp.asarray(col_part))[None]
 

@@ -40,9 +40,6 @@ and settings are what the file itself says.
 """
 
 
-_CLOSE_SPAN = 256  # pixels of level 0, of a window of 192
-
-
 @errors.exit_on_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
@@ -91,14 +88,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         shown = (
             f"The window `[-384:384, 0:1536]` of level -2 of the world of seed "
-            f"{args.seed}, with detail (`--zoom 4 --vertical_span {_CLOSE_SPAN}`)."
+            f"{args.seed}, with detail (`--zoom 4`)."
         )
         closer = World(
             model,
             bundle.generator,
             seed=args.seed,
             level=-2,
-            vertical_span=None if model.coords == "plane" else _CLOSE_SPAN,
             detail=detail,
         )
         window = closer[-384:384, 0:1536]

@@ -150,7 +150,7 @@ def default_span(model: ModelConfig) -> int | None:
     """The vertical span of a world that is not told of one."""
     if model.coords == "plane":
         return None
-    return frame_lib.SPAN_STRETCH * frame_lib.learned_span(model)
+    return frame_lib.learned_span(model)
 
 
 def coords_of(

@@ -8,10 +8,6 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
 MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
-# Chosen by looking at pictures of the bundled model: as in training (1) one of 1000
-# rows is two walls with a line between, from 10 on one of 384 has no sky. At 4096 rows
-# any fixed span is one of the two; `make sample` spreads it over the picture.
-SPAN_STRETCH = 4
 
 
 def learned_span(config: ModelConfig) -> int:

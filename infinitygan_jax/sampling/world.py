@@ -25,7 +25,7 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.edits.edit import check_fits
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.enlarging import EnlargingPainter
-from infinitygan_jax.sampling.frame import SPAN_STRETCH, frame_of, learned_span
+from infinitygan_jax.sampling.frame import frame_of, learned_span
 from infinitygan_jax.sampling.inputs import MAX_STREAMS
 from infinitygan_jax.sampling.overlays import Overlays
 from infinitygan_jax.sampling.painter import Painter
@@ -69,8 +69,8 @@ class World:
         `default_batch_size`.
       horizon: world row of the horizon, the middle of the learned vertical range.
       vertical_span: pixels over which the learned vertical range is spread, from the
-        highest sky to the nearest ground. Default: ``SPAN_STRETCH`` times that of
-        training, ``learned_span(config)``; None for a model without up and down.
+        highest sky to the nearest ground. Default: that of training,
+        ``learned_span(config)``; None for a model without up and down.
       period: rows and columns after which the picture repeats, so that its edges
         continue into each other; None where it does not.
       level: shows the world at 1 / 2**level of its size, by averaging squares of
@@ -127,7 +127,7 @@ class World:
             size = default_batch_size(self._painted, self.tile_size, devices[0])
             self._set("batch_size", size)
         if self.config.coords != "plane" and self.vertical_span is None:
-            self._set("vertical_span", SPAN_STRETCH * learned_span(self.config))
+            self._set("vertical_span", learned_span(self.config))
         self._check()
 
     def _set(self, name: str, value: Any) -> None:

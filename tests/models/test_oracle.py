@@ -224,7 +224,7 @@ def test_a_world():
         scene=Scene(truncation=0.7, noise_scale=0.6),
     )
     sizes = MODEL.z_global_size, MODEL.z_local_size
-    span = 4 * 20 * 4  # four times as wide as in training: 20 cells of 4 px
+    span = 20 * 4  # as in training: 20 cells of 4 px
     expected = oracle.world(params, sizes, seed, top, left, 12, 16, 0.7, 0.6, span)
     expected = np.clip((expected + 1) * 127.5, 0, 255)
     painted = world[top : top + 12, left : left + 16]

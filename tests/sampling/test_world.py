@@ -456,10 +456,10 @@ def test_the_horizon_and_span_move_coordinates_alone():
     span = frame_lib.learned_span(tiny.MODEL)
     assert span == 80  # 20 cells of 4 px
     picture = world()[-20:40, 0:40]
-    assert world().vertical_span == 4 * span  # which the pictures look best with
+    assert world().vertical_span == span
     as_trained = frame_lib.frame_of(tiny.MODEL, 0, span, (None, None))
     assert as_trained == coords.AS_TRAINED
-    same = world(vertical_span=4 * span, horizon=0)[-20:40, 0:40]
+    same = world(vertical_span=span, horizon=0)[-20:40, 0:40]
     np.testing.assert_array_equal(same, picture)
     assert np.any(world(horizon=8)[-20:40, 0:40] != picture)
     assert np.any(world(vertical_span=200)[-20:40, 0:40] != picture)
