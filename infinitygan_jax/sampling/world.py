@@ -205,12 +205,14 @@ class World:
     def coarser(self) -> "World":
         """Of a level below 0: the level above it, which it is painted from.
 
-        Its tiles are half as large, as it is mostly asked for in small parts.
+        Its tiles are smaller, as a level on the way is asked for in small parts, which
+        are painted in whole tiles; much smaller ones would be margins.
         """
-        assert self.tile_size is not None
-        least = planning.least_tile_size(self.config)
-        half = min(max(self.tile_size // 2 // least, 1) * least, self.tile_size)
-        return dataclasses.replace(self, level=self.level + 1, tile_size=half)
+        assert self.tile_size is not None and self.detail is not None
+        cell = self.config.cell_size
+        size = -(-(self.tile_size // 4 + 4 * self.detail.config.margin) // cell) * cell
+        size = min(size, self.tile_size)
+        return dataclasses.replace(self, level=self.level + 1, tile_size=size)
 
     @functools.cached_property
     def _enlarging(self) -> EnlargingPainter:
