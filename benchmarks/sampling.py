@@ -341,14 +341,17 @@ def _part_width(width: int, ending: str) -> int:
 
 
 def _paint_tiles(painter: Painter, tiles: Sequence[planning.Tile], size: int) -> None:
-    """Paints tiles in steps, two under way at most, as `World.strips` has them."""
+    """Paints tiles in steps, as many under way as `World.strips` has."""
     ahead: collections.deque = collections.deque()
+    on = painter.setup.devices
     for start in range(0, len(tiles), size):
         step = list(tiles[start : start + size])
-        ahead.append(painter.paint(step + step[-1:] * (size - len(step))))
-        if len(ahead) > 1:
-            jax.block_until_ready(ahead.popleft())
-    jax.block_until_ready(list(ahead))
+        wanted = step + step[-1:] * (size - len(step))
+        fetch = painter.step(wanted, both=False)
+        ahead.append(devices.begin(fetch, on))
+        if len(ahead) > devices.steps_at_once(on):
+            jax.block_until_ready(ahead.popleft()())
+    jax.block_until_ready([fetch() for fetch in ahead])
 
 
 def _sides(size: str) -> tuple[int, int]:

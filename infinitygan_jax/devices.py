@@ -1,5 +1,6 @@
 """Arrays and functions on devices: one mesh axis, copies, parts, quick compiling."""
 
+import concurrent.futures
 import functools
 import gc
 import os
@@ -7,7 +8,7 @@ import pathlib
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jaxlib.version
@@ -18,6 +19,10 @@ from jax.sharding import PartitionSpec as P
 from infinitygan_jax import machine
 
 AXIS = "data"
+
+_MOST_AT_ONCE = 4  # steps on one CPU: each takes memory
+
+_Result = TypeVar("_Result")
 
 # Start values at landscape_lite's widths: 3 s of compiling in place of 11 s, the same
 # values. Sheets: a third of the time. Without the emitters, which generate code of
@@ -57,6 +62,39 @@ def _put(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree
     )
+
+
+def steps_at_once(devices: Sequence[jax.Device]) -> int:
+    """Steps of painting that some devices run side by side.
+
+    One CPU runs a good part of a step on one core: several steps keep the others busy.
+    Elsewhere, and on CPUs that were told to be several, a step is for all of it.
+    """
+    if len(devices) > 1 or devices[0].platform != "cpu":
+        return 1
+    return min(machine.num_cores(), _MOST_AT_ONCE)
+
+
+def begin(
+    step: Callable[[], _Result], devices: Sequence[jax.Device]
+) -> Callable[[], _Result]:
+    """Begins a step of painting and returns what waits for its result.
+
+    Args:
+      step: dispatches to the devices, and begins no step itself. It runs in another
+        thread where several run side by side.
+      devices: that it is for.
+    """
+    number = steps_at_once(devices)
+    if number == 1:
+        begun = step()
+        return lambda: begun
+    return _workers(number).submit(lambda: jax.block_until_ready(step())).result
+
+
+@functools.cache
+def _workers(number: int) -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(number, "painting")
 
 
 def num_compilers() -> int:

@@ -1,10 +1,16 @@
-"""Compiled code that is kept: used by the next run, and whole or not at all."""
+"""Steps side by side, and compiled code that is kept: whole or not at all."""
 
+import functools
 import gc
 import os
 import pathlib
 import subprocess
 import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+import pytest
 
 from infinitygan_jax import devices, machine
 
@@ -89,3 +95,36 @@ def test_folders_of_others_are_not_used(tmp_path):
     assert _run(tmp_path)[0] == "None"
     other = tmp_path / "other"
     assert _run(tmp_path, JAX_COMPILATION_CACHE_DIR=str(other))[0] == str(other)
+
+
+def test_steps_of_one_cpu_run_side_by_side(monkeypatch):
+    """So that what one core does of a step leaves no other without work."""
+    one, several = jax.devices()[:1], jax.devices()[:2]
+    monkeypatch.setattr(machine, "num_cores", lambda: 3)
+    assert devices.steps_at_once(one) == 3
+    assert devices.steps_at_once(several) == 1
+    meeting = threading.Barrier(3, timeout=60)
+
+    def step(number):
+        meeting.wait()
+        return jnp.full(2, number), threading.current_thread()
+
+    waiting = [devices.begin(functools.partial(step, n), one) for n in range(3)]
+    results = [fetch() for fetch in waiting]
+    assert [float(array[0]) for array, _ in results] == [0, 1, 2]
+    assert threading.main_thread() not in {thread for _, thread in results}
+    # What was wrong is said where it is waited for.
+    wrong = devices.begin(lambda: jnp.zeros(2) + jnp.zeros((3,)), one)
+    with pytest.raises(TypeError, match="incompatible shapes"):
+        wrong()
+    # Of several devices, a step is for all: it begins here.
+    assert devices.begin(threading.current_thread, several)() is (
+        threading.main_thread()
+    )
+    monkeypatch.setattr(machine, "num_cores", lambda: 1)
+    assert devices.begin(threading.current_thread, one)() is threading.main_thread()
+
+
+def test_a_machine_of_many_cores_does_not_take_memory_for_each(monkeypatch):
+    monkeypatch.setattr(machine, "num_cores", lambda: 96)
+    assert devices.steps_at_once(jax.devices()[:1]) == 4

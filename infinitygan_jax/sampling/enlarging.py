@@ -63,10 +63,14 @@ class EnlargingPainter:
         """Keeps what a window's next row of tiles sees again, however wide it is."""
         self._pixels.keep_rows(seen_by(window, self._detail.config.margin))
 
-    def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b p p 3"]:
-        """Starts to paint tiles, as many on each device, and returns without waiting.
+    def step(
+        self, wanted: Sequence[Tile], both: bool = False
+    ) -> Callable[[], tuple[UInt8[Array, "b p p 3"]]]:
+        """What paints tiles; pixels of the level above are painted before, if not kept.
 
-        But for what they are painted from: pixels of the level above, if not kept.
+        Args:
+          wanted: as many on each device.
+          both: no difference here, where tiles are shown whole.
         """
         size, margin = self.setup.tile_size // 2, self._detail.config.margin
         side = size + 2 * margin
@@ -85,7 +89,7 @@ class EnlargingPainter:
         ]
         given = device_lib.split((pixels, *words), self._mesh)
         paint = enlarging_function(self._detail.config, self._mesh)
-        return paint(self._params, self._draws, *given)
+        return lambda: (paint(self._params, self._draws, *given),)
 
     @property
     def _coarse_period(self) -> tuple[int | None, int | None]:

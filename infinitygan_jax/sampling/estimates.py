@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from infinitygan_jax import machine
+from infinitygan_jax import devices, machine
 from infinitygan_jax.models import detail as detail_lib
 from infinitygan_jax.sampling import costs, enlarging
 from infinitygan_jax.sampling.plan import Plan, Window
@@ -45,21 +45,22 @@ def operations(world: "World", window: Window) -> Operations:
 
 
 def device_bytes(world: "World", plan: Plan, blends: bool = False) -> int:
-    """Estimated peak memory of one device while it paints a batch.
+    """Estimated peak memory of one device while it paints.
 
     Args:
       world: what is painted.
       plan: how.
       blends: whether a tile blends styles.
     """
-    largest = 0
+    largest, at_once = 0, devices.steps_at_once(world.setup.devices)
     while world.level < 0:
         assert world.detail is not None
         tile = detail_lib.working_bytes(world.detail.config, plan.tile_size)
         largest = max(largest, plan.batch_size * tile)
         world = world.coarser
         plan = world.plan(Window(0, 0, plan.tile_size, plan.tile_size))
-    return max(largest, costs.device_bytes(plan, world.setup.model, blends))
+    each = max(largest, costs.device_bytes(plan, world.setup.model, blends))
+    return at_once * each
 
 
 def kept_bytes(world: "World", window: Window) -> int:

@@ -1,7 +1,7 @@
 """Tiles of one world on its devices: plain, of many styles, and edited."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -58,6 +58,18 @@ class Painter:
         self._editor = FieldEditor(setup)
         self._last_styles: tuple[Any, Any] = (None, None)  # of tiles of one style each
         self._unedited: dict[tuple[int, int], tuple[Keys, Streams]] = {}
+
+    def step(
+        self, wanted: Sequence[Tile], both: bool
+    ) -> Callable[[], tuple[UInt8[Array, "b _ _ 3"], ...]]:
+        """What paints tiles, as they are shown or ``both`` these and whole.
+
+        Raises:
+          ValueError: when called, as ``paint``.
+        """
+        if both:
+            return lambda: self.paint_both(wanted)
+        return lambda: (self.paint(wanted),)
 
     def paint(self, wanted: Sequence[Tile]) -> UInt8[Array, "b p p 3"]:
         """Starts to paint tiles, as many on each device, and returns without waiting.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, UInt8
 
+from infinitygan_jax import devices as device_lib
 from infinitygan_jax import machine
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.enlarging import EnlargingPainter
@@ -17,6 +18,8 @@ from infinitygan_jax.sampling.plan import Plan, Tile, Window
 from infinitygan_jax.sampling.setup import Setup
 
 _TILES_PER_GIVING = 16  # of which clearing pages anew takes a hundredth
+
+_Fetch = Callable[[], tuple[Array, ...]]
 
 _ready = itertools.count()  # tiles of all worlds that became ready
 
@@ -85,9 +88,9 @@ def _painted(
     """
     setup = painter.setup
     num_devices, batch_size = len(setup.devices), None
-    ahead: collections.deque[
-        tuple[list[Painting], list[_Needed], tuple[Array, ...]]
-    ] = collections.deque()
+    ahead: collections.deque[tuple[list[Painting], list[_Needed], _Fetch]] = (
+        collections.deque()
+    )
     for paintings, shown in _steps(needed, num_devices * setup.batch_size):
         if batch_size is None:
             # A short first step is the only one, and its batches may be smaller. A
@@ -95,13 +98,10 @@ def _painted(
             batch_size = costs.batch_for(len(paintings), num_devices, setup.batch_size)
         wanted = [painting.tile for painting in paintings]
         wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
-        both = setup.averaged and any(painting.both for painting in paintings)
-        if both and isinstance(painter, Painter):
-            pixels: tuple[Array, ...] = painter.paint_both(wanted)
-        else:
-            pixels = (painter.paint(wanted),)
-        ahead.append((paintings, shown, pixels))
-        if len(ahead) > 1:
+        both = setup.averaged > 0 and any(each.both for each in paintings)
+        fetch = device_lib.begin(painter.step(wanted, both), setup.devices)
+        ahead.append((paintings, shown, fetch))
+        if len(ahead) > device_lib.steps_at_once(setup.devices):
             yield _fetched(*ahead.popleft())
     for each in ahead:
         yield _fetched(*each)
@@ -176,10 +176,10 @@ def _steps(
 
 
 def _fetched(
-    paintings: list[Painting], shown: list[_Needed], pixels: tuple[Any, ...]
+    paintings: list[Painting], shown: list[_Needed], fetch: _Fetch
 ) -> tuple[int, list[_Needed]]:
     """Waits for tiles, as shown, and whole if one needs it; see ``_painted``."""
-    arrays = map(np.asarray, pixels)
+    arrays = map(np.asarray, fetch())
     for painting, *both in zip(paintings, *arrays, strict=False):  # fillers dropped
         if painting.is_ahead:  # may wait for long, and not keep what came with it
             both = [each.copy() for each in both]

@@ -233,6 +233,7 @@ def test_freed_memory_is_given_back_while_painting(monkeypatch):
 
 def test_the_next_tiles_are_dispatched_before_the_former_are_fetched(monkeypatch):
     world, events = _world(), []
+    monkeypatch.setattr(machine, "num_cores", lambda: 1)  # elsewhere in threads
     paint = Painter.paint
 
     class Painted:

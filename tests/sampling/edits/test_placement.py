@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse
 import scipy.sparse.linalg
 
-from infinitygan_jax import coords, fields, geometry
+from infinitygan_jax import fields, geometry
 from infinitygan_jax.sampling import field_editor, overlays
 from infinitygan_jax.sampling.edits import compositing
 from infinitygan_jax.sampling.edits import placement as placing
@@ -72,9 +72,7 @@ def _cut(seed, top, left, size=(HEIGHT, WIDTH), **options):
         for index, pair in enumerate(zip(rows.noise, cols.noise, strict=True))
     )
     z_local = draw(fields.Z_LOCAL, rows.latent, cols.latent, tiny.MODEL.z_local_size)
-    # Worlds spread the vertical range; this is of one that does.
-    frame = coords.Frame(stretch=4.0)
-    return dataclasses.replace(blank, z_local=z_local, noise=noise, frame=frame)
+    return dataclasses.replace(blank, z_local=z_local, noise=noise)
 
 
 @functools.lru_cache
