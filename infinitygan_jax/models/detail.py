@@ -6,6 +6,7 @@ pixels that it paints is the pixel that they come of, by construction: what it i
 is seen only from near. All its convolutions are valid, so windows fit without a seam.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -253,11 +254,16 @@ def check_params(config: DetailConfig, params: Mapping[str, Any]) -> None:
     Raises:
       ValueError: the message names the first parameters that differ.
     """
-    expected = jax.eval_shape(lambda key: init_detail(config, key), jax.random.key(0))
-    wrong = bundle_lib.shape_differences(expected, params)
+    wrong = bundle_lib.shape_differences(_shapes(config), params)
     if wrong:
         raise UserError(
             "the detail synthesizer's parameters must have the shapes that the "
             f"settings give: {len(wrong)} differ ({'; '.join(wrong[:3])}); use the "
             "settings it was trained with"
         )
+
+
+@functools.lru_cache(maxsize=16)
+def _shapes(config: DetailConfig) -> Mapping[str, Any]:
+    """Of the detail synthesizer's parameters: every world asks."""
+    return jax.eval_shape(lambda key: init_detail(config, key), jax.random.key(0))

@@ -1,5 +1,6 @@
 """The generator: structure synthesizer, mapping network and texture synthesizer."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -241,13 +242,16 @@ def check_params(config: ModelConfig, params: Mapping[str, Any]) -> None:
     Raises:
       ValueError: the message names the first parameters that differ.
     """
-    expected = jax.eval_shape(
-        lambda key: init_generator(config, key), jax.random.key(0)
-    )
-    wrong = bundle_lib.shape_differences(expected, params)
+    wrong = bundle_lib.shape_differences(_shapes(config), params)
     if wrong:
         raise UserError(
             "the generator's parameters must have the shapes that the settings give: "
             f"{len(wrong)} differ ({'; '.join(wrong[:3])}); use the settings it was "
             "trained with"
         )
+
+
+@functools.lru_cache(maxsize=16)
+def _shapes(config: ModelConfig) -> Mapping[str, Any]:
+    """Of the generator's parameters: every world asks, and tracing takes a while."""
+    return jax.eval_shape(lambda key: init_generator(config, key), jax.random.key(0))

@@ -104,7 +104,6 @@ class World:
     quick: bool = False
     scene: Scene = PLAIN
     detail: Detail | None = None
-    _checked: tuple[ModelConfig, Mapping[str, Any], Detail | None] | None = None
 
     ndim = 3
     dtype = np.dtype(np.uint8)
@@ -142,16 +141,9 @@ class World:
             raise UserError(f"batch_size ({self.batch_size}) must be at least 1; use 1")
         planning.check_tile_size(self.tile_size, self._painted)
         fields.check_seed(self.seed)
-        # Of another world of the same model they were.
-        if self._checked is None or (
-            self._checked[0] != self.config
-            or self._checked[1] is not self.generator_params
-            or self._checked[2] is not self.detail
-        ):
-            check_params(self.config, self.generator_params)
-            if self.detail is not None:
-                detail_lib.check_params(*self.detail)
-        self._set("_checked", (self.config, self.generator_params, self.detail))
+        check_params(self.config, self.generator_params)
+        if self.detail is not None:
+            detail_lib.check_params(*self.detail)
         for name, each in zip(("height", "width"), self.period, strict=True):
             if each is not None:
                 planning.check_period(name, each, self.config.cell_size)

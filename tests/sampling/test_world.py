@@ -13,10 +13,10 @@ import pytest
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import coords, machine
+from infinitygan_jax.models import generator as generator_lib
 from infinitygan_jax.sampling import frame as frame_lib
 from infinitygan_jax.sampling import indexing
 from infinitygan_jax.sampling import strips as strips_lib
-from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.edits.pin import Pin
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
@@ -757,13 +757,16 @@ def test_statistics_of_a_quick_world_are_of_the_full_one():
     np.testing.assert_array_equal(quick.latent_statistics(-20, 3, 50, 60), expected)
 
 
-def test_parameters_are_checked_once(monkeypatch):
-    checked, check = [], world_lib.check_params
-    monkeypatch.setattr(world_lib, "check_params", lambda *a: checked.append(check(*a)))
-    world = World(tiny.MODEL, tiny.params(), tile_size=32)
+def test_parameters_are_checked_without_tracing_anew(monkeypatch):
+    world, params = _world(), tiny.params()
+    traced, init = [], generator_lib.init_generator
+    monkeypatch.setattr(
+        generator_lib, "init_generator", lambda *a: traced.append(init(*a))
+    )
     for seed in range(3):
         other = dataclasses.replace(world, seed=seed, tile_size=16).at_level(1)
-    assert len(checked) == 1
+        World(tiny.MODEL, params, tile_size=32)
+    assert not traced
     params = dict(tiny.params())
     del params["structure_synthesizer"]
     with pytest.raises(ValueError, match="structure_synthesizer"):
