@@ -53,12 +53,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         "detail synthesizer that goes with it (default: that of WORKDIR, or of a file "
         "that --overwrite replaces, if they have one)",
     )
+    parser.add_argument(
+        "--detail_from",
+        type=int,
+        metavar="J",
+        help="what the file shall say of model.detail_from: the level below which the "
+        "detail synthesizer paints (default: what the workdir says)",
+    )
     options.add_overwrite(parser)
     args = parser.parse_args(argv)
-    said = {name: getattr(args, name) for name in config_lib.PAINTING}
+    said = {name: getattr(args, name) for name in config_lib.NOT_OF_TRAINING}
     said = {name: value for name, value in said.items() if value is not None}
-    for name, value in said.items():
-        config_lib.check_painting(f"--{name}", value)
+    for name in config_lib.PAINTING:
+        if name in said:
+            config_lib.check_painting(f"--{name}", said[name])
     info = dict(map(_pair, args.info))
 
     from infinitygan_jax import bundle as bundle_lib
@@ -88,6 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     told = replaced.info if replaced is not None else {}
     former = {k: told[k] for k in _KEPT if k in told and k not in info}
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
+    if args.detail_from is not None:
+        model = bundle.config.model
+        config_lib.check_detail_from("--detail_from", args.detail_from, model)
     model = dataclasses.replace(bundle.config.model, **said)
     config = dataclasses.replace(_without_places(bundle.config), model=model)
     bundle = dataclasses.replace(
@@ -95,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
-    for name in config_lib.PAINTING:
+    for name in config_lib.NOT_OF_TRAINING:
         print(f"  {name}: {getattr(model, name):g}")
     for name, text in merged.items():
         print(f"  {name}: {text}")

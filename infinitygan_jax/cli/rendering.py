@@ -268,6 +268,7 @@ def texts_of(
         "Vertical span": str(world.vertical_span or "none"),
         "Wrap": "".join(sorted(axes)) or "none",
         "Level": f"{world.level}, quick" if world.quick else str(world.level),
+        "Detail from": str(world.detail_from),
         **painting_texts(world),
     }
 

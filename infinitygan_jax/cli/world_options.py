@@ -123,7 +123,7 @@ OPTIONS = {
     "vertical_span": Option(
         _pixels(
             "spread a landscape's range, from the highest sky to the nearest ground, "
-            "over so many pixels (default: four times that of training)"
+            "over so many pixels (default: that of training)"
         ),
         key="vertical_span",
         part="span",
@@ -166,6 +166,17 @@ OPTIONS = {
             "cost and to another picture of the same place",
         },
         part="quick",
+    ),
+    "detail_from": Option(
+        {
+            "type": int,
+            "metavar": "J",
+            "help": "paint levels below this by the detail synthesizer, if the model "
+            "has one: 0 keeps the generator's own pixels where nothing is zoomed, from "
+            "2 on its finest textures are replaced (default: as the model's settings "
+            "say)",
+        },
+        part="detail_from",
     ),
     "tile": Option(
         _pixels("pixels a side that are painted at once (default: what is fast)")

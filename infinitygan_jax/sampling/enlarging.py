@@ -1,6 +1,6 @@
 """Tiles of a world seen closer than its generator paints it, octave by octave.
 
-A level below 0 is painted from the pixels of the level above it, which are painted
+Such a level is painted from the pixels of the level above it, which are painted
 first, once for all tiles that see them, and kept.
 """
 
@@ -40,7 +40,7 @@ class Coarser(Paints, Protocol):
 
 
 class EnlargingPainter:
-    """Paints tiles of a level below 0; as `Painter`, nothing is compiled before.
+    """Paints tiles of a level by its detail; as `Painter`, nothing is compiled before.
 
     Attributes:
       setup: how they are painted.
@@ -103,7 +103,7 @@ class EnlargingPainter:
     def _draws(self) -> tuple[UInt32[Array, "k 2"], Float[Array, " k"]]:
         """Keys of the noise that is added up, and what each is multiplied by."""
         setup = self.setup
-        stream = fields.DETAIL + setup.enlarged
+        stream = fields.DETAIL - setup.level
         scale = setup.scene.of_painting("noise_scale", setup.model)
         mix = setup.scene.mix
         seeds, shares = [setup.seed], [1.0]
@@ -128,7 +128,7 @@ def seen_by(window: Window, margin: int) -> Window:
     """What of the level above a window is painted from.
 
     Args:
-      window: of a level below 0.
+      window: of a level that is painted so.
       margin: of the network.
     """
     top, left = window.top // 2 - margin, window.left // 2 - margin

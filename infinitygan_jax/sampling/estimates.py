@@ -28,7 +28,7 @@ def operations(world: "World", window: Window) -> Operations:
     """Operations of a window, were there no period."""
     tiled = at_once = 0
     painted = window  # whose pixels are needed, in one shot
-    while world.level < 0:
+    while world.adds_detail:
         assert world.detail is not None
         config = world.detail.config
         plan = world.plan(window)
@@ -53,7 +53,7 @@ def device_bytes(world: "World", plan: Plan, blends: bool = False) -> int:
       blends: whether a tile blends styles.
     """
     largest, at_once = 0, devices.steps_at_once(world.setup.devices)
-    while world.level < 0:
+    while world.adds_detail:
         assert world.detail is not None
         tile = detail_lib.working_bytes(world.detail.config, plan.tile_size)
         largest = max(largest, plan.batch_size * tile)
@@ -66,7 +66,7 @@ def device_bytes(world: "World", plan: Plan, blends: bool = False) -> int:
 def kept_bytes(world: "World", window: Window) -> int:
     """Of pixels of levels above that are kept on the host, at most."""
     total = 0
-    while world.level < 0:
+    while world.adds_detail:
         assert world.detail is not None
         window = enlarging.seen_by(window, world.detail.config.margin)
         world = world.coarser
@@ -132,7 +132,7 @@ def fitting_tile_size(world: "World", window: Window) -> int:
       window: the picture.
     """
     setup = world.setup
-    if world.level >= 0:
+    if not world.adds_detail:
         return costs.fitting_tile_size(setup.model, window, setup.averaged)
     return costs.halved_while_it_pays(
         costs.default_tile_size(setup.model),
@@ -151,7 +151,7 @@ def cheapest_tile_size(world: "World", windows: Sequence[Window]) -> int:
       windows: what is painted.
     """
     setup = world.setup
-    if world.level >= 0:
+    if not world.adds_detail:
         return costs.cheapest_tile_size(setup.model, windows, setup.averaged)
     return costs.cheapest_size(
         setup.model, lambda size: _own_operations(world, windows, size)
@@ -159,7 +159,7 @@ def cheapest_tile_size(world: "World", windows: Sequence[Window]) -> int:
 
 
 def _own_operations(world: "World", windows: Sequence[Window], size: int) -> int:
-    """Operations of a level below 0 alone, with tiles of another size."""
+    """Operations of a level of detail alone, with tiles of another size."""
     assert world.detail is not None
     each = detail_lib.operations(world.detail.config, size, size)
     return sum(Plan(window, size).num_tiles * each for window in windows)

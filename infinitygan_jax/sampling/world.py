@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from infinitygan_jax import fields, geometry
 from infinitygan_jax.bundle import Bundle
-from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
+from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig, check_detail_from
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import detail as detail_lib
 from infinitygan_jax.models.detail import Detail
@@ -84,6 +84,9 @@ class World:
         2 and 3. Similar, not equal. Needs a level above 0.
       scene: what else differs from the seed's own world, which is the default.
       detail: the model's detail synthesizer; None where it has none.
+      detail_from: levels below this are painted by it, each from the level above.
+        Default: what the model's settings say (``config.detail_from``); 0 keeps the
+        generator's own pixels at level 0.
       ndim: 3, of rows, columns and channels; there is no ``shape``, as there is no end.
       dtype: uint8.
 
@@ -104,6 +107,7 @@ class World:
     quick: bool = False
     scene: Scene = PLAIN
     detail: Detail | None = None
+    detail_from: int | None = None
 
     ndim = 3
     dtype = np.dtype(np.uint8)
@@ -119,6 +123,9 @@ class World:
         self._set("devices", devices)
         has_detail = self.detail is not None
         planning.check_level(self.level, self.quick, self.config, has_detail)
+        if self.detail_from is None:
+            self._set("detail_from", self.config.detail_from)
+        check_detail_from("detail_from", self._detail_from, self.config)
         if self.tile_size is None:
             self._set("tile_size", costs.default_tile_size(self._painted))
         if self.batch_size is None:
@@ -173,9 +180,20 @@ class World:
             scene=self.scene,
             frame=frame_of(self.config, self.horizon, self.vertical_span, self.period),
             stopped=self.level if self.quick else 0,
-            averaged=0 if self.quick else max(self.level, 0),
-            enlarged=max(-self.level, 0),
+            averaged=0 if self.quick or self.adds_detail else self.level,
+            detail_level=self.level if self.adds_detail else None,
         )
+
+    @property
+    def adds_detail(self) -> bool:
+        """Whether this level is painted by the detail synthesizer."""
+        has_detail = self.detail is not None and not self.quick
+        return has_detail and self.level < self._detail_from
+
+    @property
+    def _detail_from(self) -> int:
+        assert self.detail_from is not None
+        return planning.whole("detail_from", self.detail_from)
 
     @property
     def truncation(self) -> float:
@@ -189,22 +207,24 @@ class World:
 
     @functools.cached_property
     def _painter(self) -> Painter:
-        """Of what the generator paints; levels below 0 are painted from others."""
+        """Of what the generator paints; see ``adds_detail`` for what it does not."""
         params = stopped_early(self.setup.model, self.generator_params)
         return Painter(self.setup, params)
 
     @functools.cached_property
     def coarser(self) -> "World":
-        """Of a level below 0: the level above it, which it is painted from.
+        """Of a level that detail is added to: the one above, which it is painted from.
 
         Its tiles are smaller, as a level on the way is asked for in small parts, which
         are painted in whole tiles; much smaller ones would be margins.
         """
         assert self.tile_size is not None and self.detail is not None
-        cell = self.config.cell_size
+        cell, level = self.config.cell_size, self.level + 1
         size = -(-(self.tile_size // 4 + 4 * self.detail.config.margin) // cell) * cell
         size = min(size, self.tile_size)
-        return dataclasses.replace(self, level=self.level + 1, tile_size=size)
+        if level >= self._detail_from:  # the generator's own, before it is averaged
+            size <<= level
+        return dataclasses.replace(self, level=level, tile_size=size)
 
     @functools.cached_property
     def _enlarging(self) -> EnlargingPainter:
@@ -347,7 +367,7 @@ class World:
         Raises:
           ValueError: a tile sees too many styles or edits to be painted.
         """
-        if self.level < 0:
+        if self.adds_detail:
             assert self.detail is not None
             margin = self.detail.config.margin
             return self.coarser.blends(enlarging.seen_by(window, margin))
@@ -386,7 +406,7 @@ class World:
         """
         if isinstance(windows, Window):
             windows = [windows]
-        if self.level >= 0:
+        if not self.adds_detail:
             return paint_strips(self._painter, self._overlays, windows, on_tiles)
         expected = self._expected(windows)
         return paint_strips(self._enlarging, self._overlays, expected, on_tiles)
@@ -459,6 +479,7 @@ class World:
             self,
             level=0,
             quick=False,
+            detail_from=0,
             tile_size=size,
             devices=self.setup.devices[:1],
             batch_size=1,
