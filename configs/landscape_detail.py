@@ -1,8 +1,8 @@
 """The detail synthesizer of landscapes: what a closer look shows, octave after octave.
 
-It learns to enlarge photographs that were reduced by any factor from 1.2 to 4, so that
-it may be applied to what it has painted. The bundled one took about an hour of two
-cores (docs/model_card.md).
+It learns to enlarge photographs of all sizes up to 256 px, and to go on from what it
+has painted itself. The bundled one took some two hours of two cores
+(docs/model_card.md).
 """
 
 import ml_collections
@@ -15,14 +15,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = Config(
         name="landscape_detail",
         detail=DetailConfig(),
-        # Below the photographs' own 256 px: blocks of JPEG are then of any size and
-        # place, so that they are not learned.
-        data=DataConfig(full_size=208, least_size=64, pre_size=0),
+        # Of all sizes up to the photographs' own: blocks of JPEG are then of any size
+        # and place, so that they are not learned.
+        data=DataConfig(full_size=256, least_size=64, pre_size=0),
         train=TrainConfig(
             network="detail",
             batch_size=16,
             objective="hinge",
             shared_samples=True,
+            octaves=2,
             pixel_weight=15.0,
             pixel_distance_weight=50.0,
             feature_distance_weight=20.0,

@@ -10,7 +10,7 @@ from infinitygan_jax.messages import UserError
 
 VARIANTS = ("", "runlocal")
 LOCAL_PATCH = 17  # one stage, the smallest patch: the time is that of compiling
-LOCAL_DETAIL = 16  # of what a detail synthesizer paints
+LOCAL_DETAIL = 20  # of what a detail synthesizer paints
 
 
 def variant_of(config: Config, arg: str) -> ml_collections.ConfigDict:

@@ -172,7 +172,7 @@ def test_photographs_must_be_as_large_as_what_is_painted():
 def test_the_local_variant_is_small():
     local = variants.run_local(_config())
     assert local.detail.patch_size == variants.LOCAL_DETAIL
-    assert local.data.least_size == 16
+    assert local.data.least_size == variants.LOCAL_DETAIL
     shapes = jax.eval_shape(lambda: task_of(local).init(jax.random.key(0)))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 10_000
 
