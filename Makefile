@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= $(or $(shell cat $(VENV)/.extras 2>/dev/null),test)
 SIZE ?= 4096x4096
-SEED ?= 6
+SEED ?= 26
 ZOOM ?= 16
 
 BIN := $(VENV)/bin
