@@ -150,13 +150,13 @@ def _share(rates: np.ndarray, products: np.ndarray) -> str:
 
 
 def command_cost(
-    size: str, checkpoint: str, ending: str = "png"
+    size: str, checkpoint: str, ending: str = "png", *options: str
 ) -> tuple[float, float]:
     """Seconds from command to file, and peak memory in MB, of ``run_sample.py``."""
     script = pathlib.Path(__file__).parents[1] / "run_sample.py"
     with tempfile.TemporaryDirectory() as folder:
         out = str(pathlib.Path(folder) / f"picture.{ending}")
-        command = [sys.executable, str(script), "--size", size, "--out", out]
+        command = [sys.executable, str(script), "--size", size, "--out", out, *options]
         command = [sys.executable, "-c", _WATCH, *command, "--checkpoint", checkpoint]
         start = time.perf_counter()
         result = subprocess.run(command, capture_output=True, text=True)
@@ -179,7 +179,9 @@ def measure_commands(checkpoint: str, pictures: Sequence[str]) -> None:
         before = after
         if order != former:
             before = _paint_in_process(checkpoint, height, width, 1, ending)
-        seconds, memory = command_cost(size, checkpoint, ending)
+        seconds, memory = command_cost(
+            size, checkpoint, ending, "--detail_from", "0"
+        )  # as below
         after = _paint_in_process(checkpoint, height, width, 1, ending)
         former = order
         alone, product = (
@@ -347,11 +349,10 @@ def _paint_tiles(painter: Painter, tiles: Sequence[planning.Tile], size: int) ->
     for start in range(0, len(tiles), size):
         step = list(tiles[start : start + size])
         wanted = step + step[-1:] * (size - len(step))
-        fetch = painter.step(wanted, both=False)
-        ahead.append(devices.begin(fetch, on))
+        ahead.append(devices.begin(painter.step(wanted, both=False), on))
         if len(ahead) > devices.steps_at_once(on):
-            jax.block_until_ready(ahead.popleft()())
-    jax.block_until_ready([fetch() for fetch in ahead])
+            jax.block_until_ready(ahead.popleft().result())
+    jax.block_until_ready([begun.result() for begun in ahead])
 
 
 def _sides(size: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The detail synthesizer of landscapes: what a closer look shows, octave after octave.
 
 It learns to enlarge photographs of all sizes up to 256 px, and to go on from what it
-has painted itself. The bundled one took some two hours of two cores
+has painted itself. The bundled one took some three hours of two cores
 (docs/model_card.md).
 """
 

@@ -77,8 +77,8 @@ def steps_at_once(devices: Sequence[jax.Device]) -> int:
 
 def begin(
     step: Callable[[], _Result], devices: Sequence[jax.Device]
-) -> Callable[[], _Result]:
-    """Begins a step of painting and returns what waits for its result.
+) -> "concurrent.futures.Future[_Result]":
+    """Begins a step of painting.
 
     Args:
       step: dispatches to the devices, and begins no step itself. It runs in another
@@ -87,9 +87,10 @@ def begin(
     """
     number = steps_at_once(devices)
     if number == 1:
-        begun = step()
-        return lambda: begun
-    return _workers(number).submit(lambda: jax.block_until_ready(step())).result
+        begun: concurrent.futures.Future[_Result] = concurrent.futures.Future()
+        begun.set_result(step())
+        return begun
+    return _workers(number).submit(lambda: jax.block_until_ready(step()))
 
 
 @functools.cache

@@ -25,7 +25,7 @@ BIOME_Z_GLOBAL = 2  # a global latent for every point of a lattice, of all chann
 BIOME_PLACE = 3  # where in its square of the lattice that point lies
 NOISE = 16
 OCTAVE = 64  # coarser fields of local latents (OCTAVE + index, from 1)
-DETAIL = 128  # noise of what is seen closer (DETAIL + octave, from 1)
+DETAIL = 128  # noise of detail (DETAIL - level)
 
 POSITION_LIMIT = 2**63  # positions lie in [-2**63, 2**63)
 SEED_LIMIT = 2**64

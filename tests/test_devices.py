@@ -110,19 +110,20 @@ def test_steps_of_one_cpu_run_side_by_side(monkeypatch):
         return jnp.full(2, number), threading.current_thread()
 
     waiting = [devices.begin(functools.partial(step, n), one) for n in range(3)]
-    results = [fetch() for fetch in waiting]
+    results = [begun.result() for begun in waiting]
     assert [float(array[0]) for array, _ in results] == [0, 1, 2]
     assert threading.main_thread() not in {thread for _, thread in results}
     # What was wrong is said where it is waited for.
     wrong = devices.begin(lambda: jnp.zeros(2) + jnp.zeros((3,)), one)
     with pytest.raises(TypeError, match="incompatible shapes"):
-        wrong()
+        wrong.result()
     # Of several devices, a step is for all: it begins here.
-    assert devices.begin(threading.current_thread, several)() is (
+    assert devices.begin(threading.current_thread, several).result() is (
         threading.main_thread()
     )
     monkeypatch.setattr(machine, "num_cores", lambda: 1)
-    assert devices.begin(threading.current_thread, one)() is threading.main_thread()
+    begun = devices.begin(threading.current_thread, one)
+    assert begun.result() is threading.main_thread()
 
 
 def test_a_machine_of_many_cores_does_not_take_memory_for_each(monkeypatch):

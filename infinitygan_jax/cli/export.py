@@ -99,6 +99,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.detail_from is not None:
         model = bundle.config.model
         config_lib.check_detail_from("--detail_from", args.detail_from, model)
+    elif detail is not None and bundle.detail is None and replaced is not None:
+        said["detail_from"] = replaced.config.model.detail_from
+    if detail is None and said.get("detail_from"):
+        raise UserError(
+            f"--detail_from ({said['detail_from']}) needs a detail synthesizer, and "
+            "this model has none; give one with --detail"
+        )
     model = dataclasses.replace(bundle.config.model, **said)
     config = dataclasses.replace(_without_places(bundle.config), model=model)
     bundle = dataclasses.replace(

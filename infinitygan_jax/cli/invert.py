@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--vertical_span",
         type=int,
         metavar="PIXELS",
-        help="as in run_sample.py (default: four times that of training)",
+        help="as in run_sample.py (default: that of training)",
     )
     parser.add_argument(
         "--steps",

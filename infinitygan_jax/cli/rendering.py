@@ -268,9 +268,17 @@ def texts_of(
         "Vertical span": str(world.vertical_span or "none"),
         "Wrap": "".join(sorted(axes)) or "none",
         "Level": f"{world.level}, quick" if world.quick else str(world.level),
-        "Detail from": str(world.detail_from),
+        **detail_texts(world),
         **painting_texts(world),
     }
+
+
+def detail_texts(world: "World") -> dict[str, str]:
+    """From which level detail is added, where that changes what a picture shows."""
+    first = world.detail_from
+    if world.adds_detail and first:
+        return {"Detail from": str(first)}
+    return {}
 
 
 def painting_texts(world: "World") -> dict[str, str]:

@@ -176,6 +176,7 @@ OPTIONS = {
             "2 on its finest textures are replaced (default: as the model's settings "
             "say)",
         },
+        key="detail_from",
         part="detail_from",
     ),
     "tile": Option(
@@ -284,10 +285,10 @@ def name_part(args: argparse.Namespace) -> str:
     part = ""
     for name, option in OPTIONS.items():
         value = getattr(args, name, None)
-        # 0 is no choice of a picture's, but of truncation it is one.
+        # 0 is no choice of a picture's, but of truncation and detail it is one.
         if option.part is None or value is None or value is False:
             continue
-        if value == 0 and isinstance(value, int):
+        if value == 0 and isinstance(value, int) and name != "detail_from":
             continue
         if name == "level" and value < 0:
             part += f"-zoom{1 << -value}"

@@ -257,11 +257,7 @@ def world_of(
     Raises:
       ValueError: an entry or option is not as it must be.
     """
-    how = {
-        "level": args.level,
-        "quick": args.quick,
-        "detail_from": args.detail_from,
-    }
+    how = {"level": args.level, "quick": args.quick}
     world = document.world(bundle, tile_size=args.tile, **how)
     if args.tile is not None or tile_size_for is None:
         return world

@@ -1,4 +1,4 @@
-"""Tiles of a world seen closer than its generator paints it, octave by octave.
+"""Tiles of a world that detail is added to, octave by octave.
 
 Such a level is painted from the pixels of the level above it, which are painted
 first, once for all tiles that see them, and kept.

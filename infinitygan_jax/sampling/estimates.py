@@ -1,5 +1,6 @@
 """What painting a world takes, all levels that it is painted from included."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -137,7 +138,7 @@ def fitting_tile_size(world: "World", window: Window) -> int:
     return costs.halved_while_it_pays(
         costs.default_tile_size(setup.model),
         setup.model.cell_size,
-        lambda size: _own_operations(world, [window], size),
+        lambda size: _operations_with(world, [window], size),
     )
 
 
@@ -154,12 +155,11 @@ def cheapest_tile_size(world: "World", windows: Sequence[Window]) -> int:
     if not world.adds_detail:
         return costs.cheapest_tile_size(setup.model, windows, setup.averaged)
     return costs.cheapest_size(
-        setup.model, lambda size: _own_operations(world, windows, size)
+        setup.model, lambda size: _operations_with(world, windows, size)
     )
 
 
-def _own_operations(world: "World", windows: Sequence[Window], size: int) -> int:
-    """Operations of a level of detail alone, with tiles of another size."""
-    assert world.detail is not None
-    each = detail_lib.operations(world.detail.config, size, size)
-    return sum(Plan(window, size).num_tiles * each for window in windows)
+def _operations_with(world: "World", windows: Sequence[Window], size: int) -> int:
+    """Operations of windows, each alone, with tiles of another size."""
+    other = dataclasses.replace(world, tile_size=size)
+    return sum(operations(other, window).tiled for window in windows)

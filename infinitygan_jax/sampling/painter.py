@@ -67,6 +67,8 @@ class Painter:
         Raises:
           ValueError: when called, as ``paint``.
         """
+        # Made once here, and not by several threads at once.
+        _ = self._functions, self._looks
         if both:
             return lambda: self.paint_both(wanted)
         return lambda: (self.paint(wanted),)

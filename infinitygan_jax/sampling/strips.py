@@ -1,12 +1,13 @@
 """Windows painted from the top, one row of tiles at a time, devices always ahead."""
 
 import collections
+import concurrent.futures
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, UInt8
+from jaxtyping import UInt8
 
 from infinitygan_jax import devices as device_lib
 from infinitygan_jax import machine
@@ -19,7 +20,7 @@ from infinitygan_jax.sampling.setup import Setup
 
 _TILES_PER_GIVING = 16  # of which clearing pages anew takes a hundredth
 
-_Fetch = Callable[[], tuple[Array, ...]]
+_Begun = concurrent.futures.Future[tuple[Any, ...]]
 
 _ready = itertools.count()  # tiles of all worlds that became ready
 
@@ -88,23 +89,29 @@ def _painted(
     """
     setup = painter.setup
     num_devices, batch_size = len(setup.devices), None
-    ahead: collections.deque[tuple[list[Painting], list[_Needed], _Fetch]] = (
+    ahead: collections.deque[tuple[list[Painting], list[_Needed], _Begun]] = (
         collections.deque()
     )
-    for paintings, shown in _steps(needed, num_devices * setup.batch_size):
-        if batch_size is None:
-            # A short first step is the only one, and its batches may be smaller. A
-            # short last one is filled: another shape would be compiled for it.
-            batch_size = costs.batch_for(len(paintings), num_devices, setup.batch_size)
-        wanted = [painting.tile for painting in paintings]
-        wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
-        both = setup.averaged > 0 and any(each.both for each in paintings)
-        fetch = device_lib.begin(painter.step(wanted, both), setup.devices)
-        ahead.append((paintings, shown, fetch))
-        if len(ahead) > device_lib.steps_at_once(setup.devices):
+    try:
+        for paintings, shown in _steps(needed, num_devices * setup.batch_size):
+            if batch_size is None:
+                # A short first step is the only one, and its batches may be smaller. A
+                # short last one is filled: another shape would be compiled for it.
+                batch_size = costs.batch_for(
+                    len(paintings), num_devices, setup.batch_size
+                )
+            wanted = [painting.tile for painting in paintings]
+            wanted += wanted[-1:] * (num_devices * batch_size - len(wanted))
+            both = setup.averaged > 0 and any(each.both for each in paintings)
+            begun = device_lib.begin(painter.step(wanted, both), setup.devices)
+            ahead.append((paintings, shown, begun))
+            if len(ahead) > device_lib.steps_at_once(setup.devices):
+                yield _fetched(*ahead.popleft())
+        while ahead:
             yield _fetched(*ahead.popleft())
-    for each in ahead:
-        yield _fetched(*each)
+    finally:  # whoever reads may stop early
+        for _, _, begun in ahead:
+            begun.cancel()
 
 
 class _Place(NamedTuple):
@@ -176,10 +183,10 @@ def _steps(
 
 
 def _fetched(
-    paintings: list[Painting], shown: list[_Needed], fetch: _Fetch
+    paintings: list[Painting], shown: list[_Needed], begun: _Begun
 ) -> tuple[int, list[_Needed]]:
     """Waits for tiles, as shown, and whole if one needs it; see ``_painted``."""
-    arrays = map(np.asarray, fetch())
+    arrays = map(np.asarray, begun.result())
     for painting, *both in zip(paintings, *arrays, strict=False):  # fillers dropped
         if painting.is_ahead:  # may wait for long, and not keep what came with it
             both = [each.copy() for each in both]

@@ -49,8 +49,9 @@ class World:
     above it are negative, and there is no end within 2**62 pixels. A window's pixels
     do not depend on the window: on a CPU overlapping windows of one tile size agree
     byte for byte, and on other devices, or with another tile size, within 1/255 (2/255
-    where they are corrected around known pixels of placements). Below level 0, where
-    pixels are painted from pixels, such a difference may lead to larger ones.
+    where they are corrected around known pixels of placements). At levels that detail
+    is added to, where pixels are painted from pixels, such a difference may lead to
+    larger ones.
 
     Nothing is painted or compiled before it is needed. Another world that differs in
     some attributes is ``dataclasses.replace(world, seed=7)``; nothing is compiled
@@ -125,7 +126,7 @@ class World:
         planning.check_level(self.level, self.quick, self.config, has_detail)
         if self.detail_from is None:
             self._set("detail_from", self.config.detail_from)
-        check_detail_from("detail_from", self._detail_from, self.config)
+        check_detail_from("`detail_from`", self._detail_from, self.config)
         if self.tile_size is None:
             self._set("tile_size", costs.default_tile_size(self._painted))
         if self.batch_size is None:
@@ -222,9 +223,14 @@ class World:
         cell, level = self.config.cell_size, self.level + 1
         size = -(-(self.tile_size // 4 + 4 * self.detail.config.margin) // cell) * cell
         size = min(size, self.tile_size)
+        batch_size = self.batch_size
         if level >= self._detail_from:  # the generator's own, before it is averaged
-            size <<= level
-        return dataclasses.replace(self, level=level, tile_size=size)
+            most = max(self.tile_size, costs.default_tile_size(self.config))
+            size = min(size << level, most)
+            batch_size = batch_size if size <= self.tile_size else None
+        return dataclasses.replace(
+            self, level=level, tile_size=size, batch_size=batch_size
+        )
 
     @functools.cached_property
     def _enlarging(self) -> EnlargingPainter:

@@ -235,3 +235,45 @@ def test_a_damaged_detail_synthesizer_is_found(closer, folder, capsys):
     (folder / "a.safetensors").write_bytes(data)
     words = [*SIZE, "--checkpoint", "a.safetensors", "--out", "a.png"]
     assert "must be unaltered" in refused(capsys, sample.main, words)
+
+
+def test_detail_may_begin_above_level_0(closer, folder, capsys):
+    words = [*SIZE, "--checkpoint", closer, "--detail_from", "2"]
+    sample.main([*words, "--save_world", "a.json"])
+    picture, texts = read("tiny-seed4-48x40-detail_from2.png")
+    world = World.load(closer, seed=4, detail_from=2)
+    np.testing.assert_array_equal(picture, world[-20:20, 0:48])
+    assert texts["Detail from"] == "2" and "--detail_from=2" in texts["Command"]
+    told = ["--world", "a.json", "--checkpoint", closer, "--size", "48x40"]
+    sample.main([*told, "--out", "b.png"])
+    np.testing.assert_array_equal(read("b.png")[0], picture)
+    # As the model says it is another picture, with another name.
+    sample.main([*SIZE, "--checkpoint", closer])
+    plain, texts = read("tiny-seed4-48x40.png")
+    assert np.any(plain != picture) and "Detail from" not in texts
+    capsys.readouterr()
+    wrong = [*words[:-1], "3"]
+    refused(capsys, sample.main, wrong, "--detail_from (3) must be a level", "0 to 2")
+    grid.main(
+        ["--rows", "1", "--columns", "2", "--size", "24x20", "--checkpoint", closer]
+        + ["--detail_from", "2", "--out", "g.png"]
+    )
+    shown = World.load(closer, seed=1, detail_from=2)
+    assert read("g.png")[0].shape == (20, 24, 3) and shown.adds_detail
+
+
+def test_a_file_says_where_detail_begins(closer, folder, capsys):
+    export.main([closer, "a.safetensors", "--detail_from", "2"])
+    assert "detail_from: 2" in capsys.readouterr().out
+    assert World.load("a.safetensors").adds_detail
+    # What replaces it and has none of its own keeps its detail, and what goes with it.
+    alone = bundle_lib.Bundle(tiny.CONFIG, tiny.params())
+    bundle_lib.save("alone.safetensors", alone)
+    export.main(["alone.safetensors", "a.safetensors", "--overwrite"])
+    assert World.load("a.safetensors").detail_from == 2
+    words = ["alone.safetensors", "c.safetensors", "--detail_from"]
+    capsys.readouterr()
+    refused(capsys, export.main, [*words, "2"], "needs a detail synthesizer")
+    for wrong in ("9", "-1"):
+        said = f"--detail_from ({wrong}) must be a level"
+        refused(capsys, export.main, [*words, wrong], said, "0 to 2")

@@ -1,4 +1,4 @@
-"""Levels below 0: exact means, any window, any tiles, any place."""
+"""Levels of detail: exact means, any window, any tiles, any place."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infinitygan_jax import machine
 from infinitygan_jax.models.detail import Detail
 from infinitygan_jax.models.layers import averaged
 from infinitygan_jax.sampling import estimates
@@ -26,8 +27,15 @@ DETAIL = Detail(small.CONFIG, small.params())
 
 
 def _world(**options):
+    """On one device, as most machines have it: steps run side by side."""
     options = {"seed": 3, "tile_size": 32, "detail": DETAIL, **options}
+    options = {"devices": jax.devices()[:1], **options}
     return World(tiny.MODEL, tiny.params(), **options)
+
+
+@pytest.fixture(autouse=True)
+def three_cores(monkeypatch):
+    monkeypatch.setattr(machine, "num_cores", lambda: 3)
 
 
 def _means(picture):
@@ -71,6 +79,14 @@ def test_windows_agree_whatever_was_asked_for(level):
     for size in (16, 64):
         other = dataclasses.replace(world, tile_size=size)
         np.testing.assert_array_equal(other[-50:60, -20:70], whole)
+
+
+def test_eight_devices_paint_the_same_bytes():
+    world = _world(level=-4)
+    several = dataclasses.replace(world, devices=jax.devices()[:8])
+    for place in (0, 2**40):
+        window = np.s_[-40:40, place : place + 90]
+        np.testing.assert_array_equal(world[window], several[window])
 
 
 def test_batches_and_devices_paint_the_same():
@@ -274,7 +290,7 @@ def test_known_pixels_are_shown_whatever_paints_around_them():
 
 @pytest.mark.parametrize("first", [-1, 3])
 def test_detail_begins_at_a_level_that_there_is(first):
-    with pytest.raises(ValueError, match=rf"detail_from \({first}\) .* 0 to 2"):
+    with pytest.raises(ValueError, match=rf"`detail_from` \({first}\) .* 0 to 2"):
         _world(detail_from=first)
 
 
