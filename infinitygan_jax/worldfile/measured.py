@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Mapping, Sequence
 
 from infinitygan_jax.sampling.edits.edit import Edit
@@ -37,6 +38,8 @@ class Measurements:
         self._rectangles = rectangles
         self._boxes = Boxes([(edit.region, edit.reach) for edit in edits])
         self._found: dict[int, Statistics] = {}
+        # Tiles that are painted side by side wait for one of them to measure.
+        self._lock = threading.RLock()
         completed = list(edits)
         for index in rectangles:
             edit = edits[index]
@@ -55,11 +58,12 @@ class Measurements:
 
     def of(self, index: int) -> Statistics:
         """What an edit asks for."""
-        # In order, those that it depends on first: no chain of them is too long.
-        for each in self._needed(index):
-            found = self._before(each).latent_statistics(*self._rectangles[each])
-            self._found[each] = Statistics(*found)
-        return self._found[index]
+        with self._lock:
+            # In order, those that it depends on first: no chain of them is too long.
+            for each in self._needed(index):
+                found = self._before(each).latent_statistics(*self._rectangles[each])
+                self._found[each] = Statistics(*found)
+            return self._found[index]
 
     def _needed(self, index: int) -> list[int]:
         """What is to be measured before an edit's statistics are known, in order."""
