@@ -127,12 +127,16 @@ def describe(
     if not estimates.paints_on_host(world):
         device_bytes = estimates.device_bytes(world, plan, blends)
         memory += f", and {readable_bytes(device_bytes)} a device"
+    detail = []
+    if world.adds_detail:
+        detail = [f"detail      paints levels {world.level} to {world.detail_from - 1}"]
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
         f"model       {bundle.config.name}, seed {world.seed}, truncation "
         f"{world.truncation:g}, noise scale {world.noise_scale:g}, digest "
         f"{bundle.digest[:12]}",
+        *detail,
         f"tiles       {len(plan.tile_rows)} rows x {len(plan.tile_cols)} columns of "
         f"{size}x{size} px: {plan.num_tiles} tiles",
         f"devices     {plan.num_devices} x {device.device_kind}, {plan.batch_size} "

@@ -129,6 +129,7 @@ def test_a_dry_run_counts_all_levels(closer, folder, capsys):
     sample.main([*SIZE, "--checkpoint", closer, "--zoom", "8", "--dry_run"])
     out = capsys.readouterr().out
     assert re.search(r"operations +\S+ TFLOP in convolutions, \d+% more", out)
+    assert re.search(r"detail +paints levels -3 to -1\n", out)
 
 
 def test_grids_and_flights_take_it(closer, folder):
