@@ -129,7 +129,8 @@ def describe(
         memory += f", and {readable_bytes(device_bytes)} a device"
     detail = []
     if world.adds_detail:
-        detail = [f"detail      paints levels {world.level} to {world.detail_from - 1}"]
+        last = (world.detail_from or 0) - 1
+        detail = [f"detail      paints levels {world.level} to {last}"]
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
         f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
