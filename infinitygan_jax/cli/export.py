@@ -97,15 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     former = {k: told[k] for k in _KEPT if k in told and k not in info}
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
     if args.detail_from is not None:
-        model = bundle.config.model
-        config_lib.check_detail_from("--detail_from", args.detail_from, model)
+        _check_detail_from(args.detail_from, bundle.config.model, detail is not None)
     elif detail is not None and bundle.detail is None and replaced is not None:
         said["detail_from"] = replaced.config.model.detail_from
-    if detail is None and said.get("detail_from"):
-        raise UserError(
-            f"--detail_from ({said['detail_from']}) needs a detail synthesizer, and "
-            "this model has none; give one with --detail"
-        )
     model = dataclasses.replace(bundle.config.model, **said)
     config = dataclasses.replace(_without_places(bundle.config), model=model)
     bundle = dataclasses.replace(
@@ -123,6 +117,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(
             f"what it says of {', '.join(former)} is that of the file that it "
             "replaced; if it no longer holds, give it with --info"
+        )
+
+
+def _check_detail_from(
+    level: int, model: config_lib.ModelConfig, has_detail: bool
+) -> None:
+    """Checks ``--detail_from``.
+
+    Raises:
+      ValueError: it is no level of the model, or there is no detail to begin there.
+    """
+    config_lib.check_detail_from("--detail_from", level, model)
+    if level and not has_detail:
+        raise UserError(
+            f"--detail_from ({level}) needs a detail synthesizer, and this model has "
+            "none; give one with --detail"
         )
 
 

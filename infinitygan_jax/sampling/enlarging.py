@@ -64,7 +64,7 @@ class EnlargingPainter:
         self._pixels.keep_rows(seen_by(window, self._detail.config.margin))
 
     def step(
-        self, wanted: Sequence[Tile], both: bool = False
+        self, wanted: Sequence[Tile], both: bool
     ) -> Callable[[], tuple[UInt8[Array, "b p p 3"]]]:
         """What paints tiles; pixels of the level above are painted before, if not kept.
 

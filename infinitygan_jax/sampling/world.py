@@ -116,7 +116,9 @@ class World:
     def __post_init__(self) -> None:
         for name in ("seed", "horizon", "level"):
             self._set(name, planning.whole(name, getattr(self, name)))
-        for name in ("tile_size", "batch_size", "vertical_span"):
+        if self.detail_from is None:
+            self._set("detail_from", self.config.detail_from)
+        for name in ("tile_size", "batch_size", "vertical_span", "detail_from"):
             if getattr(self, name) is not None:
                 self._set(name, planning.whole(name, getattr(self, name)))
         self._set("period", _whole_period(self.period))
@@ -124,8 +126,6 @@ class World:
         self._set("devices", devices)
         has_detail = self.detail is not None
         planning.check_level(self.level, self.quick, self.config, has_detail)
-        if self.detail_from is None:
-            self._set("detail_from", self.config.detail_from)
         check_detail_from("`detail_from`", self._detail_from, self.config)
         if self.tile_size is None:
             self._set("tile_size", costs.default_tile_size(self._painted))
@@ -194,7 +194,7 @@ class World:
     @property
     def _detail_from(self) -> int:
         assert self.detail_from is not None
-        return planning.whole("detail_from", self.detail_from)
+        return self.detail_from
 
     @property
     def truncation(self) -> float:

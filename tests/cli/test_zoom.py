@@ -261,6 +261,9 @@ def test_detail_may_begin_above_level_0(closer, folder, capsys):
     )
     shown = World.load(closer, seed=1, detail_from=2)
     assert read("g.png")[0].shape == (20, 24, 3) and shown.adds_detail
+    words = ["--rows", "1", "--columns", "2", "--size", "24x20", "--out", "h.png"]
+    grid.main([*words, "--checkpoint", closer])
+    assert np.any(read("g.png")[0] != read("h.png")[0])
 
 
 def test_a_file_says_where_detail_begins(closer, folder, capsys):
