@@ -131,6 +131,9 @@ class ModelConfig(DiscriminatorConfig):
       previews: whether each stage of the texture synthesizer but the last has colours
         of its own that learn to show the whole picture, for quick levels.
       coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
+      vertical_starts: of a landscape: rows, a cell apart, in which a patch can begin in
+        training. The paper's 10 spread what photographs show over some more rows than
+        they have; 1 + (full_size - patch_size) / cell_size are as many.
       truncation: local latents are multiplied by this, 0 to 1, in painting, not in
         training: below 1, forms are plainer and clearer.
       noise_scale: noise is multiplied by this, 0 to 1, in painting, not in training:
@@ -148,6 +151,7 @@ class ModelConfig(DiscriminatorConfig):
     mapping_layers: int = 8
     previews: bool = False
     coords: str = "landscape"
+    vertical_starts: int = 10
     truncation: float = 1.0
     noise_scale: float = 1.0
     detail_from: int = 0
@@ -181,6 +185,11 @@ class ModelConfig(DiscriminatorConfig):
             check_painting(f"model.{name}", getattr(self, name))
         check_detail_from("model.detail_from", self.detail_from, self)
         settings.check_choice("model.coords", self.coords, ("landscape", "plane"))
+        if self.vertical_starts < 2:
+            raise UserError(
+                f"model.vertical_starts ({self.vertical_starts}) must be 2 or more, as "
+                "rows tell up from down; use 10"
+            )
         settings.check_length(
             "model.texture_widths", self.texture_widths, self.num_stages
         )

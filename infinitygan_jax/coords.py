@@ -15,36 +15,48 @@ from jaxtyping import Array, Float, Int
 
 from infinitygan_jax import geometry
 
-NUM_STARTS = 10  # vertical starts of a training window (V in docs/model.md)
 CUT = 3.0  # v spans [-CUT, CUT] over the training rows
 NUM_COLUMNS = 140  # columns of the training grid
 PERIOD = NUM_COLUMNS - 1  # cells after which cos and sin repeat
-_ROW_SCALE = geometry.PATCH_CELLS + NUM_STARTS - 1
-ROW_STEP = 2 * CUT / _ROW_SCALE  # v per cell: 0.3
 COLUMN_STEP = 2 / PERIOD  # u per cell
 WINDOW_CELLS = geometry.PATCH_CELLS + 2 * geometry.STRUCTURE_MARGIN
-_NUM_ROWS = WINDOW_CELLS + NUM_STARTS
+
+
+def trained_rows(num_starts: int) -> int:
+    """Rows of cells over which v spans [-CUT, CUT] in training: 20 for 10 starts."""
+    return geometry.PATCH_CELLS + num_starts - 1
+
+
+def row_step(num_starts: int) -> float:
+    """How much v rises from a row of cells to the next in training: 0.3 likewise."""
+    return 2 * CUT / trained_rows(num_starts)
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """How coordinates lie over a world's cells; by default as in training.
+    """How coordinates lie over a world's cells.
 
     Attributes:
-      horizon: cell row of v = 0, the middle of the learned vertical range.
-      stretch: how many times more rows the learned vertical range takes.
+      rows: of cells over which v spans [-CUT, CUT], the learned vertical range; by
+        default as in training with 10 starts.
+      horizon: cell row of v = 0, the middle of that range.
       row_period: rows after which the world repeats; None where it does not.
       col_period: columns after which it repeats. (Columns' coordinates alone repeat
         after ``PERIOD`` cells even so.)
     """
 
+    rows: float = 20.0
     horizon: Fraction = Fraction(0)
-    stretch: float = 1.0
     row_period: int | None = None
     col_period: int | None = None
 
 
-AS_TRAINED = Frame()
+AS_TRAINED = Frame()  # with 10 starts
+
+
+def trained_frame(num_starts: int) -> Frame:
+    """The frame of training, the horizon in cell row 0."""
+    return Frame(rows=trained_rows(num_starts))
 
 
 def world_coords(
@@ -58,7 +70,8 @@ def world_coords(
     """Coordinates of the structure cells of a world window, as row and column parts.
 
     Unless told otherwise, cell row 0 is the middle of the learned vertical range,
-    v = 0: the horizon of a landscape (docs/model.md, section 5.1).
+    v = 0: the horizon of a landscape (docs/model.md, section 5.1), and that range is of
+    a model with 10 starts.
 
     Args:
       kind: "landscape" or "plane".
@@ -66,12 +79,12 @@ def world_coords(
       rows: cell rows, margins included.
       col_start: world index of the first cell column; any integer.
       cols: cell columns, margins included.
-      frame: horizon, stretch and periods.
+      frame: the learned vertical range, horizon and periods.
     """
     col_part = _periodic(col_start, cols, frame.col_period)
     if kind == "plane":
         return _periodic(row_start, rows, frame.row_period), col_part
-    v = ROW_STEP / frame.stretch * _below_horizon(row_start, rows, frame)
+    v = 2 * CUT / frame.rows * _below_horizon(row_start, rows, frame)
     return np.tanh(v)[:, None].astype(np.float32), col_part
 
 
@@ -106,28 +119,30 @@ def training_coords(
     col_start: Int[Array, ""],
     row_jitter: Float[Array, ""],
     col_jitter: Float[Array, ""],
+    num_starts: int,
 ) -> Float[Array, "35 35 c"]:
     """Coordinates of one training window (docs/model.md, section 5.1).
 
     Args:
       kind: "landscape" or "plane" (which takes the column's rule for both axes).
-      row_start: first grid row, 0 .. 9 ("plane": 0 .. 139).
+      row_start: first grid row, below ``num_starts`` ("plane": 0 .. 139).
       col_start: first grid column, 0 .. 139; columns wrap around.
       row_jitter: added to v (to u of the rows for "plane"), within half a grid step.
       col_jitter: added to u, within half a grid step: +-1/139.
+      num_starts: rows of the grid in which a landscape's window can begin.
     """
     index = jnp.arange(WINDOW_CELLS)
     col = _phase(jnp.asarray(_grid_u())[(col_start + index) % NUM_COLUMNS] + col_jitter)
     if kind == "plane":
         u = jnp.asarray(_grid_u())[(row_start + index) % NUM_COLUMNS]
         return grid(_phase(u + row_jitter), col)
-    v = jnp.asarray(_grid_v())[row_start + index] + row_jitter
+    v = jnp.asarray(_grid_v(num_starts))[row_start + index] + row_jitter
     return grid(jnp.tanh(v)[:, None], col)
 
 
-def vertical_label(row_start: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """Vertical label of training windows: the start row 0 .. 9 as -1 .. 1."""
-    return 2 * row_start.astype(jnp.float32) / (NUM_STARTS - 1) - 1
+def vertical_label(row_start: Int[Array, "*n"], num_starts: int) -> Float[Array, "*n"]:
+    """Vertical label of training windows: the first start as -1, the last as 1."""
+    return 2 * row_start.astype(jnp.float32) / (num_starts - 1) - 1
 
 
 def _periodic(
@@ -146,8 +161,8 @@ def _phase(u: Float[Array, " n"]) -> Float[Array, "n 2"]:
     return jnp.stack([jnp.cos(np.pi * u), jnp.sin(np.pi * u)], axis=-1)
 
 
-def _grid_v() -> Float[np.ndarray, " 45"]:
-    x = np.arange(_NUM_ROWS) / _ROW_SCALE
+def _grid_v(num_starts: int) -> Float[np.ndarray, " n"]:
+    x = np.arange(WINDOW_CELLS + num_starts) / trained_rows(num_starts)
     x = x - (x[-1] - 1) / 2  # the middle of the grid at 0.5
     return (CUT * (2 * x - 1)).astype(np.float32)
 

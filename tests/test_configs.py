@@ -17,8 +17,15 @@ def get(name, arg=""):
 
 
 def test_the_files_are_these():
-    landscapes = ["landscape", *(f"landscape_{n}" for n in ("detail", "hr", "lite"))]
-    assert [*landscapes, "landscape_ur", "maps"] == NAMES
+    kinds = ("detail", "hr", "lite", "small", "ur")
+    landscapes = ["landscape", *(f"landscape_{kind}" for kind in kinds)]
+    assert [*landscapes, "maps"] == NAMES
+
+
+def test_a_small_landscape_is_as_tall_as_its_photographs():
+    config = settings.from_mapping(get("landscape_small"))
+    more = config.data.full_size - config.model.patch_size
+    assert config.model.vertical_starts == 1 + more / config.model.cell_size
 
 
 @pytest.mark.parametrize("arg", ["", "runlocal"])

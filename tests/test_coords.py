@@ -59,7 +59,7 @@ def test_the_plane_is_periodic_both_ways():
 def test_training_windows_follow_the_grid():
     zero = jnp.float32(0)
     window = coords.training_coords(
-        "landscape", jnp.int32(4), jnp.int32(120), zero, zero
+        "landscape", jnp.int32(4), jnp.int32(120), zero, zero, 10
     )
     # Row r of the 45: v = 0.3 r - 6.6. Columns 120 .. 139, then 0 .. 14 of the 140.
     v = 0.3 * np.arange(4, 39) - 6.6
@@ -69,37 +69,41 @@ def test_training_windows_follow_the_grid():
     np.testing.assert_allclose(window[3, :, 2], np.sin(np.pi * u), atol=1e-5)
 
 
-def test_the_middle_training_window_lies_on_the_horizon():
-    # Start rows 0 .. 9 are centred: 4.5 would be the world window around row 0.
-    starts = jnp.arange(10)
-    label = coords.vertical_label(starts)
-    np.testing.assert_allclose(label, 2 * np.arange(10) / 9 - 1, atol=1e-6)
+@pytest.mark.parametrize(("num", "step"), [(10, 0.3), (3, 6 / 13)])
+def test_the_middle_training_window_lies_on_the_horizon(num, step):
+    # Start rows are centred: of 0 .. 9, 4.5 would be the world window around row 0.
+    starts, half = jnp.arange(num), (num - 1) / 2
+    label = coords.vertical_label(starts, num)
+    np.testing.assert_allclose(label, np.arange(num) / half - 1, atol=1e-6)
     zero = jnp.float32(0)
     windows = jax.vmap(
-        lambda s: coords.training_coords("landscape", s, jnp.int32(0), zero, zero)
+        lambda s: coords.training_coords("landscape", s, jnp.int32(0), zero, zero, num)
     )(starts)
     middle = np.arctanh(np.asarray(windows[:, 17, 0, 0], np.float64))
-    np.testing.assert_allclose(middle, 0.3 * (np.arange(10) - 4.5) - 0.15, atol=1e-4)
+    expected = step * (np.arange(num) - half - 0.5)
+    np.testing.assert_allclose(middle, expected, atol=1e-4)
+    row, _ = coords.world_coords("landscape", 1, 1, 0, 1, coords.trained_frame(num))
+    np.testing.assert_allclose(row, np.tanh(step), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["landscape", "plane"])
 def test_jitter_moves_the_whole_window(kind):
     place = (jnp.int32(2), jnp.int32(100))
-    plain = coords.training_coords(kind, *place, jnp.float32(0), jnp.float32(0))
-    moved = coords.training_coords(kind, *place, jnp.float32(0), jnp.float32(0.005))
+    plain = coords.training_coords(kind, *place, jnp.float32(0), jnp.float32(0), 10)
+    moved = coords.training_coords(kind, *place, jnp.float32(0), jnp.float32(0.005), 10)
     angle = np.arctan2(plain[..., -1], plain[..., -2])
     shift = np.angle(np.exp(1j * (np.arctan2(moved[..., -1], moved[..., -2]) - angle)))
     np.testing.assert_allclose(shift, np.pi * 0.005, atol=1e-5)
 
 
-def test_a_horizon_moves_the_rows_and_a_stretch_spreads_them():
+def test_a_horizon_moves_the_rows_and_more_rows_spread_them():
     row, col = coords.world_coords("landscape", -3, 7, 0, 5)
     for far in (0, 2**58):
         moved = coords.Frame(horizon=Fraction(far + 40))
         parts = coords.world_coords("landscape", far + 37, 7, 0, 5, moved)
         np.testing.assert_array_equal(parts[0], row)
         np.testing.assert_array_equal(parts[1], col)
-    frame = coords.Frame(horizon=Fraction(-1, 4), stretch=2.0)
+    frame = coords.Frame(horizon=Fraction(-1, 4), rows=40.0)
     row, _ = coords.world_coords("landscape", 3, 1, 0, 1, frame)
     np.testing.assert_allclose(row, np.tanh(0.3 * 3.25 / 2), rtol=1e-6)
 

@@ -114,7 +114,7 @@ def test_coordinates(case):
     ):
         start = jnp.asarray(start, jnp.int32)
         zero = jnp.float32(0)
-        ours = coords.training_coords("landscape", start[0], start[1], zero, zero)
+        ours = coords.training_coords("landscape", start[0], start[1], zero, zero, 10)
         assert_close(ours, theirs.transpose(1, 2, 0))
     # An even height is centred between two rows, so only a world of half cells has it:
     # the columns and the rows' spacing are the same.

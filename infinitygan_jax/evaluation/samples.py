@@ -132,6 +132,7 @@ def _whole_coords(
         rows=cells + free_rows - 1,
         col_start=0,
         cols=cells + turn - 1,
+        frame=coords.trained_frame(model.vertical_starts),
     )
 
     def where(key: Array) -> Array:

@@ -12,7 +12,16 @@ MAX_VERTICAL_SPAN = 2**31 - 1  # pixels
 
 def learned_span(config: ModelConfig) -> int:
     """Pixels that the vertical range of training takes: v from -3 to 3."""
-    return round(2 * coords.CUT / coords.ROW_STEP) * config.cell_size
+    return coords.trained_rows(config.vertical_starts) * config.cell_size
+
+
+def landscape_level(config: ModelConfig, height: int) -> int:
+    """The level at which a picture of so many rows shows one landscape, at most 0.
+
+    It then shows as many rows of the world as a patch of training has, or up to twice
+    as many.
+    """
+    return 1 - max(height // config.patch_size, 1).bit_length()
 
 
 def frame_of(
@@ -40,8 +49,8 @@ def frame_of(
         )
     rows, cols = (None if each is None else each // config.cell_size for each in period)
     return coords.Frame(
+        rows=span / config.cell_size,
         horizon=fractions.Fraction(horizon, config.cell_size),
-        stretch=span / learned_span(config),
         row_period=rows,
         col_period=cols,
     )

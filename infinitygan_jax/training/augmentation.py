@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from infinitygan_jax import coords
 from infinitygan_jax.config import Config
 from infinitygan_jax.training import draws
 
@@ -60,14 +59,14 @@ def label_slope(config: Config, generated: bool) -> float:
     """How much a patch's vertical label rises for each pixel row that it lies lower.
 
     Labels -1 to 1 are the ``full_size - patch_size + 1`` rows where a real patch can
-    begin, and the 10 cells where a generated one can (docs/model.md, sections 8 and
-    5.1). In pixels these differ (for the paper's model 96 and 144), so a slope shared
-    by both would be wrong for one: a generated patch one cell lower shows what the
-    sample of the next start shows, whose label is 2 / 9 above. 0 where real patches can
-    begin at one row only.
+    begin, and the cells where a generated one can (docs/model.md, sections 8 and
+    5.1). In pixels these may differ (for the paper's model 96 and 144), so a slope
+    shared by both would be wrong for one: a generated patch one cell lower shows what
+    the sample of the next start shows, whose label is 2 / 9 above in the paper's. 0
+    where real patches can begin at one row only.
     """
     if generated:
-        return 2 / ((coords.NUM_STARTS - 1) * config.model.cell_size)
+        return 2 / ((config.model.vertical_starts - 1) * config.model.cell_size)
     lowest = config.data.full_size - config.model.patch_size
     return 2 / lowest if lowest else 0.0
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from infinitygan_jax import coords, fields, geometry
-from infinitygan_jax.config import Config
+from infinitygan_jax.config import Config, ModelConfig
 from infinitygan_jax.models.generator import noise_shapes
 
 # Purposes: one per phase of a step, so that no phase sees another's samples (unless
@@ -93,7 +93,7 @@ def draw_samples(
         sample_keys(key, "own", index),
         [(cells, cells, model.z_local_size), *((n, n, 1) for n in sizes)],
     )
-    place, label = _places(model.coords, sample_keys(key, "coords", shared))
+    place, label = _places(model, sample_keys(key, "coords", shared))
     return Samples(
         z_global=z_global,
         z_mix=z_mix,
@@ -121,11 +121,14 @@ def normals(
 
 
 def _places(
-    kind: str, keys: Key[Array, " b"]
+    model: ModelConfig, keys: Key[Array, " b"]
 ) -> tuple[Float[Array, "b 35 35 c"], Float[Array, " b"]]:
     """Coordinates and labels of random windows (docs/model.md, section 5.1)."""
-    num_rows = coords.NUM_COLUMNS if kind == "plane" else coords.NUM_STARTS
-    step = coords.COLUMN_STEP if kind == "plane" else coords.ROW_STEP
+    kind, starts = model.coords, model.vertical_starts
+    if kind == "plane":
+        num_rows, step = coords.NUM_COLUMNS, coords.COLUMN_STEP
+    else:
+        num_rows, step = starts, coords.row_step(starts)
 
     def place(key: Array) -> tuple[Array, Array]:
         # One draw for all four: the compiler pays for every generator.
@@ -133,8 +136,9 @@ def _places(
         row, col = below(num_rows, row), below(coords.NUM_COLUMNS, col)
         row_jitter = (row_jitter - 0.5) * step
         col_jitter = (col_jitter - 0.5) * coords.COLUMN_STEP
-        where = coords.training_coords(kind, row, col, row_jitter, col_jitter)
-        return where, coords.vertical_label(row)
+        jitters = row_jitter, col_jitter
+        where = coords.training_coords(kind, row, col, *jitters, starts)
+        return where, coords.vertical_label(row, starts)
 
     return jax.vmap(place)(keys)
 

@@ -113,6 +113,7 @@ def window_coords(config: ModelConfig, num_cells: int) -> Float[np.ndarray, "h w
         rows=rows,
         col_start=0,
         cols=num_cells + 2 * geometry.STRUCTURE_MARGIN,
+        frame=coords.trained_frame(config.vertical_starts),
     )
     return np.asarray(coords.grid(*map(jnp.asarray, parts)))
 

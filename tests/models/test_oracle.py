@@ -149,7 +149,7 @@ def test_styles_over_space(window):
 
 
 def test_coordinates():
-    frame = coords.Frame(horizon=Fraction(9, 4), stretch=4.0)
+    frame = coords.Frame(horizon=Fraction(9, 4), rows=80.0)
     for corner in ((-3, -2), (5, 137)):
         parts = coords.world_coords("landscape", corner[0], 8, corner[1], 11, frame)
         found = coords.grid(*map(jnp.asarray, parts))
@@ -158,7 +158,8 @@ def test_coordinates():
         kinds = (jnp.int32, jnp.int32, jnp.float32, jnp.float32)
         given = [kind(each) for kind, each in zip(kinds, place, strict=True)]
         close(
-            coords.training_coords("landscape", *given), oracle.training_coords(*place)
+            coords.training_coords("landscape", *given, 10),
+            oracle.training_coords(*place),
         )
 
 
