@@ -22,9 +22,11 @@ from infinitygan_jax.cli import (
     options,
     progress,
     rendering,
+    world_options,
 )
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.sampling import plan as planning
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -89,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATCH/FULL",
         help="cut patches of so many pixels from photographs of so many a side "
         "(default: as the model learned from them; 101/197 for two folders)",
+    )
+    parser.add_argument(
+        "--zoom",
+        type=world_options.level_of_zoom,
+        metavar="K",
+        help="show the model's samples K times as large, with detail, and compare them "
+        "with photographs of K times its sizes (default: 1)",
     )
     parser.add_argument(
         "--size",
@@ -204,21 +213,39 @@ def _sides(
 
     bundle = _bundle(args.samples)
     if bundle is None:
-        if painting or args.painted:
+        if painting or args.painted or args.zoom:
             raise UserError(
-                "--truncation, --noise_scale and --painted are of models, and "
+                "--truncation, --noise_scale, --painted and --zoom are of models, and "
                 f"{args.samples} is a folder of pictures; leave them out"
             )
         view = view or View()
     else:
-        own = View.of(bundle.config)
+        zoom = _zoom(args, bundle)
+        own = View.of(bundle.config).closer(zoom)
         view = dataclasses.replace(view, flip=own.flip) if view else own
     view = dataclasses.replace(view, whole=args.full)
     if bundle is None:
         samples = _photographs(args, "samples", view)
     else:
-        samples = _samples(args, bundle, painting)
+        samples = _samples(args, bundle, painting, zoom)
     return {"samples": samples, "data": _photographs(args, "data", view)}
+
+
+def _zoom(args: argparse.Namespace, bundle: "Bundle") -> int:
+    """How many times as large samples are seen.
+
+    Raises:
+      ValueError: the model has no detail synthesizer, or they would be too large.
+    """
+    level, has_detail = args.zoom or 0, bundle.detail is not None
+    planning.check_level(level, False, bundle.config.model, has_detail)
+    zoom = 1 << -level
+    if bundle.config.data.full_size * zoom > _MOST_SIZE:
+        raise UserError(
+            f"--zoom ({zoom}) must leave whole pictures at most {_MOST_SIZE} px a "
+            "side; use 4"
+        )
+    return zoom
 
 
 def _out(args: argparse.Namespace) -> pathlib.Path | None:
@@ -349,10 +376,13 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 def _samples(
-    args: argparse.Namespace, bundle: "Bundle", painting: Mapping[str, float]
+    args: argparse.Namespace,
+    bundle: "Bundle",
+    painting: Mapping[str, float],
+    zoom: int,
 ) -> _Side:
     """The side of a model."""
-    from infinitygan_jax.evaluation import samples
+    from infinitygan_jax.evaluation import enlarging, samples
 
     model, full = bundle.config.model, bundle.config.data.full_size
     said = {name: getattr(model, name) if args.painted else 1.0 for name in PAINTING}
@@ -360,9 +390,11 @@ def _samples(
     what = f"whole pictures of {full} px"
     if not args.full:
         what = f"patches of {model.patch_size} px of {full}"
+    if zoom > 1:
+        what += f", {zoom} times as large with detail"
 
     def batches() -> Iterator[np.ndarray]:
-        return samples.samples(
+        made = samples.samples(
             bundle.config,
             bundle.generator,
             args.num,
@@ -370,6 +402,12 @@ def _samples(
             whole=args.full,
             **said,
         )
+        detail = bundle.detail
+        if zoom == 1 or detail is None:
+            return made
+        zooms = zoom.bit_length() - 1
+        how = detail.config.detail, detail.params, zooms, args.seed
+        return enlarging.closer(made, *how)
 
     facts = {
         "kind": "model",
@@ -379,6 +417,7 @@ def _samples(
         "step": bundle.info.get("step", ""),
         "pictures": args.num,
         "whole": args.full,
+        "zoom": zoom,
         **said,
     }
     step = f" at step {facts['step']}" if facts["step"] else ""

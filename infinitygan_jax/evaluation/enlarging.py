@@ -1,9 +1,10 @@
-"""Photographs that were reduced and enlarged again, to be compared with themselves."""
+"""Pictures that a detail synthesizer enlarges: samples, and reduced photographs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
@@ -13,6 +14,7 @@ from infinitygan_jax.data.crops import prepare
 from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.evaluation.photographs import ahead
 from infinitygan_jax.models import detail as detail_lib
+from infinitygan_jax.models.generator import to_uint8
 
 FULL_SIZE = 256  # pixels a side that photographs are brought to
 CROP = 128  # pixels a side of what is compared
@@ -53,6 +55,33 @@ def by_detail(config: DetailConfig, params: Mapping[str, Any], seed: int) -> Enl
         return picture
 
     return enlarge
+
+
+def closer(
+    batches: Iterable[Float32[np.ndarray, "b n n 3"]],
+    config: DetailConfig,
+    params: Mapping[str, Any],
+    zooms: int,
+    seed: int,
+) -> Iterator[Float32[np.ndarray, "b m m 3"]]:
+    """Pictures in batches, each shown larger, with detail; mirrored at their edges.
+
+    Args:
+      batches: in [-1, 1].
+      config: of the detail synthesizer.
+      params: of it.
+      zooms: how often their size is doubled.
+      seed: of its noise, of which each batch and octave has its own.
+    """
+    params = jax.device_put(params)
+    double = jax.jit(lambda *given: detail_lib.enlarged(config, *given))
+    for number, batch in enumerate(batches):
+        pictures = np.asarray(to_uint8(jnp.asarray(batch)))
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        for octave in range(zooms):
+            noise = jax.random.fold_in(key, octave)
+            pictures = np.asarray(double(params, pictures, noise))
+        yield pictures.astype(np.float32) / np.float32(127.5) - 1
 
 
 def crops(

@@ -52,6 +52,12 @@ class View:
             config.model.patch_size, data.full_size, data.pre_size, data.flip, whole
         )
 
+    def closer(self, times: int) -> "View":
+        """The same of photographs of so many times the pixels a side."""
+        sizes = self.patch_size, self.full_size, self.pre_size
+        patch_size, full_size, pre_size = (times * size for size in sizes)
+        return View(patch_size, full_size, pre_size, self.flip, self.whole)
+
     @property
     def side(self) -> int:
         """Pixels a side of what is seen."""

@@ -18,7 +18,9 @@ from infinitygan_jax.cli import evaluate
 from infinitygan_jax.evaluation import judge, samples
 from infinitygan_jax.models import features
 from tests.cli.refusals import refused
+from tests.cli.test_zoom import detail_config
 from tests.evaluation import standin
+from tests.models import test_detail as small
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -95,6 +97,30 @@ def test_a_model_is_compared_with_photographs(standing_in, tmp_path, capsys):
     evaluate.main([*usual, "--overwrite"])
     again = json.loads(out.read_text())
     assert {**again, "seconds": 0} == {**told, "seconds": 0}
+
+
+def test_samples_are_seen_closer(standing_in, tmp_path, capsys):
+    part = bundle_lib.DetailPart(detail_config(), small.params())
+    closer = bundle_lib.Bundle(tiny.CONFIG, tiny.params(), detail=part)
+    path = str(tmp_path / "closer.safetensors")
+    bundle_lib.save(path, closer)
+    usual = ["--data", "large", "--num", "20", "--size", "64", "--zoom", "2"]
+    write(pathlib.Path("large"), 24, 66)
+    out = tmp_path / "a.json"
+    evaluate.main([path, *usual, "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "20 patches of 29 px of 33, 2 times as large with detail" in printed
+    assert "large: 20 patches of 58 px of 66" in printed
+    assert json.loads(out.read_text())["samples"]["zoom"] == 2
+    size = "--zoom (128) must leave whole pictures at most 2048 px"
+    for given, message in (
+        ([path, *usual[:-1], "128"], size),
+        ([path, *usual[:-1], "3"], "must be a power of two"),
+        (["tiny.safetensors", *usual], "this model has no detail synthesizer"),
+        (["large", *usual], "--zoom are of models"),
+        ([path, *usual, "--enlarge", "4"], "--size does not go with --enlarge"),
+    ):
+        refused(capsys, evaluate.main, given, message)
 
 
 def test_two_folders_are_compared(standing_in, tmp_path, capsys):
