@@ -1,10 +1,10 @@
 """From noise to a picture, with the parts of the model themselves.
 
-    python examples/minimal.py --seed 18 --size 256 --out minimal.png
+    python examples/minimal.py --seed 18 --size 96 --out minimal.png
 
 `World` paints in tiles, on all devices, with any styles and edits. This paints one
-square at once, so that what the model does can be read from the top down. In the end
-`World` paints the same square.
+square at once, so that what the model does can be read from the top down, and
+compares it with what `World` paints there. In the end it is seen larger, with detail.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from infinitygan_jax import World, coords, fields, geometry, load_bundle
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.cli.errors import exit_on_error
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.models import generator
+from infinitygan_jax.models import detail, generator
 
+OCTAVES = 3  # of detail
 MAX_SIZE = 1024  # pixels a side: 1 GB, as layers are of the whole square
 
 
@@ -73,6 +74,7 @@ def paint(bundle: Bundle, seed: int, top: int, left: int, size: int) -> np.ndarr
         rows.latent.size,
         cols.latent.start,
         cols.latent.size,
+        coords.trained_frame(model.vertical_starts),
     )
     places = coords.grid(jnp.asarray(row_part), jnp.asarray(col_part))[None]
 
@@ -107,9 +109,6 @@ def main(argv: list[str] | None = None) -> None:
     bundle = load_bundle("landscape_lite")
     top, left = -(args.size // 2), 0  # row 0, the horizon, in the middle
     picture = paint(bundle, args.seed, top, left, args.size)
-    Image.fromarray(picture).save(args.out, format="PNG")
-    print(f"{args.out}: {args.size} x {args.size} pixels")
-
     world = World(bundle.config.model, bundle.generator, seed=args.seed)
     same = world[top : top + args.size, left : left + args.size]
     # Arrays of other sizes are summed in another order, which can turn a rounding.
@@ -120,12 +119,22 @@ def main(argv: list[str] | None = None) -> None:
         f"equal, and none differs by more than {difference.max()} of 255"
     )
 
+    # What a closer look shows: each pixel becomes two by two, of which it is the mean.
+    # (`World` paints what lies around the square, too; this mirrors it at its edges.)
+    if bundle.detail is not None and args.size > bundle.detail.config.detail.margin:
+        sizes, params = bundle.detail.config.detail, bundle.detail.params
+        for octave in range(OCTAVES):
+            coarse, noise = jnp.asarray(picture[None]), jax.random.key(octave)
+            picture = np.asarray(detail.enlarged(sizes, params, coarse, noise)[0])
+    Image.fromarray(picture).save(args.out, format="PNG")
+    print(f"{args.out}: {len(picture)} x {len(picture)} pixels")
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="from noise to a picture")
     parser.add_argument("--out", default="minimal.png", help="a PNG; it is replaced")
     parser.add_argument("--seed", type=int, default=18, help="which world")
-    parser.add_argument("--size", type=int, default=256, help="pixels a side")
+    parser.add_argument("--size", type=int, default=96, help="pixels a side")
     return parser
 
 

@@ -57,7 +57,7 @@ def test_minimal_runs_on_the_bundled_model(tmp_path):
     )
     assert "World paints the same: " in result.stdout
     with Image.open(out) as picture:
-        assert (picture.size, picture.mode) == ((40, 40), "RGB")
+        assert (picture.size, picture.mode) == ((320, 320), "RGB")
         assert np.std(picture) > 5  # it shows something
 
 
