@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import devices
     from infinitygan_jax import settings as settings_lib
+    from infinitygan_jax.sampling.frame import landscape_level
     from infinitygan_jax.sampling.world import World, detail_of
     from infinitygan_jax.training.sheets import SheetPainter
 
@@ -78,23 +79,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     sheets = SheetPainter(bundle.config)(bundle.generator)
     images.mkdir(exist_ok=True)
     for label, sheet in (("samples", sheets["samples"]), ("wide", sheets["wide_4x"])):
-        # Twice as large without smoothing: a patch is small on a page.
-        picture = Image.fromarray(sheet.repeat(2, axis=0).repeat(2, axis=1))
+        # Larger, without smoothing: a patch is small on a page.
+        times = max(2, round(200 / model.patch_size))
+        picture = Image.fromarray(sheet.repeat(times, axis=0).repeat(times, axis=1))
         picture.save(paths[label], quality=90)
     detail = detail_of(bundle)
     if detail is None:
         shown = f"The window `[-192:192, 0:1536]` of the world of seed {args.seed}."
         window = World(model, bundle.generator, seed=args.seed)[-192:192, 0:1536]
     else:
+        level = landscape_level(model, 768)
         shown = (
-            f"The window `[-384:384, 0:1536]` of level -2 of the world of seed "
-            f"{args.seed}, with detail (`--zoom 4`)."
+            f"The window `[-384:384, 0:1536]` of level {level} of the world of seed "
+            f"{args.seed}, with detail (`--zoom {1 << -level}`)."
         )
         closer = World(
             model,
             bundle.generator,
             seed=args.seed,
-            level=-2,
+            level=level,
             detail=detail,
         )
         window = closer[-384:384, 0:1536]

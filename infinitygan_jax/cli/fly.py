@@ -23,6 +23,7 @@ from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax.bundle import Bundle
     from infinitygan_jax.films.flights import Flight
     from infinitygan_jax.films.zooms import Zoom
     from infinitygan_jax.sampling.world import World
@@ -57,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
             type=world_options.zoom_as_typed,
             metavar="K",
             help=f"how many times as large the {what} frame of a flight into depth "
-            "shows the world, a power of two (default: 1); --from and --to are then "
-            "pixels of the first and of the last frame's own level, by default so that "
-            "the middle stays",
+            "shows the world, a power of two (default: as of --zoom); --from and --to "
+            "are then pixels of the first and of the last frame's own level, by "
+            "default so that the middle stays",
         )
     parser.add_argument(
         "--styles",
@@ -126,22 +127,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     start = time.perf_counter()
     parser = _parser()
-    typed = args = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     is_zoom = args.zoom_from is not None or args.zoom_to is not None
     if is_zoom:
         _check_zoom(args)
-        level = world_options.level_of_zoom(args.zoom_from or "1")
-        args = argparse.Namespace(**{**vars(args), "level": level})
     document = _document(args, is_zoom)
-    horizon = args.horizon if document is None else document.horizon
-    window = sample.window_of(args.size, None, horizon or 0, args.level)
-    places = _places(args, window)
+    width, height = size = sample.size_of(args.size)
     keys = tuple(seeds.listed("--seeds", args.seeds or ["0"]))
     styles = tuple(seeds.listed("--styles", args.styles or []))
     writing.check_film(
         args.out,
-        window.height,
-        window.width,
+        height,
+        width,
         args.fps,
         args.overwrite,
         num_frames=args.frames,
@@ -151,9 +148,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.films import flights, zooms
 
     devices.prepare()
+    bundle = worlds.bundle_of(args, document)
+    worlds.settle_level(args, bundle, height)
+    if is_zoom:
+        for name in ("zoom_from", "zoom_to"):
+            if getattr(args, name) is None:
+                setattr(args, name, str(1 << -args.level))
+        args.level = world_options.level_of_zoom(args.zoom_from)
+    horizon = args.horizon if document is None else document.horizon
+    window = sample.window_of(size, None, horizon or 0, args.level)
+    places = _places(args, window)
     if is_zoom:
         way = _zoom(args, window, places)
-        world = _world(args, document, window, keys[0], None)
+        world = _world(args, document, bundle, window, keys[0])
         _check_zoom_memory(world, way, args.out)
         frames = zooms.zoom(world, way)
     else:
@@ -171,6 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         world = _world(
             args,
             document,
+            bundle,
             window,
             keys[0],
             lambda world: flights.tile_size_for(world, flight),
@@ -185,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             window.height,
             window.width,
             args.fps,
-            comment=options.command_of(parser, typed, tile=world.tile_size),
+            comment=_command(parser, args, world.tile_size),
         ) as film,
         progress.bar(args.frames, "frame") as bar,
     ):
@@ -199,13 +207,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{args.out}: {args.frames} frames{shown}, {seconds:.1f} s")
 
 
+def _command(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    tile_size: int | None,
+) -> str:
+    """What paints this film again."""
+    if args.zoom_from is not None:  # which says the level
+        args = argparse.Namespace(**{**vars(args), "level": None})
+    return options.command_of(parser, args, tile=tile_size)
+
+
 def _check_zoom(args: argparse.Namespace) -> None:
     """Checks what a flight into depth is told.
 
     Raises:
       ValueError: it is told what only flights from place to place can do.
     """
-    if args.level:
+    if args.level is not None:
         raise UserError(
             "--zoom_from and --zoom_to say which levels a flight sees; leave --level "
             "and --zoom out"
@@ -230,7 +249,7 @@ def _zoom(
     from infinitygan_jax.films.zooms import View, Zoom
 
     start, stop = (
-        View(-world_options.level_of_zoom(each or "1"), 0, 0)
+        View(-world_options.level_of_zoom(each), 0, 0)
         for each in (args.zoom_from, args.zoom_to)
     )
     sides = window.height, window.width
@@ -278,12 +297,12 @@ def _document(args: argparse.Namespace, is_zoom: bool) -> "Document | None":
 def _world(
     args: argparse.Namespace,
     document: "Document | None",
+    bundle: "Bundle",
     window: Window,
     seed: int,
-    tile_size_for: "Callable[[World], int] | None",
+    tile_size_for: "Callable[[World], int] | None" = None,
 ) -> "World":
     """The world to fly over, in tiles that suit the flight."""
-    bundle = worlds.bundle_of(args, document)
     if document is None:
         document = worlds.document_of(args, window, bundle, seed)
     return worlds.world_of(args, document, bundle, tile_size_for)

@@ -87,8 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     args = parser.parse_args(argv)
     document = worlds.opened(args)
-    horizon = args.horizon if document is None else document.horizon
-    window = sample.window_of(args.size, args.origin, horizon or 0, args.level)
+    size = sample.size_of(args.size)
     rows, columns = (
         tuple(seeds.listed(f"--{name}", getattr(args, name)))
         for name in ("rows", "columns")
@@ -104,10 +103,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import estimates, grids
 
-    sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
-    writers.check_output(writers.Target(out, *sheet.size, overwrite=args.overwrite))
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
+    worlds.settle_level(args, bundle, size[1])
+    horizon = args.horizon if document is None else document.horizon
+    window = sample.window_of(size, args.origin, horizon or 0, args.level)
+    sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
+    writers.check_output(writers.Target(out, *sheet.size, overwrite=args.overwrite))
     if document is None:
         document = worlds.document_of(args, window, bundle, sheet.rows[0])
     world = worlds.world_of(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, inversion_options, options, outpaint, rendering
-from infinitygan_jax.cli.sample import window_of
+from infinitygan_jax.cli.sample import size_of, window_of
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = _parser()
     args = parser.parse_args(argv)
-    size = window_of(args.size, "0,0")
+    size = window_of(size_of(args.size), "0,0")
     if len(args.images) < 2:
         raise UserError(
             f"pictures ({len(args.images)}) to pass between must be at least 2; give "

@@ -123,7 +123,8 @@ def zooms_of(
 
     if bundle.detail is None or args.side is not None or not images:
         return 0
-    return own_size.zooms_for([image.shape[:2] for image in images.values()])
+    sizes = [image.shape[:2] for image in images.values()]
+    return own_size.zooms_for(sizes, bundle.config.model.patch_size)
 
 
 def inversions(

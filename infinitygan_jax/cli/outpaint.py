@@ -14,7 +14,7 @@ from infinitygan_jax.cli import (
     rendering,
     world_options,
 )
-from infinitygan_jax.cli.sample import window_of
+from infinitygan_jax.cli.sample import size_of, window_of
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     parser = _parser()
     args = parser.parse_args(argv)
-    size = window_of(args.size, "0,0")
+    size = window_of(size_of(args.size), "0,0")
     at = _place(args.at)
     painting = options.painting_of(args)
     if not 1 <= args.count <= MAX_COUNT:

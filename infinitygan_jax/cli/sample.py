@@ -129,26 +129,28 @@ def _run(
     """
     start = time.perf_counter()
     document = worlds.opened(args)
-    horizon = args.horizon if document is None else document.horizon
-    window = window_of(args.size, args.origin, horizon or 0, args.level)
     shard = options.shard_of(args.shard)
     if shard and args.finish:
         raise UserError(
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
-    tasks = [_Task(one, window, shown) for one in worlds.each_of(args)]
-    # A scheduler asks again for parts and their end, with --overwrite or without; a
-    # person for many pictures, of which some may be there.
-    again = bool(shard or args.finish or (args.seeds and not args.overwrite))
-    for task in tasks:
-        task.check_output(again)
+    width, height = size_of(args.size)
 
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import estimates
 
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
+    worlds.settle_level(args, bundle, height)
+    horizon = args.horizon if document is None else document.horizon
+    window = window_of((width, height), args.origin, horizon or 0, args.level)
+    tasks = [_Task(one, window, shown) for one in worlds.each_of(args)]
+    # A scheduler asks again for parts and their end, with --overwrite or without; a
+    # person for many pictures, of which some may be there.
+    again = bool(shard or args.finish or (args.seeds and not args.overwrite))
+    for task in tasks:
+        task.check_output(again)
     for task in tasks:
         task.document = document or worlds.document_of(
             task.args, window, bundle, task.args.seed or 0
@@ -329,20 +331,11 @@ def _is_same_picture(former: Mapping[str, str], texts: Mapping[str, str]) -> boo
     return not job.differences({**former, "Command": ""}, {**texts, "Command": ""})
 
 
-def window_of(
-    size: str, origin: str | None, horizon: int = 0, level: int = 0
-) -> Window:
-    """The window that the options ask for.
-
-    Args:
-      size: ``WIDTHxHEIGHT``.
-      origin: ``Y,X`` of the top left pixel, or None: the horizon in the middle, and
-        column 0 at the left.
-      horizon: its row at level 0.
-      level: the picture is 1 / 2**level of the world.
+def size_of(size: str) -> tuple[int, int]:
+    """``--size`` as width and height.
 
     Raises:
-      ValueError: either is not of this form, or the window is impossible.
+      ValueError: it is not of this form.
     """
     numbers = options.whole_numbers(size, "NxN")
     if not numbers:
@@ -351,6 +344,25 @@ def window_of(
             "--size 4096x4096"
         )
     width, height = numbers
+    return width, height
+
+
+def window_of(
+    size: tuple[int, int], origin: str | None, horizon: int = 0, level: int = 0
+) -> Window:
+    """The window that the options ask for.
+
+    Args:
+      size: width and height.
+      origin: ``Y,X`` of the top left pixel, or None: the horizon in the middle, and
+        column 0 at the left.
+      horizon: its row at level 0.
+      level: the picture is 1 / 2**level of the world.
+
+    Raises:
+      ValueError: the place is not of this form, or the window is impossible.
+    """
+    width, height = size
     if origin is None:
         planning.check_horizon(horizon)
         middle = planning.at_level(horizon, level)

@@ -140,11 +140,10 @@ OPTIONS = {
     "level": Option(
         {
             "type": level_of,
-            "default": 0,
             "metavar": "J",
             "help": "zoom out: the world at 1/2^J of its size, averaged; below 0, zoom "
             "in, as --zoom does; --size and the place of what is painted are of the "
-            "picture shown, all else of level 0 (default: %(default)s)",
+            "picture shown, all else of level 0 (default: see --zoom)",
         },
         part="level",
     ),
@@ -155,7 +154,9 @@ OPTIONS = {
             "default": argparse.SUPPRESS,
             "metavar": "K",
             "help": "see the world K times as large, K a power of two, with detail of "
-            "its own; the same as --level, of which -4 is --zoom 16",
+            "its own; the same as --level, of which -4 is --zoom 16 (default: as large "
+            "as leaves the picture the height of one landscape, if the model has a "
+            "detail synthesizer; else 1)",
         },
         excludes="level",
     ),

@@ -197,6 +197,22 @@ def bundle_of(
     return stored.load_bundle(name or document.name)
 
 
+def settle_level(
+    args: argparse.Namespace, bundle: "bundle_lib.Bundle", height: int
+) -> None:
+    """Sets the level of a picture of so many rows, where no option says it.
+
+    It is that at which the picture shows one landscape; without a detail synthesizer,
+    or with ``--quick``, it is 0.
+    """
+    from infinitygan_jax.sampling import frame
+
+    if args.level is None:
+        can_zoom = bundle.detail is not None and not args.quick
+        model = bundle.config.model
+        args.level = frame.landscape_level(model, height) if can_zoom else 0
+
+
 def each_of(args: argparse.Namespace) -> list[argparse.Namespace]:
     """The options of each picture, as they would be given for it alone.
 

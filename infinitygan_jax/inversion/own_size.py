@@ -7,24 +7,22 @@ from jaxtyping import UInt8
 
 from infinitygan_jax.sampling.edits.compositing import Picture
 
-MOST_SIDE = 256  # pixels of the shorter side of what is inverted; models know some 200
 _LEAST_SIDE = 32  # a picture beside larger ones is not made smaller than this
 
 
-def zooms_for(sizes: Sequence[tuple[int, int]]) -> int:
+def zooms_for(sizes: Sequence[tuple[int, int]], patch_size: int) -> int:
     """The level, times -1, at which pictures are to be shown in their own pixels.
 
     Args:
       sizes: heights and widths of pictures that are shown at one level.
+      patch_size: of the model, which knows photographs of some twice that.
 
     Returns:
       How often they are halved for the largest one to be inverted well.
     """
-    shorter = [min(size) for size in sizes]
+    shorter, most = [min(size) for size in sizes], 2 * patch_size
     zooms = 0
-    while (
-        max(shorter) >> zooms > MOST_SIDE and min(shorter) >> zooms >= 2 * _LEAST_SIDE
-    ):
+    while max(shorter) >> zooms > most and min(shorter) >> zooms >= 2 * _LEAST_SIDE:
         zooms += 1
     return zooms
 

@@ -34,7 +34,8 @@ def _world(**options):
 
 @pytest.mark.parametrize("size", ["1000x200", "1_000x0200", " +1000 X 200 "])
 def test_numbers_are_written_as_in_other_options(size):
-    assert sample.window_of(size, "-1_0,2") == Window(-10, 2, 200, 1000)
+    found = sample.window_of(sample.size_of(size), "-1_0,2")
+    assert found == Window(-10, 2, 200, 1000)
 
 
 def test_the_picture_is_the_worlds_window(folder, model, capsys):
@@ -472,7 +473,7 @@ def test_shards_are_put_together_and_may_be_asked_for_again(
     texts = writers.writer_of(path).texts_of(path)
     assert texts["Origin"] == "-7,100"
     command = "python run_sample.py --size=600x1100 --origin=-7,100 "
-    command += "--checkpoint=tiny.safetensors --tile=32"
+    command += "--checkpoint=tiny.safetensors --level=0 --tile=32"
     assert texts["Command"] == command
     others = [*options, "--seed", "4"]
     for words in (["--shard", "0/2"], ["--finish"]):

@@ -72,6 +72,37 @@ def test_a_level_below_0_is_the_same(closer, folder):
 
 
 @pytest.mark.parametrize(
+    ("rows", "level"), [(28, 0), (29, 0), (57, 0), (58, -1), (115, -1), (116, -2)]
+)
+def test_without_a_zoom_a_picture_shows_one_landscape(closer, folder, rows, level):
+    # Patches of this model have 29 rows.
+    usual = ["--checkpoint", closer, "--size", f"16x{rows}", "--tile", "16"]
+    sample.main([*usual, "--seed", "4", "--out", "a.png"])
+    picture, texts = read("a.png")
+    world = World.load(closer, seed=4, level=level, tile_size=16)
+    top = -(rows // 2)
+    np.testing.assert_array_equal(picture, world[top : top + rows, 0:16])
+    assert texts["Level"] == str(level)
+    grid.main([*usual, "--rows", "4", "--columns", "4", "--out", "b.png"])
+    assert f"--level={level}" in read("b.png")[1]["Command"]
+
+
+def test_only_a_model_with_detail_zooms_by_itself(closer, folder):
+    bundle_lib.save("plain.safetensors", bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
+    size = ["--size", "16x116", "--out"]
+    sample.main(["--checkpoint", "plain.safetensors", *size, "a.png"])
+    assert read("a.png")[1]["Level"] == "0"
+    quick = ["--level", "1", "--quick"]
+    sample.main(["--checkpoint", closer, *quick, *size, "b.png"])
+    assert read("b.png")[1]["Level"] == "1, quick"
+    fly.main(["--checkpoint", closer, "--frames", "2", "--to", "0,1", *size, "c/"])
+    names = sorted(each.name for each in pathlib.Path("c").glob("*.png"))
+    frame = read(f"c/{names[0]}")[0]
+    world = World.load(closer, level=-2)
+    np.testing.assert_array_equal(frame, world[-58:58, 0:16])
+
+
+@pytest.mark.parametrize(
     "options",
     [
         "--zoom 4 --wrap xy --size 64x32",
