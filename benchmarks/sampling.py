@@ -179,9 +179,8 @@ def measure_commands(checkpoint: str, pictures: Sequence[str]) -> None:
         before = after
         if order != former:
             before = _paint_in_process(checkpoint, height, width, 1, ending)
-        seconds, memory = command_cost(
-            size, checkpoint, ending, "--detail_from", "0"
-        )  # as below
+        as_below = "--zoom", "1", "--detail_from", "0"
+        seconds, memory = command_cost(size, checkpoint, ending, *as_below)
         after = _paint_in_process(checkpoint, height, width, 1, ending)
         former = order
         alone, product = (
