@@ -2,8 +2,7 @@
 
 It knows photographs of 69 px, as what is finer is a detail synthesizer's, and its
 patches are three quarters of one. Its discriminator sees features of a frozen network
-(docs/training.md), so that hours on two cores give a recognizable model, such as the
-bundled one.
+(docs/training.md), so that hours on two cores give a recognizable model.
 """
 
 import ml_collections

@@ -21,7 +21,7 @@ from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import detail, generator
 
 OCTAVES = 3  # of detail
-MAX_SIZE = 1024  # pixels a side: 1 GB, as layers are of the whole square
+MAX_SIZE = 256  # pixels a side: some 2 GB, as layers of detail are of the whole square
 
 
 def spans_along(start: int, size: int, num_stages: int) -> geometry.AxisSpans:
@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="from noise to a picture")
     parser.add_argument("--out", default="minimal.png", help="a PNG; it is replaced")
     parser.add_argument("--seed", type=int, default=18, help="which world")
-    parser.add_argument("--size", type=int, default=96, help="pixels a side")
+    parser.add_argument("--size", type=int, default=96, help="pixels a side as painted")
     return parser
 
 

@@ -132,8 +132,8 @@ class ModelConfig(DiscriminatorConfig):
         of its own that learn to show the whole picture, for quick levels.
       coords: "landscape" (tanh down, periodic across) or "plane" (periodic both ways).
       vertical_starts: of a landscape: rows, a cell apart, in which a patch can begin in
-        training. The paper's 10 spread what photographs show over some more rows than
-        they have; 1 + (full_size - patch_size) / cell_size are as many.
+        training. The paper's 10 spread photographs over more rows than they have;
+        1 + (full_size - patch_size) / cell_size keep their number.
       truncation: local latents are multiplied by this, 0 to 1, in painting, not in
         training: below 1, forms are plainer and clearer.
       noise_scale: noise is multiplied by this, 0 to 1, in painting, not in training:

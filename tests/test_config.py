@@ -50,6 +50,11 @@ def test_landscapes_have_three_coordinates_and_planes_four():
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
+        (
+            ModelConfig,
+            {"vertical_starts": 1},
+            r"vertical_starts \(1\) must be 2 or more",
+        ),
         (ModelConfig, {"patch_size": 100}, r"\(100\) must be .*; the nearest is 101"),
         (
             ModelConfig,

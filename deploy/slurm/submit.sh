@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Paints one picture on many machines of a Slurm cluster:
 #
-#     deploy/slurm/submit.sh 64 --size 262144x65536 --zoom 16 --seed 7 --out /shared/picture.zarr
+#     deploy/slurm/submit.sh 64 --size 262144x65536 --seed 7 --out /shared/picture.zarr
 #
 # The first word is the number of shards, the rest goes to run_sample.py. An array job
 # paints the shards; a second job, which waits for it, makes one picture of them. If

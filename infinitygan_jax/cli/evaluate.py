@@ -26,7 +26,6 @@ from infinitygan_jax.cli import (
 )
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.sampling import plan as planning
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -94,10 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--zoom",
+        dest="level",
         type=world_options.level_of_zoom,
         metavar="K",
         help="show the model's samples K times as large, with detail, and compare them "
-        "with photographs of K times its sizes (default: 1)",
+        "with photographs of K times its sizes, of which smaller ones are left out; "
+        "what is finer than --size is not seen (default: 1)",
     )
     parser.add_argument(
         "--size",
@@ -213,7 +214,7 @@ def _sides(
 
     bundle = _bundle(args.samples)
     if bundle is None:
-        if painting or args.painted or args.zoom:
+        if painting or args.painted or args.level is not None:
             raise UserError(
                 "--truncation, --noise_scale, --painted and --zoom are of models, and "
                 f"{args.samples} is a folder of pictures; leave them out"
@@ -237,13 +238,20 @@ def _zoom(args: argparse.Namespace, bundle: "Bundle") -> int:
     Raises:
       ValueError: the model has no detail synthesizer, or they would be too large.
     """
-    level, has_detail = args.zoom or 0, bundle.detail is not None
-    planning.check_level(level, False, bundle.config.model, has_detail)
-    zoom = 1 << -level
-    if bundle.config.data.full_size * zoom > _MOST_SIZE:
+    if args.level is None:
+        return 1
+    zoom, full_size = 1 << -args.level, bundle.config.data.full_size
+    if bundle.detail is None:
+        raise UserError(
+            f"--zoom ({zoom}) needs a model with a detail synthesizer, and this one "
+            "has none; leave it out, or join one by python -m "
+            "infinitygan_jax.cli.export --detail"
+        )
+    if full_size * zoom > _MOST_SIZE:
+        most = 1 << max(_MOST_SIZE // full_size, 1).bit_length() - 1
         raise UserError(
             f"--zoom ({zoom}) must leave whole pictures at most {_MOST_SIZE} px a "
-            "side; use 4"
+            f"side; use {most}"
         )
     return zoom
 

@@ -32,7 +32,12 @@ def check(args: argparse.Namespace) -> None:
             f"--enlarge ({enlarge}) must be 2, 4 or 8, as detail doubles the size each "
             "time; use 4"
         )
-    for name in ("view", "size", "zoom", "painted", *PAINTING):
+    if args.level is not None:
+        raise UserError(
+            "--zoom does not go with --enlarge, which sees its own crops of "
+            "photographs; leave it out"
+        )
+    for name in ("view", "size", "painted", *PAINTING):
         if getattr(args, name) is not None and getattr(args, name) is not False:
             raise UserError(
                 f"--{name} does not go with --enlarge, which sees its own crops of "

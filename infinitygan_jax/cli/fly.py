@@ -41,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="start",
         metavar="Y,X",
-        help="world row and column of the first frame's top left pixel (default: the "
-        "horizon in the middle, column 0)",
+        help="row and column of the first frame's top left pixel, in pixels of the "
+        "film (default: the horizon in the middle, column 0)",
     )
     parser.add_argument("--to", metavar="Y,X", help="of the last frame")
     parser.add_argument(
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             type=world_options.zoom_as_typed,
             metavar="K",
             help=f"how many times as large the {what} frame of a flight into depth "
-            "shows the world, a power of two (default: as of --zoom); --from and --to "
+            "shows the world, a power of two (default: one landscape); --from and --to "
             "are then pixels of the first and of the last frame's own level, by "
             "default so that the middle stays",
         )

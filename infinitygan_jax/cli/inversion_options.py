@@ -120,11 +120,12 @@ def zooms_of(
 ) -> int:
     """How often images are halved for the search, and shown larger again."""
     from infinitygan_jax.inversion import own_size
+    from infinitygan_jax.sampling import frame
 
     if bundle.detail is None or args.side is not None or not images:
         return 0
     sizes = [image.shape[:2] for image in images.values()]
-    return own_size.zooms_for(sizes, bundle.config.model.patch_size)
+    return own_size.zooms_for(sizes, frame.trained_height(bundle.config.model))
 
 
 def inversions(

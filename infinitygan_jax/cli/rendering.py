@@ -131,9 +131,10 @@ def describe(
     if world.adds_detail:
         last = (world.detail_from or 0) - 1
         detail = [f"detail      paints levels {world.level} to {last}"]
+    at = f" at --zoom {1 << -world.level}" if world.level < 0 else ""
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
-        f"{window.bottom - 1}, columns {window.left} to {window.right - 1}",
+        f"{window.bottom - 1}, columns {window.left} to {window.right - 1}{at}",
         f"model       {bundle.config.name}, seed {world.seed}, truncation "
         f"{world.truncation:g}, noise scale {world.noise_scale:g}, digest "
         f"{bundle.digest[:12]}",

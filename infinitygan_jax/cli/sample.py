@@ -39,8 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--origin",
         metavar="Y,X",
-        help="world row and column of the top left pixel; row 0 is the horizon, unless "
-        "--horizon moves it (default: the horizon in the middle, column 0 at the left)",
+        help="row and column of the top left pixel, in pixels of the picture shown; "
+        "row 0 is the horizon, unless --horizon moves it (default: the horizon in the "
+        "middle, column 0 at the left)",
     )
     world_options.add_to(parser)
     parser.add_argument(
@@ -213,7 +214,7 @@ class _Task:
         self._texts: dict[str, str] = {}
 
     def check_output(self, again: bool) -> None:
-        """Checks where it goes, before anything is loaded.
+        """Checks where it goes, before anything is painted.
 
         Args:
           again: whether it may be there already.

@@ -169,7 +169,8 @@ def _period(
         wraps = axis in (args.wrap or "")
         if wraps:
             cell = planning.at_level(model.cell_size, args.level)
-            planning.check_period(f"--size's {name}", side, cell)
+            at = f" at --zoom {1 << -args.level}" if args.level < 0 else ""
+            planning.check_period(f"--size's {name}{at}", side, cell)
         period.append(planning.at_level(side, -args.level) if wraps else None)
     height, width = period
     return height, width

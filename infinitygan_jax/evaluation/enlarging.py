@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, PRNGKeyArray, UInt8
 from PIL import Image
 
+from infinitygan_jax import fields
 from infinitygan_jax.config import DetailConfig
 from infinitygan_jax.data.crops import prepare
 from infinitygan_jax.data.readers import ImageSource
@@ -43,18 +44,32 @@ FILTERS: Mapping[str, Enlarge] = {
 
 def by_detail(config: DetailConfig, params: Mapping[str, Any], seed: int) -> Enlarge:
     """What a detail synthesizer makes of a picture; all get the same noise."""
-    params = jax.device_put(params)
-    double = jax.jit(lambda *given: detail_lib.enlarged(config, *given))
+    doubled = _doubling(config, params)
 
     def enlarge(
         picture: UInt8[np.ndarray, "n n 3"], factor: int
     ) -> UInt8[np.ndarray, "m m 3"]:
-        for number in range(factor.bit_length() - 1):
-            key = jax.random.fold_in(jax.random.key(seed), number)
-            picture = np.asarray(double(params, picture[None], key))[0]
-        return picture
+        return doubled(picture, factor.bit_length() - 1, fields.key_of(seed))
 
     return enlarge
+
+
+def _doubling(
+    config: DetailConfig, params: Mapping[str, Any]
+) -> Callable[..., UInt8[np.ndarray, "m m 3"]]:
+    """A function of a picture, how often its size is doubled, and the noise's key."""
+    params = jax.device_put(params)
+    double = jax.jit(lambda *given: detail_lib.enlarged(config, *given))
+
+    def doubled(
+        picture: UInt8[np.ndarray, "n n 3"], zooms: int, key: PRNGKeyArray
+    ) -> UInt8[np.ndarray, "m m 3"]:
+        for octave in range(zooms):
+            own = jax.random.fold_in(key, octave)
+            picture = np.asarray(double(params, picture[None], own))[0]
+        return picture
+
+    return doubled
 
 
 def closer(
@@ -71,17 +86,17 @@ def closer(
       config: of the detail synthesizer.
       params: of it.
       zooms: how often their size is doubled.
-      seed: of its noise, of which each batch and octave has its own.
+      seed: of its noise, of which each picture and octave has its own.
     """
-    params = jax.device_put(params)
-    double = jax.jit(lambda *given: detail_lib.enlarged(config, *given))
-    for number, batch in enumerate(batches):
-        pictures = np.asarray(to_uint8(jnp.asarray(batch)))
-        key = jax.random.fold_in(jax.random.key(seed), number)
-        for octave in range(zooms):
-            noise = jax.random.fold_in(key, octave)
-            pictures = np.asarray(double(params, pictures, noise))
-        yield pictures.astype(np.float32) / np.float32(127.5) - 1
+    doubled, number = _doubling(config, params), 0
+    for batch in batches:
+        large = []
+        # One by one: large as they become, a batch may not fit into memory.
+        for picture in np.asarray(to_uint8(jnp.asarray(batch))):
+            key = jax.random.fold_in(fields.key_of(seed), number)
+            large.append(doubled(picture, zooms, key))
+            number += 1
+        yield np.stack(large).astype(np.float32) / np.float32(127.5) - 1
 
 
 def crops(

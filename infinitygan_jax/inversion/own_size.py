@@ -10,17 +10,17 @@ from infinitygan_jax.sampling.edits.compositing import Picture
 _LEAST_SIDE = 32  # a picture beside larger ones is not made smaller than this
 
 
-def zooms_for(sizes: Sequence[tuple[int, int]], patch_size: int) -> int:
+def zooms_for(sizes: Sequence[tuple[int, int]], most: int) -> int:
     """The level, times -1, at which pictures are to be shown in their own pixels.
 
     Args:
       sizes: heights and widths of pictures that are shown at one level.
-      patch_size: of the model, which knows photographs of some twice that.
+      most: pixels of the shorter side that the model knows.
 
     Returns:
       How often they are halved for the largest one to be inverted well.
     """
-    shorter, most = [min(size) for size in sizes], 2 * patch_size
+    shorter = [min(size) for size in sizes]
     zooms = 0
     while max(shorter) >> zooms > most and min(shorter) >> zooms >= 2 * _LEAST_SIDE:
         zooms += 1

@@ -15,13 +15,18 @@ def learned_span(config: ModelConfig) -> int:
     return coords.trained_rows(config.vertical_starts) * config.cell_size
 
 
+def trained_height(config: ModelConfig) -> int:
+    """Rows of pixels that training's patches cover, from the highest to the lowest."""
+    return config.patch_size + (config.vertical_starts - 1) * config.cell_size
+
+
 def landscape_level(config: ModelConfig, height: int) -> int:
     """The level at which a picture of so many rows shows one landscape, at most 0.
 
-    It then shows as many rows of the world as a patch of training has, or up to twice
-    as many.
+    It then shows no more rows of the world than training covers, and more than half of
+    them if it has so many.
     """
-    return 1 - max(height // config.patch_size, 1).bit_length()
+    return -((height - 1) // trained_height(config)).bit_length()
 
 
 def frame_of(

@@ -116,9 +116,9 @@ def test_samples_are_seen_closer(standing_in, tmp_path, capsys):
     for given, message in (
         ([path, *usual[:-1], "128"], size),
         ([path, *usual[:-1], "3"], "must be a power of two"),
-        (["tiny.safetensors", *usual], "this model has no detail synthesizer"),
+        (["tiny.safetensors", *usual], "--zoom (2) needs a model with a detail"),
         (["large", *usual], "--zoom are of models"),
-        ([path, *usual, "--enlarge", "4"], "--size does not go with --enlarge"),
+        ([path, *usual, "--enlarge", "4"], "--zoom does not go with --enlarge"),
     ):
         refused(capsys, evaluate.main, given, message)
 

@@ -72,10 +72,10 @@ def test_a_level_below_0_is_the_same(closer, folder):
 
 
 @pytest.mark.parametrize(
-    ("rows", "level"), [(28, 0), (29, 0), (57, 0), (58, -1), (115, -1), (116, -2)]
+    ("rows", "level"), [(20, 0), (65, 0), (66, -1), (130, -1), (131, -2)]
 )
 def test_without_a_zoom_a_picture_shows_one_landscape(closer, folder, rows, level):
-    # Patches of this model have 29 rows.
+    # Patches of this model have 29 rows, and begin in 10 rows of cells of 4 pixels.
     usual = ["--checkpoint", closer, "--size", f"16x{rows}", "--tile", "16"]
     sample.main([*usual, "--seed", "4", "--out", "a.png"])
     picture, texts = read("a.png")
@@ -89,7 +89,7 @@ def test_without_a_zoom_a_picture_shows_one_landscape(closer, folder, rows, leve
 
 def test_only_a_model_with_detail_zooms_by_itself(closer, folder):
     bundle_lib.save("plain.safetensors", bundle_lib.Bundle(tiny.CONFIG, tiny.params()))
-    size = ["--size", "16x116", "--out"]
+    size = ["--size", "16x140", "--out"]
     sample.main(["--checkpoint", "plain.safetensors", *size, "a.png"])
     assert read("a.png")[1]["Level"] == "0"
     quick = ["--level", "1", "--quick"]
@@ -99,7 +99,7 @@ def test_only_a_model_with_detail_zooms_by_itself(closer, folder):
     names = sorted(each.name for each in pathlib.Path("c").glob("*.png"))
     frame = read(f"c/{names[0]}")[0]
     world = World.load(closer, level=-2)
-    np.testing.assert_array_equal(frame, world[-58:58, 0:16])
+    np.testing.assert_array_equal(frame, world[-70:70, 0:16])
 
 
 @pytest.mark.parametrize(

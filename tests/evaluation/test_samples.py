@@ -9,7 +9,8 @@ import pytest
 from infinitygan_jax import coords, devices, geometry
 from infinitygan_jax.evaluation import samples
 from infinitygan_jax.models.generator import make_generator
-from infinitygan_jax.training import draws
+from infinitygan_jax.sampling.frame import frame_of, learned_span
+from infinitygan_jax.training import draws, sheets
 from tests.sampling import tiny
 
 NEAR = 1.01 / 127.5  # a step of 8 bits, where rounding went the other way
@@ -120,6 +121,21 @@ def test_rows_of_whole_pictures_are_the_worlds_and_columns_begin_anywhere():
         run = cols[starts[-1] : starts[-1] + spans.latent.size]
         np.testing.assert_allclose(each[0, :, 1:], run, atol=1e-6)
     assert len(set(starts)) > 30 and max(starts) > 120 and min(starts) < 19
+
+
+def test_rows_of_a_model_of_few_starts_lie_as_in_its_training():
+    model = dataclasses.replace(tiny.MODEL, vertical_starts=3)
+    config = dataclasses.replace(tiny.CONFIG, model=model)
+    first = samples.whole_spans(config).latent.start
+    where = np.asarray(_INPUTS(config, key_of(True), jnp.arange(1)).coords)
+    rows = np.arctanh(where[0, :, 0, 0].astype(np.float64))
+    shown = slice(-first - 4, -first + 5)  # where tanh is not nearly 1
+    np.testing.assert_allclose(rows[shown], 6 / 13 * np.arange(-4, 5), atol=1e-5)
+    sheet = np.arctanh(sheets.window_coords(model, 11)[13:22, 0, 0].astype(np.float64))
+    np.testing.assert_allclose(sheet, 6 / 13 * np.arange(-4, 5), atol=1e-5)
+    frame = frame_of(model, 0, None, (None, None))
+    assert frame == coords.trained_frame(3)
+    assert learned_span(model) == 13 * model.cell_size
 
 
 def test_whole_pictures_of_planes_begin_anywhere():

@@ -121,14 +121,14 @@ def test_a_file_keeps_own_pixels(tmp_path):
 def test_what_is_inverted_is_as_large_as_models_know():
     for sizes, zooms in (
         ([(200, 300)], 0),
-        ([(202, 900)], 0),
-        ([(203, 900)], 1),
+        ([(245, 900)], 0),
+        ([(246, 900)], 1),
         ([(800, 1536)], 2),
         ([(800, 1536), (512, 700)], 2),
         ([(800, 1536), (100, 700)], 1),  # which would become too small
         ([(4096, 4096)], 5),
     ):
-        assert own_size.zooms_for(sizes, patch_size=101) == zooms
+        assert own_size.zooms_for(sizes, most=245) == zooms
 
 
 def test_a_model_without_detail_shows_none():

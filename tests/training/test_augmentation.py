@@ -182,6 +182,14 @@ def test_a_moved_patch_has_the_label_of_the_rows_that_it_shows(generated):
     assert down == right == set(range(-3, 4))
 
 
+def test_a_cell_is_a_start_of_generated_patches():
+    config = config_of()
+    model = dataclasses.replace(config.model, vertical_starts=3)
+    for each, starts in ((config, 10), (dataclasses.replace(config, model=model), 3)):
+        slope = augmentation.label_slope(each, generated=True)
+        assert slope * each.model.cell_size == pytest.approx(2 / (starts - 1))
+
+
 def test_labels_stay_where_real_patches_have_one_row_only():
     config = config_of(["translation"], full_size=SIDE)
     image, label = images(8), jnp.zeros(8)

@@ -66,6 +66,18 @@ def test_labels_say_where_the_window_starts():
     assert np.abs(v - 0.3 * start).max() > 0.1  # the jitter is there
 
 
+def test_windows_of_few_starts_lie_closer_together():
+    model = dataclasses.replace(CONFIG.model, vertical_starts=3)
+    config = dataclasses.replace(CONFIG, model=model)
+    samples = draw(range(64), paired=False, config=config)
+    label = np.asarray(samples.label)
+    assert set(label.tolist()) == {-1, 0, 1}
+    # Three starts, 13 rows between v = -3 and 3: the middle row, 17, lies half a row
+    # above the start's own, and is moved by at most half a row.
+    v = np.arctanh(np.asarray(samples.coords[:, 17, 0, 0], np.float64))
+    np.testing.assert_allclose(v, 6 / 13 * (label - 0.5), atol=3 / 13 + 1e-4)
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.9, 1.0])
 def test_style_mixing_happens_as_often_as_asked(probability):
     train = dataclasses.replace(CONFIG.train, style_mixing=probability)

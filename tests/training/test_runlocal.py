@@ -12,7 +12,7 @@ def cache(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["landscape_small", "maps", "landscape", "landscape_hr", "landscape_ur"]
+    "name", ["landscape_lite", "maps", "landscape", "landscape_hr", "landscape_ur"]
 )
 def test_runlocal_trains_and_paints(name, cache, tmp_path):
     workdir = tmp_path / "run"
