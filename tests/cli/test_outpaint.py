@@ -166,21 +166,21 @@ def test_large_pictures_are_continued_in_their_own_pixels(folder, tmp_path, caps
     part = bundle_lib.DetailPart(detail_config(), small_detail.params())
     bundle_lib.save(path, dataclasses.replace(small.bundle(), detail=part, digest=""))
     rng = np.random.default_rng(0)
-    large = rng.integers(0, 256, (262, 270, 3), np.uint8)
+    large = rng.integers(0, 256, (256, 264, 3), np.uint8)
     Image.fromarray(large).save("large.png")
     common = ["--checkpoint", str(path), "--steps", "1"]
     outpaint.main(["large.png", "--size", "320x280", *common])
     answer = _pixels("large-outpainted.png")
-    np.testing.assert_array_equal(answer[9:271, 25:295], large)
+    np.testing.assert_array_equal(answer[12:268, 28:292], large)
     assert "Level" in Image.open("large-outpainted.png").text
     options = ["--save_inversions", "kept", "--out", "c.png"]
     inbetween.main(["large.png", "large.png", "--size", "620x280", *common, *options])
     passage = _pixels("c.png")
-    np.testing.assert_array_equal(passage[9:271, :270], large)
+    np.testing.assert_array_equal(passage[12:268, :264], large)
     # As before, where its shorter side is said.
     side = ["--side", "24", "--out", "d.png"]
     outpaint.main(["large.png", *side, "--size", "64x48", *common])
     capsys.readouterr()
     words = ["large.png", "--size", "260x280", "--out", "e.png", *common]
     told = refused(capsys, outpaint.main, words)
-    assert "must be at least the picture's, 270x262" in told
+    assert "must be at least the picture's, 264x256" in told

@@ -223,7 +223,10 @@ def test_bad_flights_into_depth_are_one_line(closer, folder, capsys, options, me
         ("--level -63", r"must be a whole number from -62 to 62"),
         ("--zoom 4294967296 --wrap x", r"cannot wrap around so near"),
         ("--zoom 2 --quick", r"quick needs a level above 0"),
-        ("--zoom 4 --wrap x --size 40x40", r"--size's width \(40\) must be a multiple"),
+        (
+            "--zoom 4 --wrap x --size 40x40",
+            r"width at --zoom 4 \(40\) must be a multiple",
+        ),
         ("--zoom 2 --origin 0,4611686018427387904", "must lie within"),
     ],
 )
