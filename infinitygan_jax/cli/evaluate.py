@@ -413,8 +413,7 @@ def _samples(
         detail = bundle.detail
         if zoom == 1 or detail is None:
             return made
-        zooms = zoom.bit_length() - 1
-        how = detail.config.detail, detail.params, zooms, args.seed
+        how = detail.config.detail, detail.params, zoom, args.seed
         return enlarging.closer(made, *how)
 
     facts = {

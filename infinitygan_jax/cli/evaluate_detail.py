@@ -32,13 +32,10 @@ def check(args: argparse.Namespace) -> None:
             f"--enlarge ({enlarge}) must be 2, 4 or 8, as detail doubles the size each "
             "time; use 4"
         )
-    if args.level is not None:
-        raise UserError(
-            "--zoom does not go with --enlarge, which sees its own crops of "
-            "photographs; leave it out"
-        )
-    for name in ("view", "size", "painted", *PAINTING):
-        if getattr(args, name) is not None and getattr(args, name) is not False:
+    names = ("view", "size", "painted", *PAINTING)
+    given = {"zoom": args.level, **{name: getattr(args, name) for name in names}}
+    for name, value in given.items():
+        if value is not None and value is not False:
             raise UserError(
                 f"--{name} does not go with --enlarge, which sees its own crops of "
                 "photographs; leave it out"

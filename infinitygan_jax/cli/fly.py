@@ -149,14 +149,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
-    worlds.settle_level(args, bundle, height)
     if is_zoom:
+        worlds.settle_level(args, bundle, height)
         for name in ("zoom_from", "zoom_to"):
             if getattr(args, name) is None:
                 setattr(args, name, str(1 << -args.level))
         args.level = world_options.level_of_zoom(args.zoom_from)
-    horizon = args.horizon if document is None else document.horizon
-    window = sample.window_of(size, None, horizon or 0, args.level)
+    window = sample.window_shown(args, document, bundle, size, None)
     places = _places(args, window)
     if is_zoom:
         way = _zoom(args, window, places)

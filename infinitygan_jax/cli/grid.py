@@ -105,9 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
-    worlds.settle_level(args, bundle, size[1])
-    horizon = args.horizon if document is None else document.horizon
-    window = sample.window_of(size, args.origin, horizon or 0, args.level)
+    window = sample.window_shown(args, document, bundle, size, args.origin)
     sheet = grids.Sheet(rows, columns, window, args.margin, args.labels)
     writers.check_output(writers.Target(out, *sheet.size, overwrite=args.overwrite))
     if document is None:

@@ -136,16 +136,14 @@ def _run(
             "--shard paints a part and --finish puts all parts together; give one of "
             "them at a time"
         )
-    width, height = size_of(args.size)
+    size = size_of(args.size)
 
     from infinitygan_jax import devices
     from infinitygan_jax.sampling import estimates
 
     devices.prepare()
     bundle = worlds.bundle_of(args, document)
-    worlds.settle_level(args, bundle, height)
-    horizon = args.horizon if document is None else document.horizon
-    window = window_of((width, height), args.origin, horizon or 0, args.level)
+    window = window_shown(args, document, bundle, size, args.origin)
     tasks = [_Task(one, window, shown) for one in worlds.each_of(args)]
     # A scheduler asks again for parts and their end, with --overwrite or without; a
     # person for many pictures, of which some may be there.
@@ -346,6 +344,30 @@ def size_of(size: str) -> tuple[int, int]:
         )
     width, height = numbers
     return width, height
+
+
+def window_shown(
+    args: argparse.Namespace,
+    document: "documents.Document | None",
+    bundle: "bundle_lib.Bundle",
+    size: tuple[int, int],
+    origin: str | None,
+) -> Window:
+    """The window of a picture or of frames; settles their level, too.
+
+    Args:
+      args: what was parsed.
+      document: of ``--world``, if given.
+      bundle: the checkpoint.
+      size: width and height.
+      origin: see `window_of`.
+
+    Raises:
+      ValueError: see `window_of`.
+    """
+    worlds.settle_level(args, bundle, size[1])
+    horizon = args.horizon if document is None else document.horizon
+    return window_of(size, origin, horizon or 0, args.level)
 
 
 def window_of(

@@ -1,5 +1,7 @@
 """Pictures that a detail synthesizer enlarges: samples, and reduced photographs."""
 
+import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -44,39 +46,32 @@ FILTERS: Mapping[str, Enlarge] = {
 
 def by_detail(config: DetailConfig, params: Mapping[str, Any], seed: int) -> Enlarge:
     """What a detail synthesizer makes of a picture; all get the same noise."""
-    doubled = _doubling(config, params)
-
-    def enlarge(
-        picture: UInt8[np.ndarray, "n n 3"], factor: int
-    ) -> UInt8[np.ndarray, "m m 3"]:
-        return doubled(picture, factor.bit_length() - 1, fields.key_of(seed))
-
-    return enlarge
+    return functools.partial(_enlarging(config, params), key=fields.key_of(seed))
 
 
-def _doubling(
+def _enlarging(
     config: DetailConfig, params: Mapping[str, Any]
 ) -> Callable[..., UInt8[np.ndarray, "m m 3"]]:
-    """A function of a picture, how often its size is doubled, and the noise's key."""
+    """What enlarges a picture by a factor, with noise of a key."""
     params = jax.device_put(params)
     double = jax.jit(lambda *given: detail_lib.enlarged(config, *given))
 
-    def doubled(
-        picture: UInt8[np.ndarray, "n n 3"], zooms: int, key: PRNGKeyArray
+    def enlarge(
+        picture: UInt8[np.ndarray, "n n 3"], factor: int, key: PRNGKeyArray
     ) -> UInt8[np.ndarray, "m m 3"]:
-        for octave in range(zooms):
+        for octave in range(factor.bit_length() - 1):
             own = jax.random.fold_in(key, octave)
             picture = np.asarray(double(params, picture[None], own))[0]
         return picture
 
-    return doubled
+    return enlarge
 
 
 def closer(
     batches: Iterable[Float32[np.ndarray, "b n n 3"]],
     config: DetailConfig,
     params: Mapping[str, Any],
-    zooms: int,
+    factor: int,
     seed: int,
 ) -> Iterator[Float32[np.ndarray, "b m m 3"]]:
     """Pictures in batches, each shown larger, with detail; mirrored at their edges.
@@ -85,17 +80,17 @@ def closer(
       batches: in [-1, 1].
       config: of the detail synthesizer.
       params: of it.
-      zooms: how often their size is doubled.
+      factor: how many times as large; a power of two.
       seed: of its noise, of which each picture and octave has its own.
     """
-    doubled, number = _doubling(config, params), 0
+    enlarge, key = _enlarging(config, params), fields.key_of(seed)
+    numbers = itertools.count()
     for batch in batches:
-        large = []
         # One by one: large as they become, a batch may not fit into memory.
-        for picture in np.asarray(to_uint8(jnp.asarray(batch))):
-            key = jax.random.fold_in(fields.key_of(seed), number)
-            large.append(doubled(picture, zooms, key))
-            number += 1
+        large = [
+            enlarge(picture, factor, key=jax.random.fold_in(key, next(numbers)))
+            for picture in np.asarray(to_uint8(jnp.asarray(batch)))
+        ]
         yield np.stack(large).astype(np.float32) / np.float32(127.5) - 1
 
 
