@@ -264,8 +264,8 @@ def load_networks(workdir: str | os.PathLike[str]) -> Networks:
     """The networks of a checkpoint of a workdir: the newest, or ``WORKDIR@STEP``.
 
     Does not disturb a training run that goes on in the same workdir. What is said of
-    painting (`config.NOT_OF_TRAINING`) is what the workdir's settings say: the same
-    command with other ones changes it.
+    painting (`config.PAINTING`) is what the workdir's settings say: the same command
+    with other ones changes it.
 
     Raises:
       ValueError: there is no checkpoint, or it was truncated or altered.
@@ -313,7 +313,7 @@ def _as_painted(
     former = config_lib.from_mapping(stored).model
     said = {
         name: getattr(told.model, name)
-        for name in config_lib.NOT_OF_TRAINING
+        for name in config_lib.PAINTING
         if getattr(told.model, name) != getattr(former, name)
     }
     return {**stored, "model": {**stored["model"], **said}} if said else stored

@@ -2,30 +2,20 @@
 
 import contextlib
 import dataclasses
-import functools
-import hashlib
 import logging
 import os
 import pathlib
-import shutil
-import signal
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
-from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import devices, machine
-from infinitygan_jax import settings as settings_lib
+from infinitygan_jax import machine
 from infinitygan_jax.config import Config
-from infinitygan_jax.data import pipeline, sources
+from infinitygan_jax.data import pipeline
 from infinitygan_jax.data.crops import Cut
 from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.models import discriminator
 from infinitygan_jax.training import (
     checkpoint,
     detail_sheets,
@@ -33,7 +23,6 @@ from infinitygan_jax.training import (
     sheets,
     warm_start,
 )
-from infinitygan_jax.training.detail_task import base_digest
 from infinitygan_jax.training.log import (
     Losses,
     Speed,
@@ -41,12 +30,18 @@ from infinitygan_jax.training.log import (
     parameter_table,
     progress_line,
 )
-from infinitygan_jax.training.state import TrainState, init_state
-from infinitygan_jax.training.step import Steps, check_devices, make_steps
+from infinitygan_jax.training.preparing import (
+    errors_of,
+    fingerprint,
+    initializer,
+    prepare,
+)
+from infinitygan_jax.training.processes import StopRequests, check_same, together
+from infinitygan_jax.training.state import TrainState
+from infinitygan_jax.training.step import Steps, make_steps
 from infinitygan_jax.training.tasks import task_of
 
 logger = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,20 +57,6 @@ class Outcome:
     state: TrainState
     step: int
     signal: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Inputs:
-    """What a run takes in besides its settings.
-
-    Attributes:
-      source: the usable images of ``data.source``.
-      initial: the model of ``train.initial``; None where there is none, or where a
-        checkpoint takes its place.
-    """
-
-    source: ImageSource
-    initial: checkpoint.Networks | None = None
 
 
 def train(
@@ -102,14 +83,15 @@ def train(
     """
     workdir = pathlib.Path(workdir)
     # No process writes settings that another has not yet checked.
-    inputs, data = _together(lambda: _prepared(config, workdir, amend))
-    _check_same(config, data, inputs.initial)
+    inputs = together(lambda: prepare(config, workdir, amend))
+    data = together(lambda: fingerprint(config, inputs))
+    check_same(config, data, inputs.initial)
     with contextlib.ExitStack() as stack:
-        _together(lambda: _claim(workdir, stack))
+        together(lambda: _claim(workdir, stack))
         checkpoints = stack.enter_context(
             checkpoint.Checkpoints(workdir, config, data, amend)
         )
-        _together(checkpoints.check_data)
+        together(checkpoints.check_data)
         done = checkpoints.latest_step
         if done is not None and done >= config.train.num_steps:
             logger.info(
@@ -120,18 +102,18 @@ def train(
                 _of_initial(config),
             )
             # Those of painting may be new.
-            _together(lambda: _write_settings(workdir, config, checkpoints, data))
-            return Outcome(checkpoints.restore(_initializer(config)), done)
+            together(lambda: _write_settings(workdir, config, checkpoints, data))
+            return Outcome(checkpoints.restore(initializer(config)), done)
         steps = stack.enter_context(contextlib.closing(make_steps(config)))
-        steps.compile(jax.eval_shape(_initializer(config)))
+        steps.compile(jax.eval_shape(initializer(config)))
         state, start = _first_state(config, checkpoints, inputs.initial)
         # After all that may be refused, as that changes nothing; before the first
         # checkpoint, as a kill in between must leave a usable workdir.
-        _together(lambda: _write_settings(workdir, config, checkpoints, data))
+        together(lambda: _write_settings(workdir, config, checkpoints, data))
         summaries = stack.enter_context(Summaries(workdir / "tensorboard", start))
         batches = _batches(config, inputs.source, start)
         stack.callback(getattr(batches, "close", lambda: None))
-        stop = _StopRequests()
+        stop = StopRequests()
         run = _Run(config, workdir, checkpoints, summaries, inputs.source)
         state = steps.replicate(state)
         step = start
@@ -148,118 +130,6 @@ def train(
                 return Outcome(state, step, stopped)
         checkpoints.save(step, state)
         return Outcome(state, step)
-
-
-def prepare(
-    config: Config, workdir: str | os.PathLike[str], amend: bool = False
-) -> Inputs:
-    """Checks everything that can be checked before heavy work; writes nothing.
-
-    Args:
-      config: all settings.
-      workdir: of the run.
-      amend: whether a run may go on with other settings of training.
-
-    Returns:
-      What the run begins with and learns from.
-
-    Raises:
-      ValueError: the devices do not divide the batch; the workdir was made with other
-        settings, cannot be written or is short of space; ``train.initial`` or the data
-        is missing or bad; weights of the discriminator's network are.
-    """
-    check_devices(config, jax.device_count())
-    discriminator.network_of(config.judged)  # its weights can be read
-    task_of(config).frozen_base()  # likewise
-    check_batch_memory(config, machine.memory_bytes())
-    has_checkpoint = checkpoint.has_checkpoint(workdir)
-    run_config.check(workdir, config, has_checkpoint, amend)
-    if not config.data.source:
-        raise UserError(
-            "data.source must name a folder of images or tfds:NAME; set `data.source`"
-        )
-    # Before the images: to read many takes minutes.
-    check_workdir(workdir, checkpoint.state_bytes(_initializer(config)))
-    initial = None
-    if not has_checkpoint:
-        initial = warm_start.read(config, _initializer(config))
-    source = sources.open_source(config.data.source)
-    report = sources.check_source(
-        source, config.judged.patch_size, num_threads=config.data.num_threads
-    )
-    return Inputs(report.source, initial)
-
-
-def _prepared(config: Config, workdir: pathlib.Path, amend: bool) -> tuple[Inputs, str]:
-    """What a run that can start takes in, and what tells its images from others."""
-    inputs = prepare(config, workdir, amend)
-    data = sources.fingerprint(inputs.source)
-    if config.train.base:  # from which it learns as well
-        data += f", pictures of a model of digest {base_digest(config)[:16]}"
-    return inputs, data
-
-
-def check_batch_memory(config: Config, available: int) -> None:
-    """Checks that the batches of this process fit into memory at all.
-
-    Args:
-      config: all settings.
-      available: bytes.
-
-    Raises:
-      ValueError: they do not; the message names a batch that does.
-    """
-    # float32 images; one being used, at least two prepared (``data.pipeline``).
-    sample = 3 * 12 * task_of(config).input_size ** 2
-    most = available // sample * jax.process_count()
-    if config.train.batch_size > most:
-        raise UserError(
-            f"train.batch_size ({config.train.batch_size}) would take "
-            f"{config.train.batch_size * sample / jax.process_count() / 1e9:.0f} GB a "
-            f"process for images alone, above this machine's {available / 1e9:.0f} GB; "
-            f"use far fewer than {most}"
-        )
-
-
-def check_workdir(workdir: str | os.PathLike[str], num_bytes: int) -> None:
-    """Checks that a workdir can be made or written, and holds the checkpoints.
-
-    It leaves nothing there: a folder that is missing is not made yet.
-
-    Args:
-      workdir: folder.
-      num_bytes: size of one checkpoint.
-
-    Raises:
-      ValueError: it cannot be made or written, or its disk is short of space.
-    """
-    workdir = pathlib.Path(workdir)
-    path = checkpoint.checkpoints_path(workdir)
-    held = len(list(path.iterdir())) if path.is_dir() else 0
-    # The oldest one goes only after the newest is whole.
-    needed = max(checkpoint.NUM_KEPT + 1 - held, 1) * num_bytes
-    with _errors_of(workdir):
-        there = next(p for p in (workdir, *workdir.absolute().parents) if p.exists())
-        with tempfile.TemporaryFile(dir=there):  # has no name: nothing stays behind
-            pass
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise UserError(
-            f"workdir ({workdir}) needs {needed / 1e6:.0f} MB for checkpoints, and its "
-            f"disk has {free / 1e6:.0f} MB free; free some, or choose another `workdir`"
-        )
-
-
-@contextlib.contextmanager
-def _errors_of(workdir: pathlib.Path) -> Iterator[None]:
-    """Makes a system error of a workdir that cannot be written one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"workdir ({workdir}) must be a folder that can be written, and it is not "
-            f"({error.strerror}); choose another `workdir`"
-        ) from error
 
 
 class _Run:
@@ -345,99 +215,9 @@ def _sheet_painter(
     return sheets.SheetPainter(config)
 
 
-class _StopRequests:
-    """Turns a signal to stop into a question asked after each step.
-
-    With ``jax.distributed``, its service catches SIGTERM and finds a step at which all
-    processes stop; without, a handler of our own does, for SIGINT too. A second signal
-    acts as usual.
-    """
-
-    def __init__(self) -> None:
-        self._signal: int | None = None
-        self._former: dict[int, Any] = {}
-
-    def __enter__(self) -> "_StopRequests":
-        if not jax.distributed.is_initialized():
-            with contextlib.suppress(ValueError):  # Not in the main thread.
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    self._former[number] = signal.signal(number, self._catch)
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._restore()
-
-    def requested(self, step: int) -> int | None:
-        """The signal that asks to stop after this step, the same in all processes."""
-        if jax.distributed.is_initialized():
-            reached = multihost_utils.reached_preemption_sync_point(step)
-            return int(signal.SIGTERM) if reached else None
-        return self._signal
-
-    def _catch(self, number: int, unused_frame: Any) -> None:
-        self._signal = number
-        logger.info("got signal %d; stopping after this step", number)
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-        self._former.clear()
-
-
-def _together(action: Callable[[], _T]) -> _T:
-    """Does something on every process; where it fails on one, all of them stop.
-
-    Without this the others would wait for the failed one in their first collective.
-
-    Raises:
-      ValueError: it failed on another process, which says why.
-      Exception: what this process' action raised.
-    """
-    error: Exception | None = None
-    try:
-        result = action()
-    except Exception as raised:  # Raised again below.
-        error = raised
-    failed = multihost_utils.process_allgather(np.array(error is not None))
-    if error is not None:
-        raise error
-    if np.any(failed):
-        raise UserError(
-            f"process {int(np.argmax(failed))} cannot start; its message says why"
-        )
-    return result
-
-
-def _check_same(config: Config, data: str, initial: checkpoint.Networks | None) -> None:
-    """Checks that all processes have the same settings, images and first weights.
-
-    Raises:
-      ValueError: they differ.
-    """
-    settings = settings_lib.to_dict(config)
-    settings["data"].pop("source")  # may lie elsewhere on each machine
-    for name in ("initial", "base"):  # likewise
-        settings["train"].pop(name)
-    if initial is not None:
-        data += f", and begins with a model of digest {initial.bundle.digest[:16]}"
-        if initial.d_params is not None:  # which a bundle's digest may be without
-            digest = bundle_lib.digest_of((initial.d_params, initial.d_state))
-            data += f" and a discriminator of digest {digest[:16]}"
-    own = hashlib.sha256(f"{settings} {data}".encode()).digest()
-    digests = multihost_utils.process_allgather(np.frombuffer(own, np.uint32))
-    if np.any(digests != digests.reshape(-1, digests.shape[-1])[0]):
-        raise UserError(
-            "all processes must have the same settings, see the same images and begin "
-            f"with the same weights, and they differ (process {jax.process_index()} "
-            f"sees {data}); start all with one command, one data folder and one "
-            "train.initial"
-        )
-
-
 def _claim(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
     """Makes the workdir, if need be, and locks it until the stack ends."""
-    with _errors_of(workdir):
+    with errors_of(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
         stack.enter_context(_lock(workdir))
@@ -472,12 +252,6 @@ def _lock(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
-@functools.cache
-def _initializer(config: Config) -> Callable[[], TrainState]:
-    """``init_state``, traced once, and one function, not some seventy compiled each."""
-    return devices.jit_in_a_hurry(functools.partial(init_state, config))
-
-
 def _first_state(
     config: Config,
     checkpoints: checkpoint.Checkpoints,
@@ -486,7 +260,7 @@ def _first_state(
     """The newest checkpoint's state, or a first one, and its number of steps."""
     step = checkpoints.latest_step
     if step is None:
-        state = _initializer(config)()
+        state = initializer(config)()
         if jax.process_index() == 0:  # once a run: it is long, and does not change
             logger.info(parameter_table(config.train.network, state.g_params))
             logger.info(parameter_table("discriminator", state.d_params))
@@ -496,7 +270,7 @@ def _first_state(
         logger.info("starting from step 0 with the weights of %s", config.train.initial)
         return warm_start.begin(state, initial), 0
     logger.info("going on from step %d%s", step, _of_initial(config))
-    return checkpoints.restore(_initializer(config)), step
+    return checkpoints.restore(initializer(config)), step
 
 
 def _of_initial(config: Config) -> str:

@@ -26,7 +26,7 @@ FREE_SETTINGS = frozenset(
         "train.save_every",
         "train.keep_every",
         "data.num_threads",
-        *(f"model.{name}" for name in config_lib.NOT_OF_TRAINING),
+        *(f"model.{name}" for name in config_lib.PAINTING),
     }
 )
 

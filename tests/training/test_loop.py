@@ -13,7 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinitygan_jax.training import checkpoint, loop, run_config, sheets
+from infinitygan_jax.training import (
+    checkpoint,
+    loop,
+    preparing,
+    processes,
+    run_config,
+    sheets,
+)
 from infinitygan_jax.training.state import TrainState
 from infinitygan_jax.training.step import Steps
 from tests.training import running
@@ -67,8 +74,9 @@ def fresh_state(*unused) -> TrainState:
 def run(monkeypatch, tmp_path):
     """Trains in ``tmp_path`` with ``CountingSteps``; returns them and the outcome."""
     image = np.zeros((2, 2, 3), np.uint8)
-    monkeypatch.setattr(loop, "_initializer", lambda config: fresh_state)
-    monkeypatch.setattr(loop, "check_devices", lambda *unused: None)
+    for module in (loop, preparing):
+        monkeypatch.setattr(module, "initializer", lambda config: fresh_state)
+    monkeypatch.setattr(preparing, "check_devices", lambda *unused: None)
     monkeypatch.setattr(
         sheets.SheetPainter, "__call__", lambda self, params: {"samples": image}
     )
@@ -276,8 +284,8 @@ def test_second_run_in_the_same_workdir_is_refused(run):
 
 
 def test_short_disk_is_noticed_before_training(run, tmp_path, monkeypatch):
-    usage = loop.shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(loop.shutil, "disk_usage", lambda path: usage)
+    usage = preparing.shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ValueError, match="for checkpoints, and its disk has 0 MB free"):
         run(num_steps=5)
     assert not checkpoint.checkpoints_path(tmp_path).exists()
@@ -357,11 +365,11 @@ def test_a_kill_before_the_settings_are_kept_leaves_a_usable_workdir(
 
 
 def test_the_workdir_is_checked_before_the_images(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop.sources, "check_source", forbidden)
+    monkeypatch.setattr(preparing.sources, "check_source", forbidden)
     workdir = tmp_path / "file" / "run"
     workdir.parent.write_text("")
     with pytest.raises(ValueError, match="must be a folder that can be written"):
-        loop.prepare(running.tiny_config(), workdir)
+        preparing.prepare(running.tiny_config(), workdir)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -380,20 +388,20 @@ def test_refused_images_leave_the_workdir_as_it_was(run, tmp_path, there):
 
 def test_where_one_process_fails_all_stop(monkeypatch):
     monkeypatch.setattr(
-        loop.multihost_utils, "process_allgather", lambda failed: [failed, True]
+        processes.multihost_utils, "process_allgather", lambda failed: [failed, True]
     )
     with pytest.raises(ValueError, match="process 1 cannot start; its message"):
-        loop._together(lambda: 3)
+        processes.together(lambda: 3)
     with pytest.raises(OSError, match="full"):
-        loop._together(lambda: (_ for _ in ()).throw(OSError("full")))
+        processes.together(lambda: (_ for _ in ()).throw(OSError("full")))
 
 
 def test_a_batch_beyond_memory_is_refused():
     config = running.tiny_config(batch_size=10**6)
     # Three float32 images of 17 x 17 a sample: 10,404 bytes.
-    loop.check_batch_memory(config, 10_404 * 10**6)
+    preparing.check_batch_memory(config, 10_404 * 10**6)
     with pytest.raises(ValueError, match=r"10 GB a process .* far fewer than 96116"):
-        loop.check_batch_memory(config, 10**9)
+        preparing.check_batch_memory(config, 10**9)
 
 
 def test_a_signal_before_the_first_step_acts_as_usual(run, tmp_path):

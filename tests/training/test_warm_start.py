@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax.training import checkpoint, loop, warm_start
+from infinitygan_jax.training import (
+    checkpoint,
+    loop,
+    preparing,
+    processes,
+    warm_start,
+)
 from tests.training import running
 
-compiled = loop._initializer
+compiled = preparing.initializer
 
 
 def init_state(config):
@@ -47,7 +53,8 @@ def initial(model, tmp_path):
 @pytest.fixture
 def no_steps(monkeypatch):
     """Lets runs of no steps compile none."""
-    monkeypatch.setattr(loop, "_initializer", init_state)
+    for module in (loop, preparing):
+        monkeypatch.setattr(module, "initializer", init_state)
     monkeypatch.setattr(loop.Steps, "compile", lambda *unused: None)
 
 
@@ -144,7 +151,7 @@ def test_other_sizes_are_named_before_heavy_work(initial, tmp_path, monkeypatch)
     def forbidden(*unused, **also_unused):
         raise AssertionError("this must not be called")
 
-    monkeypatch.setattr(loop.sources, "check_source", forbidden)
+    monkeypatch.setattr(preparing.sources, "check_source", forbidden)
     monkeypatch.setattr(loop, "make_steps", forbidden)
     config = with_sizes(config_of(initial=initial), z_global_size=16, mapping_layers=2)
     with pytest.raises(
@@ -176,7 +183,7 @@ def test_what_is_no_model_is_an_error_that_names_the_setting(tmp_path):
     ):
         config = config_of(initial=str(name))
         with pytest.raises(ValueError, match=r"^train\.initial: ") as raised:
-            loop.prepare(config, tmp_path / "run")
+            preparing.prepare(config, tmp_path / "run")
         assert reason in str(raised.value)
 
 
@@ -187,7 +194,7 @@ def test_a_bundled_model_is_named_as_elsewhere():
     found = warm_start.read(config, init_state(config))
     assert found.bundle.digest == model.digest
     with pytest.raises(ValueError, match=r"model.patch_size: \d+ -> 17"):
-        loop.prepare(config_of(initial="landscape_lite"), "nowhere")
+        preparing.prepare(config_of(initial="landscape_lite"), "nowhere")
 
 
 def test_runs_begin_with_it_once(initial, model, tmp_path, caplog, no_steps):
@@ -237,22 +244,22 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_so_again(
 def test_processes_must_begin_with_the_same_weights(initial, model, monkeypatch):
     gathered = []
     monkeypatch.setattr(
-        loop.multihost_utils,
+        processes.multihost_utils,
         "process_allgather",
         lambda value: gathered.append(value) or np.stack([gathered[0], value]),
     )
     config = config_of(initial=initial)
     initial = checkpoint.Networks(model, None, {})
-    loop._check_same(config, "12 images", initial)
+    processes.check_same(config, "12 images", initial)
     # The same file may lie elsewhere.
     elsewhere = config_of(initial="elsewhere.safetensors")
-    loop._check_same(elsewhere, "12 images", initial)
+    processes.check_same(elsewhere, "12 images", initial)
     other = dataclasses.replace(model, info={"step": "3"}, digest="")
     with pytest.raises(ValueError, match=rf"digest {other.digest[:16]}\); start all"):
-        loop._check_same(
+        processes.check_same(
             config, "12 images", dataclasses.replace(initial, bundle=other)
         )
     # Nor may a discriminator differ, which the bundle's digest may be without.
     trained = dataclasses.replace(initial, d_params={"kernel": np.ones(3)})
     with pytest.raises(ValueError, match=r" and a discriminator of digest "):
-        loop._check_same(config, "12 images", trained)
+        processes.check_same(config, "12 images", trained)
