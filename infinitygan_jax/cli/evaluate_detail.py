@@ -5,17 +5,11 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from infinitygan_jax import files
-from infinitygan_jax.cli import errors, progress, rendering
+from infinitygan_jax.cli import errors, evaluate_sides, progress, rendering
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError
-
-if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
-    from infinitygan_jax.data.readers import ImageSource
-    from infinitygan_jax.evaluation.photographs import View
 
 _MOST_FACTOR = 8
 
@@ -42,17 +36,12 @@ def check(args: argparse.Namespace) -> None:
             )
 
 
-def run(
-    args: argparse.Namespace,
-    out: pathlib.Path | None,
-    open_source: "Callable[[View], ImageSource]",
-) -> None:
+def run(args: argparse.Namespace, out: pathlib.Path | None) -> None:
     """Compares photographs that were reduced and enlarged with themselves.
 
     Args:
       args: of the command.
       out: a file for figures and settings.
-      open_source: the usable photographs of ``--data``.
 
     Raises:
       ValueError: the model has no detail synthesizer, or photographs are too few.
@@ -67,7 +56,7 @@ def run(
     devices.prepare()
     network = features.load(judge.NETWORK)
     view = photographs.View(enlarging.CROP, enlarging.FULL_SIZE)
-    source = open_source(view)
+    source = evaluate_sides.checked(args.data, view).source
     distances.check_count(f"folder ({args.data})", len(source))
     config = part.config.detail
     makers: dict[str, enlarging.Enlarge | None] = {
