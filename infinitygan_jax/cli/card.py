@@ -2,9 +2,16 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
 
 from infinitygan_jax import files
 from infinitygan_jax.cli import errors, options
+
+if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
+    from infinitygan_jax import bundle as bundle_lib
 
 _CARD = """# {name}
 
@@ -57,19 +64,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.check_target(card, ".md")
     files.check_free(card, args.overwrite)
 
-    import jax
     from PIL import Image
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import devices
-    from infinitygan_jax import settings as settings_lib
-    from infinitygan_jax.sampling.frame import landscape_level
-    from infinitygan_jax.sampling.world import World, detail_of
     from infinitygan_jax.training.sheets import SheetPainter
 
     devices.prepare()
     bundle = bundle_lib.load(args.checkpoint)
-    name, model = bundle.config.name, bundle.config.model
+    name = bundle.config.name
     images = card.parent / "images"
     paths = {
         label: images / f"{name}-{label}.jpg" for label in ("samples", "wide", "window")
@@ -80,55 +83,72 @@ def main(argv: Sequence[str] | None = None) -> None:
     images.mkdir(exist_ok=True)
     for label, sheet in (("samples", sheets["samples"]), ("wide", sheets["wide_4x"])):
         # Larger, without smoothing: a patch is small on a page.
-        times = max(2, round(200 / model.patch_size))
+        times = max(2, round(200 / bundle.config.model.patch_size))
         picture = Image.fromarray(sheet.repeat(times, axis=0).repeat(times, axis=1))
         picture.save(paths[label], quality=90)
-    detail = detail_of(bundle)
-    if detail is None:
-        shown = f"The window `[-192:192, 0:1536]` of the world of seed {args.seed}."
-        window = World(model, bundle.generator, seed=args.seed)[-192:192, 0:1536]
-    else:
-        level = landscape_level(model, 768)
-        shown = (
-            f"The window `[-384:384, 0:1536]` of level {level} of the world of seed "
-            f"{args.seed}, with detail (`--zoom {1 << -level}`)."
-        )
-        closer = World(
-            model,
-            bundle.generator,
-            seed=args.seed,
-            level=level,
-            detail=detail,
-        )
-        window = closer[-384:384, 0:1536]
+    window, shown = _window(bundle, args.seed)
     Image.fromarray(window).save(paths["window"], quality=90)
+    card.write_text(_page(bundle, images.name, shown), encoding="utf-8")
+    step = bundle.info.get("step", "unknown")
+    print(f"{card}: step {step}, digest {bundle.digest}")
+
+
+def _window(
+    bundle: "bundle_lib.Bundle", seed: int
+) -> tuple[UInt8[np.ndarray, "h w 3"], str]:
+    """A part of the world, one landscape where there is detail; and what it is."""
+    from infinitygan_jax.sampling.frame import landscape_level
+    from infinitygan_jax.sampling.world import World, detail_of
+
+    model, detail = bundle.config.model, detail_of(bundle)
+    if detail is None:
+        shown = f"The window `[-192:192, 0:1536]` of the world of seed {seed}."
+        world = World(model, bundle.generator, seed=seed)
+        return np.asarray(world[-192:192, 0:1536]), shown
+    level = landscape_level(model, 768)
+    shown = (
+        f"The window `[-384:384, 0:1536]` of level {level} of the world of seed "
+        f"{seed}, with detail (`--zoom {1 << -level}`)."
+    )
+    world = World(model, bundle.generator, seed=seed, level=level, detail=detail)
+    return np.asarray(world[-384:384, 0:1536]), shown
+
+
+def _page(bundle: "bundle_lib.Bundle", images: str, shown: str) -> str:
+    """The page.
+
+    Args:
+      bundle: the model.
+      images: name of the folder that its pictures lie in.
+      shown: what the last of them shows.
+    """
+    import jax
+
+    from infinitygan_jax import settings as settings_lib
+
     info = dict(bundle.info)
     texts = {key: info.pop(key, "") for key in ("use", "limits")}
     texts["use"] = texts["use"] or "Not stated: ask whoever trained it."
     rows = {**info, "digest": f"`{bundle.digest}`"}
-    if bundle.detail is not None:
-        more = {f"detail's {key}": text for key, text in bundle.detail.info.items()}
-        rows = {**info, **more, "digest": rows["digest"]}
     lines = settings_lib.setting_lines(bundle.config)
     settings = [line for line in lines if not line.startswith("detail.")]
     if bundle.detail is not None:
+        more = {f"detail's {key}": text for key, text in bundle.detail.info.items()}
+        rows = {**info, **more, "digest": rows["digest"]}
         lines = settings_lib.setting_lines(bundle.detail.config)
         settings += ["", *(line for line in lines if not line.startswith("model."))]
-    sizes = [leaf.size for leaf in jax.tree.leaves(bundle.generator)]
     table = [f"| {key} | {value} |" for key, value in rows.items()]
-    page = _CARD.format(
-        name=name,
-        parameters=sum(sizes),
-        images=images.name,
-        patch=model.patch_size,
+    return _CARD.format(
+        name=bundle.config.name,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(bundle.generator)),
+        images=images,
+        patch=bundle.config.model.patch_size,
         window=shown,
         full=bundle.config.data.full_size,
         rows="\n".join(["| | |", "|---|---|", *table]),
         settings="\n".join(f"    {line}".rstrip() for line in settings),
         **texts,
     )
-    card.write_text(page, encoding="utf-8")
-    print(f"{card}: step {info.get('step', 'unknown')}, digest {bundle.digest}")
 
 
 if __name__ == "__main__":
