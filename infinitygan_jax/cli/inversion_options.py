@@ -120,12 +120,10 @@ def zooms_of(
 ) -> int:
     """How often images are halved for the search, and shown larger again."""
     from infinitygan_jax.inversion import own_size
-    from infinitygan_jax.sampling import frame
 
-    if bundle.detail is None or args.side is not None or not images:
+    if args.side is not None or not images:
         return 0
-    sizes = [image.shape[:2] for image in images.values()]
-    return own_size.zooms_for(sizes, frame.trained_height(bundle.config.model))
+    return own_size.zooms_for([each.shape[:2] for each in images.values()], bundle)
 
 
 def inversions(
@@ -149,15 +147,18 @@ def inversions(
     from infinitygan_jax.inversion import own_size, perceptual
     from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.inversion.result import Inversion
+    from infinitygan_jax.sampling.edits.compositing import Known
 
     found = {}
     for name in names:
         if name not in images:
             found[name] = Inversion.load(name, bundle)
     zooms = zooms_of(args, images, bundle)
-    whole = {k: own_size.whole_squares(each, zooms) for k, each in images.items()}
-    if zooms:
-        images = {k: own_size.reduced(each, zooms) for k, each in whole.items()}
+    whole = {
+        name: own_size.whole_squares(Known(each, np.ones(each.shape[:2], bool)), zooms)
+        for name, each in images.items()
+    }
+    images = {k: own_size.reduced(each, zooms).image for k, each in whole.items()}
     settings = CONTINUED
     if args.steps is not None:
         settings = dataclasses.replace(settings, steps=args.steps)
@@ -191,13 +192,7 @@ def inversions(
                 watch=inversion_lib.Watch(on_steps),
             )
             for name, result in zip(group, results, strict=True):
-                if zooms:
-                    result = dataclasses.replace(
-                        result,
-                        finer_image=whole[name],
-                        finer_mask=np.ones(whole[name].shape[:2], bool),
-                        zooms=zooms,
-                    )
+                result = own_size.with_own_pixels(result, whole[name], zooms)
                 found[name] = result
                 if args.save_inversions is not None:  # the next group may fail
                     folder = pathlib.Path(args.save_inversions)

@@ -31,12 +31,28 @@ _AT_ONCE = 16 * 128 * 128 * 3  # steps times colour values between two reports
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A picture, what is known of it, and where its latents go."""
+    """A picture, and where its latents go."""
 
     name: str
     image: UInt8[np.ndarray, "h w 3"]
-    mask: Bool[np.ndarray, "h w"]
+    mask: Bool[np.ndarray, "h w"]  # what is known of it
     out: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """Pictures of one size, which are inverted at once.
+
+    Attributes:
+      tasks: of pictures in their own pixels.
+      zooms: how often these are halved for the search.
+      images, masks: what is searched for.
+    """
+
+    tasks: Sequence[_Task]
+    zooms: int
+    images: Sequence[UInt8[np.ndarray, "h w 3"]]
+    masks: Sequence[Bool[np.ndarray, "h w"]]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         "--side",
         type=int,
         metavar="PIXELS",
-        help="then resize it so that its shorter side is this (default: as it is)",
+        help="then resize it so that its shorter side is this (default: as it is; with "
+        "a model that has a detail synthesizer, a larger one than training covered is "
+        "halved for the search, and its own pixels are kept)",
     )
     parser.add_argument(
         "--mask",
@@ -149,10 +167,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks = _tasks(args, outs)
 
     from infinitygan_jax import devices, fields
-    from infinitygan_jax.inversion import invert, perceptual
+    from infinitygan_jax.inversion import invert, own_size, perceptual
     from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.sampling import frame as frame_lib
+    from infinitygan_jax.sampling.edits.compositing import Known
     from infinitygan_jax.training import stored
 
     if args.published and args.continued:
@@ -170,16 +189,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if settings.perceptual_weight:
         distance = perceptual.distance_of(bundle, args.lpips)
     frame_lib.frame_of(bundle.config.model, 0, args.vertical_span, (None, None))
-    batches = pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
+    batches = [
+        _batch(group, bundle, as_it_is=args.side is not None)
+        for group in pictures.batches(tasks, [t.image.shape for t in tasks], args.batch)
+    ]
     for batch in batches:  # all, before any work
-        names, images = [t.name for t in batch], [t.image for t in batch]
-        inversion_options.check_group(bundle, names, images, distance)
+        names = [task.name for task in batch.tasks]
+        inversion_options.check_group(bundle, names, batch.images, distance)
     search = functools.partial(
-        invert.invert,
-        bundle,
-        settings=settings,
-        distance=distance,
-        perspective=Perspective(args.horizon, args.vertical_span),
+        invert.invert, bundle, settings=settings, distance=distance
     )
     with (
         errors.stoppable() as stop_if_asked,
@@ -194,12 +212,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         for batch in batches:
             start = time.perf_counter()
-            images, masks = [t.image for t in batch], [t.mask for t in batch]
             # Some two seconds a report, so that an interrupt need not wait long.
-            at_once = max(1, _AT_ONCE // sum(image.size for image in images))
-            results = search(images, masks, watch=invert.Watch(on_steps, at_once))
-            seconds = (time.perf_counter() - start) / len(batch)
-            for task, result in zip(batch, results, strict=True):
+            at_once = max(1, _AT_ONCE // sum(image.size for image in batch.images))
+            horizon = None if args.horizon is None else args.horizon >> batch.zooms
+            results = search(
+                batch.images,
+                batch.masks,
+                perspective=Perspective(horizon, args.vertical_span),
+                watch=invert.Watch(on_steps, at_once),
+            )
+            seconds = (time.perf_counter() - start) / len(batch.tasks)
+            for task, result in zip(batch.tasks, results, strict=True):
+                known = Known(task.image, task.mask)
+                result = own_size.with_own_pixels(result, known, batch.zooms)
                 _write(task, result, bundle if args.preview else None)
                 text = f"{task.out}: {_describe(result, seconds)}"
                 tqdm.tqdm.write(text, file=sys.stdout)
@@ -294,13 +319,30 @@ def _tasks(args: argparse.Namespace, outs: Sequence[pathlib.Path]) -> list[_Task
     return tasks
 
 
+def _batch(tasks: Sequence[_Task], bundle: "Bundle", as_it_is: bool) -> _Batch:
+    """Pictures of one size as they are searched for."""
+    from infinitygan_jax.inversion import own_size
+    from infinitygan_jax.sampling.edits.compositing import Known
+
+    zooms = 0 if as_it_is else own_size.zooms_for([tasks[0].mask.shape], bundle)
+    whole = [own_size.whole_squares(Known(t.image, t.mask), zooms) for t in tasks]
+    tasks = [
+        dataclasses.replace(task, image=known.image, mask=known.mask)
+        for task, known in zip(tasks, whole, strict=True)
+    ]
+    small = [own_size.reduced(known, zooms) for known in whole]
+    return _Batch(tasks, zooms, *zip(*small, strict=True))
+
+
 def _write(task: _Task, result: "Inversion", shown_by: "Bundle | None") -> None:
     """Writes what was found and, where a model shows it, the preview."""
+    from infinitygan_jax.inversion import own_size
+
     task.out.parent.mkdir(exist_ok=True)
     result.save(task.out)
     if shown_by is not None:
         buffer = io.BytesIO()
-        pair = np.concatenate([task.image, result.render(shown_by)], axis=1)
+        pair = np.concatenate([task.image, own_size.rendered(result, shown_by)], axis=1)
         Image.fromarray(pair).save(buffer, "PNG")
         files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
 

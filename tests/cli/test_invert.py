@@ -1,5 +1,6 @@
 """The invert command: files that hold what was found, or one line and none."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -12,7 +13,9 @@ from infinitygan_jax import machine
 from infinitygan_jax.cli import invert, pictures
 from infinitygan_jax.inversion.result import Inversion
 from tests.cli.refusals import refused
+from tests.cli.test_zoom import detail_config
 from tests.inversion import small
+from tests.models import test_detail as small_detail
 from tests.sampling import tiny
 
 
@@ -84,6 +87,39 @@ def test_several_images_become_a_folder(folder, model):
     grey = Inversion.load("found/grey.npz").image
     assert grey.shape == (24, 24, 3)
     np.testing.assert_array_equal(grey[..., 0], grey[..., 1])
+
+
+def test_large_images_keep_their_own_pixels(folder, capsys):
+    part = bundle_lib.DetailPart(detail_config(), small_detail.params())
+    bundle = dataclasses.replace(small.bundle(), detail=part, digest="")
+    bundle_lib.save("detailed.safetensors", bundle)
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (258, 266, 3), np.uint8)
+    Image.fromarray(large).save("large.png")
+    mask = np.full((258, 266), 255, np.uint8)
+    mask[8:16, 40:50] = 0
+    Image.fromarray(mask).save("mask.png")
+    common = ["large.png", "--checkpoint", "detailed.safetensors", *QUICK]
+    invert.main(
+        [*common, "--mask", "mask.png", "--horizon", "100", "--out", "b.npz"]
+        + ["--preview"]
+    )
+    found = Inversion.load("b.npz", bundle_lib.load("detailed.safetensors"))
+    # Halved twice, and cut to whole pixels of that.
+    assert found.zooms == 2 and found.image.shape == (64, 66, 3)
+    np.testing.assert_array_equal(found.finer_image, large[:256, :264])
+    np.testing.assert_array_equal(found.finer_mask, mask[:256, :264] > 0)
+    assert not found.mask[2:4, 10:12].any() and found.mask[:, :10].all()
+    assert found.top == -24  # row 25 is at the horizon, to a cell of 4
+    with Image.open("b.png") as preview:
+        assert preview.size == (528, 256)
+        shown = np.asarray(preview)
+    np.testing.assert_array_equal(shown[:, :264], found.finer_image)
+    assert shown[:, 264:].std() > 1
+    # As before, where its side is said.
+    invert.main([*common, "--side", "24", "--out", "c.npz"])
+    assert Inversion.load("c.npz").zooms == 0
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(

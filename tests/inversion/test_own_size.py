@@ -11,7 +11,8 @@ from infinitygan_jax.inversion import outpainting, own_size
 from infinitygan_jax.inversion.place import Place
 from infinitygan_jax.inversion.placement import placement_of
 from infinitygan_jax.inversion.result import Inversion
-from infinitygan_jax.sampling.edits.compositing import averaged
+from infinitygan_jax.sampling.edits.compositing import Known, averaged
+from infinitygan_jax.sampling.frame import trained_height
 from tests.cli.test_zoom import detail_config
 from tests.inversion import small
 from tests.models import test_detail as small_detail
@@ -29,15 +30,14 @@ def _inversion():
     """Of a picture four times as large."""
     rng = np.random.default_rng(0)
     whole = rng.integers(60, 190, (99, 96, 3), np.uint8)
-    finer = own_size.whole_squares(whole, 2)
-    return dataclasses.replace(
+    known = Known(whole, np.ones(whole.shape[:2], bool))
+    finer = own_size.whole_squares(known, 2)
+    inversion = dataclasses.replace(
         small.true_inversion(),
-        image=own_size.reduced(finer, 2),
+        image=own_size.reduced(finer, 2).image,
         digest=_bundle().digest,
-        finer_image=finer,
-        finer_mask=np.ones(finer.shape[:2], bool),
-        zooms=2,
     )
+    return own_size.with_own_pixels(inversion, finer, 2)
 
 
 def _world(**options):
@@ -119,16 +119,31 @@ def test_a_file_keeps_own_pixels(tmp_path):
 
 
 def test_what_is_inverted_is_as_large_as_models_know():
+    bundle = _bundle()
+    assert trained_height(bundle.config.model) == 65
     for sizes, zooms in (
-        ([(200, 300)], 0),
-        ([(245, 900)], 0),
-        ([(246, 900)], 1),
-        ([(800, 1536)], 2),
-        ([(800, 1536), (512, 700)], 2),
-        ([(800, 1536), (100, 700)], 1),  # which would become too small
-        ([(4096, 4096)], 5),
+        ([(50, 300)], 0),
+        ([(65, 900)], 0),
+        ([(66, 900)], 1),
+        ([(256, 500)], 2),
+        ([(256, 500), (128, 170)], 2),
+        ([(256, 500), (100, 700)], 1),  # which would become too small
+        ([(4096, 4096)], 6),
     ):
-        assert own_size.zooms_for(sizes, most=245) == zooms
+        assert own_size.zooms_for(sizes, bundle) == zooms
+        assert own_size.zooms_for(sizes, small.bundle()) == 0  # which has no detail
+
+
+def test_latents_of_a_large_picture_are_shown_at_its_size():
+    inversion = _inversion()
+    picture = own_size.rendered(inversion, _bundle())
+    assert picture.shape == inversion.finer_image.shape
+    means = averaged(picture.astype(np.float32), 2)
+    np.testing.assert_array_equal(means, inversion.render(_bundle()))
+    plain = small.true_inversion()
+    np.testing.assert_array_equal(
+        own_size.rendered(plain, small.bundle()), plain.render(small.bundle())
+    )
 
 
 def test_a_model_without_detail_shows_none():
