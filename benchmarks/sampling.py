@@ -1,13 +1,15 @@
 """Painting's rate by the machine's: ``python -m benchmarks.sampling``.
 
-Three sections, all of them unless ``--only`` names some: a picture on several devices;
-whole commands beside the devices' own time for the same tiles; the tile function over
-tile sizes and batches. The machine's matrix-product rate is measured around each
-figure, in the same run, as other programs may take their share of it at any time.
+Four sections, all of them unless ``--only`` names some: a picture on several devices;
+whole commands beside the devices' own time for the same tiles; commands that show one
+landscape, with detail; the tile function over tile sizes and batches. The machine's
+matrix-product rate is measured around each figure, in the same run, as other programs
+may take their share of it at any time.
 """
 
 import argparse
 import collections
+import dataclasses
 import functools
 import hashlib
 import importlib
@@ -29,7 +31,7 @@ from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, writers
 from infinitygan_jax.models.generator import init_generator
-from infinitygan_jax.sampling import costs
+from infinitygan_jax.sampling import costs, estimates, frame
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling import world as world_lib
 from infinitygan_jax.sampling.painter import Painter
@@ -51,7 +53,8 @@ PICTURES = (
 )
 # In this order: once this process uses an accelerator, others may find no room on it,
 # and only the last section paints in this process.
-SECTIONS = ("devices", "command", "tiles")
+SECTIONS = ("devices", "command", "landscape", "tiles")
+LANDSCAPES = ("4096x4096", "1024x512")
 ONE_SHOT = 1024  # pixels a side of the picture whose operations are compared
 _FORCED = "--xla_force_host_platform_device_count"
 
@@ -179,8 +182,7 @@ def measure_commands(checkpoint: str, pictures: Sequence[str]) -> None:
         before = after
         if order != former:
             before = _paint_in_process(checkpoint, height, width, 1, ending)
-        as_below = "--zoom", "1", "--detail_from", "0"
-        seconds, memory = command_cost(size, checkpoint, ending, *as_below)
+        seconds, memory = command_cost(size, checkpoint, ending, "--zoom", "1")
         after = _paint_in_process(checkpoint, height, width, 1, ending)
         former = order
         alone, product = (
@@ -197,6 +199,44 @@ def measure_commands(checkpoint: str, pictures: Sequence[str]) -> None:
             f"{_speeds(height * width, alone, rates[1], product)}"
         )
         print(f"  one by the other{seconds / alone:8.2f}", flush=True)
+
+
+def measure_landscapes(checkpoint: str, sizes: Sequence[str]) -> None:
+    """Prints what commands without a zoom cost, which show one landscape."""
+    for size in sizes:
+        height, width = _sides(size)
+        before = _in_process(f"count{(checkpoint, height, width)!r}")
+        seconds, memory = command_cost(size, checkpoint)
+        after = _in_process(f"count{(checkpoint, height, width)!r}")
+        product = (before["product"] + after["product"]) / 2
+        rate = before["tiled"] / 1e9 / seconds
+        print(f"run_sample.py --size {size}, at --zoom {before['zoom']}")
+        print(
+            f"  command to file {seconds:8.1f} s, {memory:.0f} MB at most: "
+            f"{_speeds(height * width, seconds, rate, product)}"
+        )
+        more = 100 * before["tiled"] / before["at_once"] - 100
+        each = before["tiled"] / height / width / 1e3
+        print(
+            f"  operations      {each:8.0f} kFLOP a pixel, {more:.0f} % above one shot",
+            flush=True,
+        )
+
+
+def count(checkpoint: str, height: int, width: int) -> None:
+    """Prints the operations of a picture of one landscape, and the machine's rate."""
+    bundle = stored.load_bundle(checkpoint)
+    level = frame.landscape_level(bundle.config.model, height)
+    detail = world_lib.detail_of(bundle)
+    window = planning.Window(-(height // 2), 0, height, width)
+    world = world_lib.World(
+        bundle.config.model, bundle.generator, level=level, detail=detail
+    )
+    size = estimates.fitting_tile_size(world, window)  # as run_sample.py does
+    world = dataclasses.replace(world, tile_size=size)
+    tiled, at_once = estimates.operations(world, window)
+    found = {"tiled": tiled, "at_once": at_once, "zoom": 1 << -level}
+    print(json.dumps({**found, "product": float(machine.matmul_rate())}))
 
 
 def _speeds(pixels: int, seconds: float, rate: float, product: float) -> str:
@@ -405,6 +445,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WIDTHxHEIGHT.ENDING",
         help=f"that commands write (default: {' '.join(PICTURES)})",
     )
+    parser.add_argument(
+        "--landscapes",
+        nargs="+",
+        default=LANDSCAPES,
+        metavar="WIDTHxHEIGHT",
+        help=f"sizes of pictures of one landscape (default: {' '.join(LANDSCAPES)})",
+    )
     return parser
 
 
@@ -418,6 +465,8 @@ def main() -> None:
         measure_devices(NARROW, args.devices or sorted({1, most}), args.side)
     if "command" in args.only:
         measure_commands(NARROW, args.pictures)
+    if "landscape" in args.only:
+        measure_landscapes(NARROW, args.landscapes)
     if "tiles" in args.only:
         devices.prepare()  # as run_sample.py does
         for name in args.model or MODELS:
