@@ -14,7 +14,6 @@ DEFAULT_MODEL = "landscape_lite"  # bundled; painted where no checkpoint is name
 
 # What a model's settings say of painting alone: shares of what training has.
 PAINTING = ("truncation", "noise_scale")
-NOT_OF_TRAINING = (*PAINTING, "detail_from")  # of a model's settings
 
 LEAST_FEATURE_SIZE = 32  # pixels a side that the frozen networks see
 
@@ -138,10 +137,6 @@ class ModelConfig(DiscriminatorConfig):
         training: below 1, forms are plainer and clearer.
       noise_scale: noise is multiplied by this, 0 to 1, in painting, not in training:
         below 1, there is less grain.
-      detail_from: the coarsest level that the generator paints in pictures: those below
-        it are painted by the detail synthesizer, if there is one, each from the level
-        above. 0 keeps the generator's own pixels; from 1 or 2 on, its finest textures
-        are replaced.
     """
 
     z_global_size: int = 512
@@ -154,9 +149,8 @@ class ModelConfig(DiscriminatorConfig):
     vertical_starts: int = 10
     truncation: float = 1.0
     noise_scale: float = 1.0
-    detail_from: int = 0
 
-    zero: ClassVar[tuple[str, ...]] = (*DiscriminatorConfig.zero, *NOT_OF_TRAINING)
+    zero: ClassVar[tuple[str, ...]] = (*DiscriminatorConfig.zero, *PAINTING)
 
     @property
     def num_stages(self) -> int:
@@ -183,7 +177,6 @@ class ModelConfig(DiscriminatorConfig):
         super().__post_init__()
         for name in PAINTING:
             check_painting(f"model.{name}", getattr(self, name))
-        check_detail_from("model.detail_from", self.detail_from, self)
         settings.check_choice("model.coords", self.coords, ("landscape", "plane"))
         if self.vertical_starts < 2:
             raise UserError(
@@ -564,17 +557,4 @@ def check_painting(name: str, value: float) -> None:
         raise UserError(
             f"{name} ({value}) must be from 0 to 1; 1 is as in training, and less is "
             "plainer"
-        )
-
-
-def check_detail_from(name: str, level: int, model: ModelConfig) -> None:
-    """Checks the level that detail begins below.
-
-    Raises:
-      ValueError: it is not a level of the model.
-    """
-    if not 0 <= level <= model.num_stages:
-        raise UserError(
-            f"{name} ({level}) must be a level that the generator paints, 0 to "
-            f"{model.num_stages}; use 0 for its own pixels"
         )

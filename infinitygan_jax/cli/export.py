@@ -1,5 +1,6 @@
 """``python -m infinitygan_jax.cli.export WORKDIR FILE``: a model in one file."""
 
+import argparse
 import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,9 +15,7 @@ if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
 _KEPT = ("data", "use", "limits")
 
 
-@errors.exit_on_error
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+def _parser() -> argparse.ArgumentParser:
     parser = errors.ArgumentParser(
         prog="python -m infinitygan_jax.cli.export",
         description="Writes a trained model, the generator's moving average, a "
@@ -53,25 +52,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         "detail synthesizer that goes with it (default: that of WORKDIR, or of a file "
         "that --overwrite replaces, if they have one)",
     )
-    parser.add_argument(
-        "--detail_from",
-        type=int,
-        metavar="J",
-        help="what the file shall say of model.detail_from: the level below which the "
-        "detail synthesizer paints (default: what the workdir says)",
-    )
     options.add_overwrite(parser)
-    args = parser.parse_args(argv)
-    said = {name: getattr(args, name) for name in config_lib.NOT_OF_TRAINING}
+    return parser
+
+
+@errors.exit_on_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    args = _parser().parse_args(argv)
+    said = {name: getattr(args, name) for name in config_lib.PAINTING}
     said = {name: value for name, value in said.items() if value is not None}
-    for name in config_lib.PAINTING:
-        if name in said:
-            config_lib.check_painting(f"--{name}", said[name])
+    for name, value in said.items():
+        config_lib.check_painting(f"--{name}", value)
     info = dict(map(_pair, args.info))
 
     from infinitygan_jax import bundle as bundle_lib
     from infinitygan_jax import files
-    from infinitygan_jax.models import detail as detail_lib
     from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.training import stored
 
@@ -80,26 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     bundle = stored.load_bundle(args.workdir)
     check_params(bundle.config.model, bundle.generator)
     replaced = _replaced(args.file)
-    detail = bundle.detail
-    if detail is None and replaced is not None:
-        detail = replaced.detail
-    if args.detail is not None:
-        detail = stored.load_detail(args.detail)
-    if detail is not None:
-        detail_lib.check_params(detail.config.detail, detail.params)
-        command = {"command": _command(detail.config.name)}
-        detail = dataclasses.replace(
-            detail,
-            config=_without_places(detail.config),
-            info={**command, **detail.info},
-        )
+    detail = _detail(args.detail, bundle, replaced)
     told = replaced.info if replaced is not None else {}
     former = {k: told[k] for k in _KEPT if k in told and k not in info}
     merged = {"command": _command(bundle.config.name), **bundle.info, **former, **info}
-    if args.detail_from is not None:
-        _check_detail_from(args.detail_from, bundle.config.model, detail is not None)
-    elif detail is not None and bundle.detail is None and replaced is not None:
-        said["detail_from"] = replaced.config.model.detail_from
     model = dataclasses.replace(bundle.config.model, **said)
     config = dataclasses.replace(_without_places(bundle.config), model=model)
     bundle = dataclasses.replace(
@@ -107,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     size = bundle_lib.save(args.file, bundle)
     print(f"{args.file}: {size / 1e6:.2f} MB, digest {bundle.digest}")
-    for name in config_lib.NOT_OF_TRAINING:
+    for name in config_lib.PAINTING:
         print(f"  {name}: {getattr(model, name):g}")
     for name, text in merged.items():
         print(f"  {name}: {text}")
@@ -120,20 +100,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
 
-def _check_detail_from(
-    level: int, model: config_lib.ModelConfig, has_detail: bool
-) -> None:
-    """Checks ``--detail_from``.
+def _detail(
+    given: str | None,
+    bundle: "bundle_lib.Bundle",
+    replaced: "bundle_lib.Bundle | None",
+) -> "bundle_lib.DetailPart | None":
+    """The detail synthesizer that goes into the file: see ``--detail``.
 
     Raises:
-      ValueError: it is no level of the model, or there is no detail to begin there.
+      ValueError: what is given has none, or one of other sizes than it says.
     """
-    config_lib.check_detail_from("--detail_from", level, model)
-    if level and not has_detail:
-        raise UserError(
-            f"--detail_from ({level}) needs a detail synthesizer, and this model has "
-            "none; give one with --detail"
-        )
+    from infinitygan_jax.models import detail as detail_lib
+    from infinitygan_jax.training import stored
+
+    detail = bundle.detail
+    if detail is None and replaced is not None:
+        detail = replaced.detail
+    if given is not None:
+        detail = stored.load_detail(given)
+    if detail is None:
+        return None
+    detail_lib.check_params(detail.config.detail, detail.params)
+    info = {"command": _command(detail.config.name), **detail.info}
+    return dataclasses.replace(detail, config=_without_places(detail.config), info=info)
 
 
 def _command(name: str) -> str:

@@ -80,7 +80,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         size.width,
         seed=args.seed,
         tile_size=args.tile,
-        detail_from=args.detail_from,
         **painting,
     )
     rendering.check_memory(world, window, out, world.blends(window))

@@ -7,13 +7,7 @@ import time
 from collections.abc import Sequence
 
 from infinitygan_jax import files, writers
-from infinitygan_jax.cli import (
-    errors,
-    inversion_options,
-    options,
-    rendering,
-    world_options,
-)
+from infinitygan_jax.cli import errors, inversion_options, options, rendering
 from infinitygan_jax.cli.sample import size_of, window_of
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
@@ -58,9 +52,6 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
     options.add_checkpoint(parser)
     options.add_painting(parser)
-    parser.add_argument(
-        "--detail_from", **world_options.OPTIONS["detail_from"].keywords
-    )
     parser.add_argument(
         "--seed",
         type=int,
@@ -123,7 +114,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             inversion,
             seed=seed,
             tile_size=args.tile,
-            detail_from=args.detail_from,
             **painting,
         )
         rendering.check_memory(world, window, out, world.blends(window))

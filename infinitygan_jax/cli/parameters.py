@@ -24,7 +24,6 @@ PARAMETERS = {
     "path": "out",
     "picture": "side",
     "quick": "quick",
-    "detail_from": "detail_from",
     "shard": "shard",
     "texts": "styles",
     "tile_size": "tile",

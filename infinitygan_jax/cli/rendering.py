@@ -129,8 +129,7 @@ def describe(
         memory += f", and {readable_bytes(device_bytes)} a device"
     detail = []
     if world.adds_detail:
-        last = (world.detail_from or 0) - 1
-        detail = [f"detail      paints levels {world.level} to {last}"]
+        detail = [f"detail      paints levels {world.level} to -1"]
     at = f" at --zoom {1 << -world.level}" if world.level < 0 else ""
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "
@@ -274,17 +273,8 @@ def texts_of(
         "Vertical span": str(world.vertical_span or "none"),
         "Wrap": "".join(sorted(axes)) or "none",
         "Level": f"{world.level}, quick" if world.quick else str(world.level),
-        **detail_texts(world),
         **painting_texts(world),
     }
-
-
-def detail_texts(world: "World") -> dict[str, str]:
-    """From which level detail is added, where that changes what a picture shows."""
-    first = world.detail_from
-    if world.adds_detail and first:
-        return {"Detail from": str(first)}
-    return {}
 
 
 def painting_texts(world: "World") -> dict[str, str]:

@@ -168,18 +168,6 @@ OPTIONS = {
         },
         part="quick",
     ),
-    "detail_from": Option(
-        {
-            "type": int,
-            "metavar": "J",
-            "help": "paint levels below this by the detail synthesizer, if the model "
-            "has one: 0 keeps the generator's own pixels where nothing is zoomed, from "
-            "2 on its finest textures are replaced (default: as the model's settings "
-            "say)",
-        },
-        key="detail_from",
-        part="detail_from",
-    ),
     "tile": Option(
         _pixels("pixels a side that are painted at once (default: what is fast)")
     ),
@@ -286,10 +274,10 @@ def name_part(args: argparse.Namespace) -> str:
     part = ""
     for name, option in OPTIONS.items():
         value = getattr(args, name, None)
-        # 0 is no choice of a picture's, but of truncation and detail it is one.
+        # 0 is no choice of a picture's, but of truncation it is one.
         if option.part is None or value is None or value is False:
             continue
-        if value == 0 and isinstance(value, int) and name != "detail_from":
+        if value == 0 and isinstance(value, int):
             continue
         if name == "level" and value < 0:
             part += f"-zoom{1 << -value}"

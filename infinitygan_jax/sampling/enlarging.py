@@ -103,7 +103,7 @@ class EnlargingPainter:
     def _draws(self) -> tuple[UInt32[Array, "k 2"], Float[Array, " k"]]:
         """Keys of the noise that is added up, and what each is multiplied by."""
         setup = self.setup
-        stream = fields.DETAIL - setup.level
+        stream = fields.DETAIL + setup.enlarged
         scale = setup.scene.of_painting("noise_scale", setup.model)
         mix = setup.scene.mix
         seeds, shares = [setup.seed], [1.0]

@@ -97,7 +97,7 @@ class Overlays:
         areas = []
         for each in self._placed:
             region = Region(each.top, each.left, *each.mask.shape)
-            areas.append((region, self._ring(each) << setup.reduced))
+            areas.append((region, self._ring(each) << setup.stopped))
         self._boxes = Boxes(areas)
         # At level 0 these are the placements' own arrays, else a quarter at most.
         self._pictures: dict[int, Picture] = {}
@@ -120,7 +120,7 @@ class Overlays:
         over = []
         for index in self._reaching(part) if self._placed else ():
             awaited = self._kept.get(index) or ahead.awaited.get(index)
-            if awaited is None and self._setup.detail_level is not None:
+            if awaited is None and self._setup.enlarged:
                 # What it is painted from meets it at its rim already.
                 overlay = Overlay.of(self._picture(index))
                 awaited = Awaited(index, None, [], overlay)
@@ -178,7 +178,7 @@ class Overlays:
 
     def _ring(self, placed: Picture) -> int:
         """Pixels, as painted, around a picture that are corrected."""
-        if self._setup.detail_level is not None:
+        if self._setup.enlarged:
             return 0
         ring = compositing.ring_of(*placed.mask.shape)
         return max(ring >> self._setup.stopped, 1)
@@ -200,7 +200,7 @@ class Overlays:
 
     def _meeting(self, top: int, left: int, height: int, width: int) -> list[int]:
         """Pictures that reach a rectangle of pixels as painted."""
-        level = self._setup.reduced
+        level = self._setup.stopped
         period = [p if p is None else p << level for p in self._period]
         return self._boxes.meeting(
             top << level, left << level, height << level, width << level, period
@@ -208,7 +208,7 @@ class Overlays:
 
     def _picture(self, index: int) -> Picture:
         if index not in self._pictures:
-            placed = self._placed[index].at_level(self._setup.reduced)
+            placed = self._placed[index].at_level(self._setup.stopped)
             # One for each edit, as `rim_of` tells them apart, equal ones too.
             self._pictures[index] = Picture(*placed)
         return self._pictures[index]
@@ -257,7 +257,7 @@ def _pictures_at(setup: Setup) -> list[Picture]:
     Below level 0 some pictures have no finer pixels of their own any more, and what is
     painted goes on from them: there, earlier ones are not seen.
     """
-    zooms, found = max(-setup.level, 0), []
+    zooms, found = setup.enlarged, []
     hidden: list[Picture] = []  # by later ones
     for edit in reversed(setup.scene.edits):
         if edit.picture is None:

@@ -31,8 +31,7 @@ class Setup:
       stopped: stages that the model is painted without, each of which halves the size.
       averaged: levels that tiles are then reduced by: squares of 2**averaged pixels a
         side become one.
-      detail_level: the level that a detail synthesizer paints from the one above it;
-        None where the model paints.
+      enlarged: octaves that a detail synthesizer adds to what the model paints.
     """
 
     model: ModelConfig
@@ -44,19 +43,12 @@ class Setup:
     frame: coords.Frame = coords.AS_TRAINED
     stopped: int = 0
     averaged: int = 0
-    detail_level: int | None = None
+    enlarged: int = 0
 
     @property
     def level(self) -> int:
         """The picture is of 1 / 2**level of the world's size."""
-        if self.detail_level is not None:
-            return self.detail_level
-        return self.stopped + self.averaged
-
-    @property
-    def reduced(self) -> int:
-        """A pixel, as painted, is 2**reduced pixels of level 0 wide, or a whole one."""
-        return self.stopped if self.detail_level is None else max(self.detail_level, 0)
+        return self.stopped + self.averaged - self.enlarged
 
     @property
     def lattice(self) -> Lattice:
@@ -68,9 +60,7 @@ class Setup:
         """Pixels, as painted, after which the world repeats."""
         # Whole cells, which are whole pixels at any level.
         rows, cols = (
-            None
-            if cells is None
-            else planning.at_level(cells * self.model.cell_size, self.detail_level or 0)
+            None if cells is None else cells * self.model.cell_size << self.enlarged
             for cells in self.lattice.periods
         )
         return rows, cols

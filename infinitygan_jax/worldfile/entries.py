@@ -37,22 +37,17 @@ class Reader:
     def world(self, options: Mapping[str, Any]) -> World:
         """All of it."""
         names = ("seed", "horizon", "vertical_span", "period", "octaves", *PAINTING)
-        others = ("detail_from", "latents", "styles", "edits")
-        checked.known_keys(self._values, "", *names, *others)
+        checked.known_keys(self._values, "", *names, "latents", "styles", "edits")
         seed = checked.whole(self._values, "seed", "", 0)
         fields.check_seed(seed)
         span = None
         if self._values.get("vertical_span") is not None:
             span = checked.positive(self._values, "vertical_span", "")
-        first = None
-        if self._values.get("detail_from") is not None:
-            first = checked.whole(self._values, "detail_from", "", 0)
         period = self._period()
         common = {
             "seed": seed,
             "horizon": checked.whole(self._values, "horizon", "", 0),
             "vertical_span": span,
-            "detail_from": first,
             "period": period,
             **options,
         }

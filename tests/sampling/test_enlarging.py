@@ -1,27 +1,24 @@
 """Levels of detail: exact means, any window, any tiles, any place."""
 
 import dataclasses
+from fractions import Fraction
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from infinitygan_jax import machine
 from infinitygan_jax.models.detail import Detail
-from infinitygan_jax.models.layers import averaged
 from infinitygan_jax.sampling import estimates
-from infinitygan_jax.sampling.edits.compositing import Known
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.resample import Resample
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.scene import Scene
-from infinitygan_jax.sampling.styles import Seed, Site, Sites
+from infinitygan_jax.sampling.styles import Biomes, Seed, Site, Sites
 from infinitygan_jax.sampling.world import World
 from tests.models import test_detail as small
 from tests.sampling import tiny
-from tests.sampling.edits import test_placement as placement
 
 DETAIL = Detail(small.CONFIG, small.params())
 
@@ -49,9 +46,9 @@ def _means(picture):
 STYLES = Sites((Site(0, 0, 0, 0), Site(0, 0, 20, 20)), (Seed(1), Seed(2)), 16.0)
 SCENES = {
     "plain": Scene(),
-    "styles": Scene(
-        styles=Sites((Site(0, 0, 0, 0), Site(0, 0, 20, 20)), (Seed(1), Seed(2)), 16.0)
-    ),
+    "styles": Scene(styles=STYLES),
+    "biomes": Scene(styles=Biomes(3, (Fraction(40), Fraction(30)), 20.0)),
+    "octaves": Scene(octaves=2),
     "edited": Scene(edits=(Resample(Region(-6, 4, 12, 10), seed=8),)),
     "mixed": Scene(mix=Mix(1, 2, 0.4)),
     "quiet": Scene(truncation=0.7, noise_scale=0.5),
@@ -129,6 +126,8 @@ def test_an_edit_changes_nothing_out_of_its_reach():
     edited = dataclasses.replace(plain, scene=Scene(edits=(Resample(region, seed=8),)))
     window = np.s_[-100:100, -100:160]
     changed = np.any(plain[window] != edited[window], axis=-1)
+    undone = dataclasses.replace(edited, scene=Scene())
+    np.testing.assert_array_equal(undone[window], plain[window])
     rows, cols = np.nonzero(changed)
     # What each level sees of the one above adds to what the edit reaches.
     base = _world(level=0)
@@ -175,6 +174,16 @@ def test_views_and_steps_read_levels_below_0():
     np.testing.assert_array_equal(world.view(-20, 0, 40, 40)[::3, 1:], whole[::3, 1:])
 
 
+def test_dask_reads_levels_below_0():
+    dask_array = pytest.importorskip("dask.array")
+    world = _world(level=-2)
+    view = world.view(-40, 0, 80, 96)
+    lazy = dask_array.from_array(view, chunks=(32, 48, 3))
+    np.testing.assert_array_equal(
+        lazy[8:72].compute(scheduler="threads"), world[-32:32, 0:96]
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -218,85 +227,3 @@ def test_a_coarser_tile_is_painted_once():
     paint, painter.paint = painter.paint, counting
     world[0:128, 0:128]
     assert len(painted) == len(set(painted))
-
-
-@pytest.mark.parametrize("name", SCENES)
-@pytest.mark.parametrize("first", [1, 2])
-def test_detail_may_take_the_place_of_the_generators_finest_textures(first, name):
-    world = _world(scene=SCENES[name], detail_from=first)
-    own = dataclasses.replace(world, detail_from=0)
-    assert [world.at_level(n).adds_detail for n in range(-1, 3)] == (
-        [True] * (1 + first) + [False] * (3 - first)
-    )
-    former = world.at_level(first)[-8:8, 2:18]
-    np.testing.assert_array_equal(former, own.at_level(first)[-8:8, 2:18])
-    for above, level in enumerate(range(first - 1, -2, -1), 1):
-        part = np.s_[-8 << above : 8 << above, 2 << above : 18 << above]
-        picture = world.at_level(level)[part]
-        np.testing.assert_array_equal(_means(picture), former)
-        assert np.any(picture != own.at_level(level)[part])
-        former = picture
-    quick = dataclasses.replace(world, level=1, quick=True)
-    np.testing.assert_array_equal(
-        quick[-8:8, 2:18], dataclasses.replace(quick, detail_from=0)[-8:8, 2:18]
-    )
-
-
-def test_it_does_so_by_windows_tiles_and_periods_of_any_kind():
-    world = _world(detail_from=2)
-    whole = world[-50:60, -20:70]
-    np.testing.assert_array_equal(world[-10:3, 5:44], whole[40:53, 25:64])
-    for size in (16, 64):
-        other = dataclasses.replace(world, tile_size=size)
-        np.testing.assert_array_equal(other[-50:60, -20:70], whole)
-    around = dataclasses.replace(world, period=(32, 24))
-    picture = around[-40:40, -30:60]
-    np.testing.assert_array_equal(picture[:48], picture[32:])
-    np.testing.assert_array_equal(picture[:, :66], picture[:, 24:])
-    np.testing.assert_array_equal(_means(picture), around.at_level(1)[-20:20, -15:30])
-    statistics = world.latent_statistics(-20, 3, 50, 60)
-    expected = dataclasses.replace(world, detail_from=0).latent_statistics(
-        -20, 3, 50, 60
-    )
-    np.testing.assert_array_equal(statistics, expected)
-    window = Window(-64, 0, 128, 128)
-    tiled, at_once = estimates.operations(world, window)
-    alone = estimates.operations(dataclasses.replace(world, detail_from=0), window)
-    detail = small.detail.operations(small.CONFIG, 128, 128)
-    assert at_once > alone.at_once + detail
-    assert tiled > at_once
-
-
-def test_known_pixels_are_shown_whatever_paints_around_them():
-    """Aligned to squares of 4 px, they are exact means at the levels above, too."""
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, (16, 24, 3), np.uint8)
-    known = Known(image, np.ones((16, 24), bool))
-    placed = placement._cut(5, -8, 12, (16, 24), known=known)
-    world = _world(detail_from=2, scene=Scene(edits=(placed,)))
-    shown = world[-8:8, 12:36]
-    np.testing.assert_array_equal(shown, image)
-    for level in (1, 2):
-        part = world.at_level(level)[
-            -8 >> level : 8 >> level, 12 >> level : 36 >> level
-        ]
-        means = averaged(jnp.asarray(image, jnp.float32)[None], 2**level)[0]
-        np.testing.assert_allclose(part, means, atol=0.5)
-    plain = dataclasses.replace(world, scene=Scene())
-    # Around it, what is painted goes on from it, and far away nothing changes.
-    assert np.any(world[-12:12, 8:40] != plain[-12:12, 8:40])
-    np.testing.assert_array_equal(world[-8:8, 600:620], plain[-8:8, 600:620])
-
-
-@pytest.mark.parametrize("first", [-1, 3])
-def test_detail_begins_at_a_level_that_there_is(first):
-    with pytest.raises(ValueError, match=rf"`detail_from` \({first}\) .* 0 to 2"):
-        _world(detail_from=first)
-
-
-def test_the_models_settings_say_where_detail_begins():
-    model = dataclasses.replace(tiny.MODEL, detail_from=1)
-    world = World(model, tiny.params(), detail=DETAIL)
-    assert world.detail_from == 1 and world.adds_detail
-    assert not dataclasses.replace(world, detail=None).adds_detail
-    assert not dataclasses.replace(world, detail_from=0).adds_detail
