@@ -2,13 +2,11 @@
 #   PYTHON  the Python (3.11 or newer) that makes it     VENV    where it is
 #   EXTRAS  optional parts, e.g. EXTRAS=test,cuda12; kept for later commands
 #   SIZE    of the sample                                SEED    of it, and of the README's picture
-#   ZOOM    of the sample: how closely it is looked at
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= $(or $(shell cat $(VENV)/.extras 2>/dev/null),test)
 SIZE ?= 4096x4096
-SEED ?= 26
-ZOOM ?= 16
+SEED ?= 7
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
@@ -27,7 +25,7 @@ $(STAMP): pyproject.toml setup.py
 	@touch $@
 
 sample: install
-	$(BIN)/python run_sample.py --size $(SIZE) --zoom $(ZOOM) --seed $(SEED) --overwrite
+	$(BIN)/python run_sample.py --size $(SIZE) --seed $(SEED) --overwrite
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

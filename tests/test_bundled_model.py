@@ -38,7 +38,6 @@ def test_the_bundled_model_is_whole_small_and_described():
         value = getattr(model, name)
         assert f"(`model.{name}`; the bundled one: {value:g})" in guides
         assert f"`model.{name} = {value:g}`" in guides
-    assert f"(`model.detail_from`; the bundled one: {model.detail_from})" in guides
     assert f"the model's cell, {model.cell_size} px for the bundled one" in guides
     assert f"number of stages, {model.num_stages} for the bundled one" in guides
     assert f"({learned_span(model)} for the bundled model)" in guides

@@ -17,13 +17,13 @@ def get(name, arg=""):
 
 
 def test_the_files_are_these():
-    kinds = ("detail", "hr", "lite", "small", "ur")
+    kinds = ("detail", "hr", "lite", "ur")
     landscapes = ["landscape", *(f"landscape_{kind}" for kind in kinds)]
     assert [*landscapes, "maps"] == NAMES
 
 
 def test_a_small_landscape_is_as_tall_as_its_photographs():
-    config = settings.from_mapping(get("landscape_small"))
+    config = settings.from_mapping(get("landscape_lite"))
     more = config.data.full_size - config.model.patch_size
     assert config.model.vertical_starts == 1 + more / config.model.cell_size
 

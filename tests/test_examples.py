@@ -1,6 +1,7 @@
 """Examples run as they stand, and show what they say."""
 
 import ast
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,6 +17,8 @@ from examples import minimal
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.sampling.world import World
+from tests.cli.test_zoom import detail_config
+from tests.models import test_detail as small_detail
 from tests.sampling import tiny
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -93,7 +96,8 @@ def test_all_cells_of_the_tour_run(tmp_path, monkeypatch):
     """On a tiny model, each but the first shows a picture, of which texts are true."""
     monkeypatch.setattr(costs, "_BEST_TILE", 64)  # eight devices paint one each
     model = tmp_path / "tiny.safetensors"
-    bundle_lib.save(model, TINY)
+    part = bundle_lib.DetailPart(detail_config(), small_detail.params())
+    bundle_lib.save(model, dataclasses.replace(TINY, detail=part, digest=""))
     names, shown = {}, []
     for cell in cells("code"):
         code = "".join(cell["source"])
@@ -112,10 +116,11 @@ def test_all_cells_of_the_tour_run(tmp_path, monkeypatch):
     assert not names["difference"].any()
     looks = names["looks"]
     assert all(np.any(looks[0] != other) for other in looks[1:])
-    # Cells are of 4 pixels, of which structure sees 12 and texture some more.
-    picture, edited = names["picture"], names["edited"]
-    assert np.any(picture[:, 64:128] != edited[:, 64:128])
-    far = 64 + 64 + 4 * (12 + 6)
-    np.testing.assert_array_equal(picture[:, far:], edited[:, far:])
-    # A mean of bytes that were rounded, and rounded again.
-    assert np.abs(names["wide"][32:96, :128] - names["means"]).max() <= 1
+    # Cells are of 4 pixels, of which structure sees 12 and texture some more; and two
+    # levels of detail a margin each.
+    plain, edited = names["plain"], names["edited"]
+    assert np.any(plain[:, 64:160] != edited[:, 64:160])
+    far = 4 * (16 + 24 + 4 * (12 + 6)) + (4 + 2) * small_detail.CONFIG.margin
+    assert far < 1024
+    np.testing.assert_array_equal(plain[:, far:], edited[:, far:])
+    np.testing.assert_array_equal(names["above"], names["means"])
