@@ -1,6 +1,6 @@
 """From noise to a picture, with the parts of the model themselves.
 
-    python examples/minimal.py --seed 18 --size 96 --out minimal.png
+    python examples/minimal.py --seed 7 --size 64 --out minimal.png
 
 `World` paints in tiles, on all devices, with any styles and edits. This paints one
 square at once, so that what the model does can be read from the top down, and
@@ -8,6 +8,7 @@ compares it with what `World` paints there. In the end it is seen larger, with d
 """
 
 import argparse
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from PIL import Image
 from infinitygan_jax import World, coords, fields, geometry, load_bundle
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.cli.errors import exit_on_error
+from infinitygan_jax.files import check_folder
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import detail, generator
 
@@ -106,6 +108,7 @@ def main(argv: list[str] | None = None) -> None:
             f"--size ({args.size}) must be from 1 to {MAX_SIZE}, as the square is "
             "painted at once; run_sample.py paints any size"
         )
+    check_folder(pathlib.Path(args.out).absolute().parent)
     bundle = load_bundle("landscape_lite")
     top, left = -(args.size // 2), 0  # row 0, the horizon, in the middle
     picture = paint(bundle, args.seed, top, left, args.size)
@@ -133,8 +136,8 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="from noise to a picture")
     parser.add_argument("--out", default="minimal.png", help="a PNG; it is replaced")
-    parser.add_argument("--seed", type=int, default=18, help="which world")
-    parser.add_argument("--size", type=int, default=96, help="pixels a side as painted")
+    parser.add_argument("--seed", type=int, default=7, help="which world")
+    parser.add_argument("--size", type=int, default=64, help="pixels a side as painted")
     return parser
 
 

@@ -11,7 +11,11 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING
 from infinitygan_jax.models.discriminator import is_bundled
 from infinitygan_jax.models.generator import check_params
-from infinitygan_jax.sampling.frame import learned_span
+from infinitygan_jax.sampling.frame import (
+    landscape_level,
+    learned_span,
+    trained_height,
+)
 from infinitygan_jax.sampling.world import World
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -32,7 +36,8 @@ def test_the_bundled_model_is_whole_small_and_described():
     # What the guides say of it.
     model = bundle.config.model
     guides = "".join(
-        (DOCS / f"{n}.md").read_text("utf-8") for n in ("sample", "training")
+        (DOCS / f"{n}.md").read_text("utf-8")
+        for n in ("sample", "training", "invert", "scale")
     )
     for name in PAINTING:
         value = getattr(model, name)
@@ -41,6 +46,11 @@ def test_the_bundled_model_is_whole_small_and_described():
     assert f"the model's cell, {model.cell_size} px for the bundled one" in guides
     assert f"number of stages, {model.num_stages} for the bundled one" in guides
     assert f"({learned_span(model)} for the bundled model)" in guides
+    height = trained_height(model)
+    assert f"({height // 2 + 1} to {height} for the bundled" in guides
+    assert f"({height} px for the bundled model)" in guides
+    zoom = 1 << -landscape_level(model, 1_000_000)
+    assert f"{zoom:,} times as large as the generator paints it" in guides
     page = (DOCS / "model_card.md").read_text("utf-8")
     assert bundle.digest in page
     for label in ("samples", "wide", "window"):
@@ -82,14 +92,13 @@ def test_a_closer_look_of_any_tiles_is_the_same_bytes():
         World.load(
             seed=18,
             level=-3,
-            vertical_span=256,
             tile_size=size,
             devices=jax.devices()[:1],
         )[-40:60, 30:150]
         for size in (64, 256)
     ]
     np.testing.assert_array_equal(*pictures)
-    world = World.load(seed=18, level=-2, vertical_span=256)
+    world = World.load(seed=18, level=-2)
     above = world[-20:30, 15:75]
     np.testing.assert_array_equal(
         pictures[0].reshape(50, 2, 60, 2, 3).mean(axis=(1, 3)), above
@@ -102,7 +111,7 @@ def test_detail_has_no_grid():
     The network of today has some of 2.2 times the amplitudes beside them; the goal is
     1.2.
     """
-    world = World.load(seed=18, level=-3, vertical_span=256)
+    world = World.load(seed=18, level=-3)
     side = 512
     picture = world[-64 : side - 64, 0:side].mean(axis=-1)
     picture = (picture - picture.mean()) * np.hanning(side)[:, None] * np.hanning(side)

@@ -331,18 +331,27 @@ def _batch(tasks: Sequence[_Task], bundle: "Bundle", as_it_is: bool) -> _Batch:
         for task, known in zip(tasks, whole, strict=True)
     ]
     small = [own_size.reduced(known, zooms) for known in whole]
+    for task, known in zip(tasks, small, strict=True):
+        if not known.mask.any():
+            raise UserError(
+                f"--mask must leave a square of {1 << zooms} pixels of {task.name} "
+                "white, which is halved for the search, and it leaves none; make white "
+                "parts larger, or give --side"
+            )
     return _Batch(tasks, zooms, *zip(*small, strict=True))
 
 
 def _write(task: _Task, result: "Inversion", shown_by: "Bundle | None") -> None:
     """Writes what was found and, where a model shows it, the preview."""
-    from infinitygan_jax.inversion import own_size
+    from infinitygan_jax.inversion import outpainting
 
     task.out.parent.mkdir(exist_ok=True)
     result.save(task.out)
     if shown_by is not None:
         buffer = io.BytesIO()
-        pair = np.concatenate([task.image, own_size.rendered(result, shown_by)], axis=1)
+        pair = np.concatenate(
+            [task.image, outpainting.rendered(shown_by, result)], axis=1
+        )
         Image.fromarray(pair).save(buffer, "PNG")
         files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from infinitygan_jax import files, writers
 from infinitygan_jax.cli import errors, inversion_options, options, rendering
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     size = window_of(size_of(args.size), "0,0")
     at = _place(args.at)
-    painting = options.painting_of(args)
+    painting: dict[str, Any] = options.painting_of(args)
     if not 1 <= args.count <= MAX_COUNT:
         raise UserError(f"--count ({args.count}) must be from 1 to {MAX_COUNT}; use 1")
     outs = _outs(args)

@@ -129,7 +129,8 @@ def describe(
         memory += f", and {readable_bytes(device_bytes)} a device"
     detail = []
     if world.adds_detail:
-        detail = [f"detail      paints levels {world.level} to -1"]
+        levels = "level -1" if world.level == -1 else f"levels {world.level} to -1"
+        detail = [f"detail      paints {levels}"]
     at = f" at --zoom {1 << -world.level}" if world.level < 0 else ""
     return [
         f"picture     {window.width}x{window.height} px, rows {window.top} to "

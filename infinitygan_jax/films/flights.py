@@ -5,8 +5,8 @@ own window, byte for byte; frames between are windows of worlds between two seed
 
 Positions between whole pixels are painted a few pixels larger and shifted by Lanczos
 interpolation, since rounded ones make a slow flight tremble. Half way between pixels,
-gradients of the bundled model's pictures are 12 to 14% lower than at whole ones; with
-linear interpolation they would be 35% lower, a visible pulse of sharpness.
+gradients of a former bundled model's pictures are 12 to 14% lower than at whole ones;
+with linear interpolation they would be 35% lower, a visible pulse of sharpness.
 """
 
 import dataclasses

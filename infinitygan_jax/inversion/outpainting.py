@@ -4,9 +4,13 @@ Both place inversions in a world and render it: any size, any position, any numb
 answers, without inverting again.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
 
 from infinitygan_jax import geometry
 from infinitygan_jax.bundle import Bundle
@@ -26,6 +30,7 @@ def outpainted(
     bundle: Bundle,
     inversion: Inversion,
     *,
+    exact: bool = True,
     truncation: float | None = None,
     noise_scale: float | None = None,
     **options: Any,
@@ -38,6 +43,7 @@ def outpainted(
     Args:
       bundle: the model.
       inversion: of the picture.
+      exact: show the picture's own known pixels, not what its latents paint.
       truncation: of what is drawn; see ``Scene``.
       noise_scale: of all; see ``Scene``.
       **options: ``seed`` and other keyword arguments of ``World``, but no scene and no
@@ -50,7 +56,8 @@ def outpainted(
     """
     inversion.check_model(bundle)
     model = bundle.config.model
-    placed = placement_of(inversion, model, inversion.top, inversion.left)
+    place = inversion.top, inversion.left
+    placed = placement_of(inversion, model, *place, exact=exact)
     scene = Scene(
         styles=Constant(inversion.source),
         edits=(placed,),
@@ -65,6 +72,17 @@ def outpainted(
         detail=detail_of(bundle),
         **{"level": -inversion.zooms, **options},
     )
+
+
+def rendered(bundle: Bundle, inversion: Inversion) -> UInt8[np.ndarray, "h w 3"]:
+    """What the latents paint in the picture's place, at its own size, with detail.
+
+    Raises:
+      ValueError: as for ``outpainted``.
+    """
+    world = outpainted(bundle, inversion, exact=False)
+    window = window_around(inversion, *inversion.own_size, (0.5, 0.5))
+    return np.asarray(world.view(*dataclasses.astuple(window))[:])
 
 
 def window_around(
@@ -104,7 +122,7 @@ def room_around(
     if high > height or wide > width:
         raise UserError(
             f"size ({width}x{height}) must be at least the picture's, {wide}x{high}; "
-            "make it larger, or give a smaller `picture`"
+            "make it larger, or reduce the `picture`"
         )
     corner = []
     for share, side, part in zip(at, size, picture, strict=True):

@@ -3,18 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 
-import jax
-import numpy as np
-from jaxtyping import UInt8
-
-from infinitygan_jax import devices
 from infinitygan_jax.bundle import Bundle
+from infinitygan_jax.inversion.place import LEAST_CELLS
 from infinitygan_jax.inversion.result import Inversion
-from infinitygan_jax.models import detail as detail_lib
 from infinitygan_jax.sampling.edits.compositing import Known, Picture
 from infinitygan_jax.sampling.frame import trained_height
-
-_LEAST_SIDE = 32  # a picture beside larger ones is not made smaller than this
 
 
 def zooms_for(sizes: Sequence[tuple[int, int]], bundle: Bundle) -> int:
@@ -25,14 +18,16 @@ def zooms_for(sizes: Sequence[tuple[int, int]], bundle: Bundle) -> int:
       bundle: the model; without a detail synthesizer it is 0.
 
     Returns:
-      How often they are halved for the largest one to be inverted well.
+      How often they are halved for the largest one to be inverted well, and the
+      smallest one at all.
     """
     if bundle.detail is None:
         return 0
-    most = trained_height(bundle.config.model)
+    model = bundle.config.model
+    most, least = trained_height(model), LEAST_CELLS * model.cell_size
     shorter = [min(size) for size in sizes]
     zooms = 0
-    while max(shorter) >> zooms > most and min(shorter) >> zooms >= 2 * _LEAST_SIDE:
+    while max(shorter) >> zooms > most and min(shorter) >> zooms + 1 >= least:
         zooms += 1
     return zooms
 
@@ -61,20 +56,3 @@ def with_own_pixels(inversion: Inversion, known: Known, zooms: int) -> Inversion
     return dataclasses.replace(
         inversion, finer_image=known.image, finer_mask=known.mask, zooms=zooms
     )
-
-
-def rendered(inversion: Inversion, bundle: Bundle) -> UInt8[np.ndarray, "h w 3"]:
-    """What the latents paint in the picture's place, at its own size, with detail.
-
-    Raises:
-      ValueError: the checkpoint is another.
-    """
-    picture = inversion.render(bundle)
-    if not inversion.zooms:
-        return picture
-    assert bundle.detail is not None  # as the checkpoint is that which reduced it
-    config, params = bundle.detail.config.detail, bundle.detail.params
-    double = devices.jit_in_a_hurry(lambda *given: detail_lib.enlarged(config, *given))
-    for octave in range(inversion.zooms):
-        picture = np.asarray(double(params, picture[None], jax.random.key(octave))[0])
-    return picture

@@ -11,8 +11,8 @@ from infinitygan_jax.settings import wrong_type
 class Settings:
     """How pictures are inverted; the published values are those of ``PUBLISHED``.
 
-    The published weights hardly let noise maps learn, without which the bundled model
-    stays near 20 dB (docs/inversion.md). Pixels weigh ten times as much here and
+    The published weights hardly let noise maps learn, without which a former bundled
+    model stays near 20 dB (docs/inversion.md). Pixels weigh ten times as much here and
     autocorrelation a thousandth, and z_local is kept at the root mean square that the
     model's own pictures have, so that what is invented around a picture continues it.
 

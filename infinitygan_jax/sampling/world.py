@@ -81,8 +81,8 @@ class World:
         ``horizon``, ``vertical_span``, ``period`` and the scene's stay pixels of level
         0.
       quick: does not paint what is averaged, but stops the generator ``level`` stages
-        early: on the bundled model with 49% and 20% of the operations at levels 1 and
-        2. Similar, not equal. Needs a level above 0.
+        early: on the bundled model with some 47% and 18% of the operations at levels 1
+        and 2. Similar, not equal. Needs a level above 0.
       scene: what else differs from the seed's own world, which is the default.
       detail: the model's detail synthesizer; None where it has none.
       ndim: 3, of rows, columns and channels; there is no ``shape``, as there is no end.

@@ -116,6 +116,14 @@ def test_large_images_keep_their_own_pixels(folder, capsys):
         shown = np.asarray(preview)
     np.testing.assert_array_equal(shown[:, :264], found.finer_image)
     assert shown[:, 264:].std() > 1
+    # A mask of which nothing is left.
+    thin = np.zeros((258, 266), np.uint8)
+    thin[:, 101] = 255
+    Image.fromarray(thin).save("thin.png")
+    capsys.readouterr()
+    words = [*common, "--mask", "thin.png", "--out", "d.npz"]
+    told = "--mask must leave a square of 4 pixels of large.png white"
+    refused(capsys, invert.main, words, told, "give --side")
     # As before, where its side is said.
     invert.main([*common, "--side", "24", "--out", "c.npz"])
     assert Inversion.load("c.npz").zooms == 0

@@ -135,7 +135,7 @@ def _read(world, window):
         (["c.npz", "--size", "128x64"], ["c.npz", "does not exist"]),
         (["c.npz", "--size", "128x64", "--steps", "3"], ["--steps", "leave it out"]),
         (["a.png", "--size", "128x64", "--horizon", "24"], ["--horizon", "0 to 23"]),
-        (["a.png", "--size", "20x64"], ["at least", "32x24", "smaller --side"]),
+        (["a.png", "--size", "20x64"], ["at least", "32x24", "reduce the"]),
         (["a.png", "--size", "128x64", "--at", "0,0"], ["0.188 to 0.812"]),
         (["a.png", "--size", "128x64", "--truncation=2"], ["truncation (2.0)", "0 to"]),
         (["a.png", "--size", "128x64", "--tile", "30"], ["tile", "nearest"]),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import bundle as bundle_lib
+from infinitygan_jax import load_bundle
 from infinitygan_jax.inversion import outpainting, own_size
 from infinitygan_jax.inversion.place import Place
 from infinitygan_jax.inversion.placement import placement_of
@@ -127,7 +128,7 @@ def test_what_is_inverted_is_as_large_as_models_know():
         ([(66, 900)], 1),
         ([(256, 500)], 2),
         ([(256, 500), (128, 170)], 2),
-        ([(256, 500), (100, 700)], 1),  # which would become too small
+        ([(256, 500), (47, 700)], 0),  # which would become too small
         ([(4096, 4096)], 6),
     ):
         assert own_size.zooms_for(sizes, bundle) == zooms
@@ -136,14 +137,25 @@ def test_what_is_inverted_is_as_large_as_models_know():
 
 def test_latents_of_a_large_picture_are_shown_at_its_size():
     inversion = _inversion()
-    picture = own_size.rendered(inversion, _bundle())
+    picture = outpainting.rendered(_bundle(), inversion)
     assert picture.shape == inversion.finer_image.shape
     means = averaged(picture.astype(np.float32), 2)
-    np.testing.assert_array_equal(means, inversion.render(_bundle()))
+    # Painted in tiles, and once in one piece.
+    np.testing.assert_allclose(means, inversion.render(_bundle()), atol=2)
     plain = small.true_inversion()
     np.testing.assert_array_equal(
-        own_size.rendered(plain, small.bundle()), plain.render(small.bundle())
+        outpainting.rendered(small.bundle(), plain), plain.render(small.bundle())
     )
+
+
+def test_pictures_of_any_size_are_left_large_enough_by_any_model():
+    detail = _bundle().detail
+    for config in (tiny.CONFIG, load_bundle("landscape_lite").config):
+        bundle, model = bundle_lib.Bundle(config, {}, detail=detail), config.model
+        least = 6 * model.cell_size
+        for side in range(least, 5000):
+            zooms = own_size.zooms_for([(side, side)], bundle)
+            assert least <= side >> zooms < 2 * max(least, trained_height(model))
 
 
 def test_a_model_without_detail_shows_none():
