@@ -30,12 +30,7 @@ from infinitygan_jax.training.log import (
     parameter_table,
     progress_line,
 )
-from infinitygan_jax.training.preparing import (
-    errors_of,
-    fingerprint,
-    initializer,
-    prepare,
-)
+from infinitygan_jax.training.preparing import errors_of, initializer, prepare
 from infinitygan_jax.training.processes import StopRequests, check_same, together
 from infinitygan_jax.training.state import TrainState
 from infinitygan_jax.training.step import Steps, make_steps
@@ -84,7 +79,7 @@ def train(
     workdir = pathlib.Path(workdir)
     # No process writes settings that another has not yet checked.
     inputs = together(lambda: prepare(config, workdir, amend))
-    data = together(lambda: fingerprint(config, inputs))
+    data = inputs.data
     check_same(config, data, inputs.initial)
     with contextlib.ExitStack() as stack:
         together(lambda: _claim(workdir, stack))

@@ -30,11 +30,13 @@ class Inputs:
 
     Attributes:
       source: the usable images of ``data.source``.
+      data: what tells these, and what else is learned from, from others.
       initial: the model of ``train.initial``; None where there is none, or where a
         checkpoint takes its place.
     """
 
     source: ImageSource
+    data: str
     initial: checkpoint.Networks | None = None
 
 
@@ -75,15 +77,10 @@ def prepare(
     report = sources.check_source(
         source, config.judged.patch_size, num_threads=config.data.num_threads
     )
-    return Inputs(report.source, initial)
-
-
-def fingerprint(config: Config, inputs: Inputs) -> str:
-    """What tells the images of a run from others."""
-    data = sources.fingerprint(inputs.source)
+    data = sources.fingerprint(report.source)
     if config.train.base:  # from which it learns as well
         data += f", pictures of a model of digest {base_digest(config)[:16]}"
-    return data
+    return Inputs(report.source, data, initial)
 
 
 def check_batch_memory(config: Config, available: int) -> None:
