@@ -23,6 +23,7 @@ from infinitygan_jax.messages import UserError, nearest
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
     from infinitygan_jax.inversion.result import Inversion
+    from infinitygan_jax.sampling.edits.compositing import Known
 
 _SUFFIX = ".npz"
 _KNOWN = 128  # of 255: a mask's pixels from here on are known
@@ -44,13 +45,15 @@ class _Batch:
     """Pictures of one size, which are inverted at once.
 
     Attributes:
-      tasks: of pictures in their own pixels.
-      zooms: how often these are halved for the search.
+      tasks: of these.
+      zooms: how often they are halved for the search.
+      whole: they in their own pixels, without what is no whole pixel then.
       images, masks: what is searched for.
     """
 
     tasks: Sequence[_Task]
     zooms: int
+    whole: "Sequence[Known]"
     images: Sequence[UInt8[np.ndarray, "h w 3"]]
     masks: Sequence[Bool[np.ndarray, "h w"]]
 
@@ -171,7 +174,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.models.generator import check_params
     from infinitygan_jax.sampling import frame as frame_lib
-    from infinitygan_jax.sampling.edits.compositing import Known
     from infinitygan_jax.training import stored
 
     if args.published and args.continued:
@@ -222,10 +224,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 watch=invert.Watch(on_steps, at_once),
             )
             seconds = (time.perf_counter() - start) / len(batch.tasks)
-            for task, result in zip(batch.tasks, results, strict=True):
-                known = Known(task.image, task.mask)
+            found = zip(batch.tasks, batch.whole, results, strict=True)
+            for task, known, result in found:
                 result = own_size.with_own_pixels(result, known, batch.zooms)
-                _write(task, result, bundle if args.preview else None)
+                _write(task.out, result, bundle if args.preview else None)
                 text = f"{task.out}: {_describe(result, seconds)}"
                 tqdm.tqdm.write(text, file=sys.stdout)
 
@@ -326,10 +328,6 @@ def _batch(tasks: Sequence[_Task], bundle: "Bundle", as_it_is: bool) -> _Batch:
 
     zooms = 0 if as_it_is else own_size.zooms_for([tasks[0].mask.shape], bundle)
     whole = [own_size.whole_squares(Known(t.image, t.mask), zooms) for t in tasks]
-    tasks = [
-        dataclasses.replace(task, image=known.image, mask=known.mask)
-        for task, known in zip(tasks, whole, strict=True)
-    ]
     small = [own_size.reduced(known, zooms) for known in whole]
     for task, known in zip(tasks, small, strict=True):
         if not known.mask.any():
@@ -338,22 +336,22 @@ def _batch(tasks: Sequence[_Task], bundle: "Bundle", as_it_is: bool) -> _Batch:
                 "white, which is halved for the search, and it leaves none; make white "
                 "parts larger, or give --side"
             )
-    return _Batch(tasks, zooms, *zip(*small, strict=True))
+    return _Batch(tasks, zooms, whole, *zip(*small, strict=True))
 
 
-def _write(task: _Task, result: "Inversion", shown_by: "Bundle | None") -> None:
+def _write(out: pathlib.Path, result: "Inversion", shown_by: "Bundle | None") -> None:
     """Writes what was found and, where a model shows it, the preview."""
     from infinitygan_jax.inversion import outpainting
 
-    task.out.parent.mkdir(exist_ok=True)
-    result.save(task.out)
+    out.parent.mkdir(exist_ok=True)
+    result.save(out)
     if shown_by is not None:
         buffer = io.BytesIO()
-        pair = np.concatenate(
-            [task.image, outpainting.rendered(shown_by, result)], axis=1
-        )
+        image = result.image if result.finer is None else result.finer.image
+        painted = outpainting.rendered(shown_by, result)
+        pair = np.concatenate([image, painted], axis=1)
         Image.fromarray(pair).save(buffer, "PNG")
-        files.write_whole(task.out.with_suffix(".png"), buffer.getvalue())
+        files.write_whole(out.with_suffix(".png"), buffer.getvalue())
 
 
 def _describe(result: "Inversion", seconds: float) -> str:
