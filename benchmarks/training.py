@@ -25,6 +25,7 @@ from infinitygan_jax.models import discriminator
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, make_steps
+from infinitygan_jax.training.task import Labelled
 
 MODELS = ("landscape", "landscape_lite")
 
@@ -160,7 +161,7 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     if config.train.shared_samples:  # any patches take as long to judge
         see = jax.jit(functools.partial(discriminator.taps_of, config.model))
         taps = see(discriminator.network_of(config.model), image)
-        batch = drawn | {"fake": image, "fake_label": label, "fake_taps": taps}
+        batch = drawn | {"fake": Labelled(image, label, image), "fake_taps": taps}
     drawn, batch = steps.shard_batch(drawn), steps.shard_batch(batch)
     # By CPU time too, which says more where other programs run.
     clocks = {"wall": time.perf_counter}

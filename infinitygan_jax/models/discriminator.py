@@ -18,11 +18,7 @@ from infinitygan_jax.models import projected_discriminator as projected
 from infinitygan_jax.models import residual_discriminator as residual
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.initial import init_variables
-from infinitygan_jax.models.layers import applied, averaged
-
-# A patch has so many parts a side whose colours are among the features: the means of
-# what the network sees do not tell sky above ground from ground above sky.
-_PARTS = 4
+from infinitygan_jax.models.layers import applied
 
 # Power iterations before the first step, so that spectral norm is near from the start.
 _FIRST_ITERATIONS = 15
@@ -34,15 +30,11 @@ class Output(NamedTuple):
     Attributes:
       logits: of each of its heads, at one position or several; real is positive.
       coords: outputs of the coordinate head; the first predicts the vertical label.
-      features: what its frozen network sees in each patch, averaged over it, and then
-        the mean colours of the patch's parts, of `feature_widths`; none without such
-        a network.
       taps: `taps_of` the patches.
     """
 
     logits: tuple[Float[Array, "b _"], ...]
     coords: Float[Array, "b _"]
-    features: Float[Array, "b d"]
     taps: tuple[Float[Array, "b _ _ _"], ...]
 
 
@@ -69,13 +61,6 @@ def is_bundled(config: DiscriminatorConfig) -> bool:
 def samples_together(config: DiscriminatorConfig) -> int:
     """Consecutive samples that are judged by their spread: a group; 0: all of them."""
     return config.stddev_group if config.discriminator == "stylegan2" else 1
-
-
-def feature_widths(config: DiscriminatorConfig) -> tuple[int, ...]:
-    """How many features of each kind `Output` has; none without a frozen network."""
-    if config.discriminator == "stylegan2":
-        return ()
-    return (*features.SIZES[projected.NETWORK].taps, 3 * _PARTS**2)
 
 
 def head_weights(
@@ -190,15 +175,12 @@ def apply(
     if config.discriminator == "stylegan2":
         alone = residual.ResidualDiscriminator(config, axis_name)
         logits, coords = applied(alone, {"params": params}, image)
-        return Output((logits[:, None],), coords, jnp.zeros((len(image), 0)), ())
+        return Output((logits[:, None],), coords, ())
     if taps is None:
         taps = taps_of(config, network, image)
     module = projected.ProjectedDiscriminator(config, axis_name)
     logits, coords = applied(module, {"params": params, **state}, image, taps)
-    seen = [jnp.mean(tap.astype(jnp.float32), axis=(1, 2)) for tap in taps]
-    parts = averaged(image, image.shape[1] // _PARTS)[:, :_PARTS, :_PARTS]
-    seen.append(parts.reshape(len(image), -1))
-    return Output(tuple(logits), coords, jnp.concatenate(seen, axis=1), taps)
+    return Output(tuple(logits), coords, taps)
 
 
 def refreshed(params: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:

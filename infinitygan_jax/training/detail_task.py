@@ -66,10 +66,8 @@ class DetailTask:
     def real(
         self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch
     ) -> Labelled:
-        return Labelled(
-            self._middle(self._coloured(step, purpose, index, batch)),
-            jnp.zeros_like(batch["label"]),
-        )
+        image = self._middle(self._coloured(step, purpose, index, batch))
+        return Labelled(image, jnp.zeros_like(batch["label"]), image)
 
     def frozen_base(self) -> Mapping[str, Any] | None:
         if not self.config.train.base:
@@ -146,7 +144,7 @@ class DetailTask:
         image: Float[Array, "b p p 3"],
         label: Float[Array, " b"],
     ) -> Labelled:
-        return Labelled(image, label)  # photographs were changed before
+        return Labelled(image, label, image)  # photographs were changed before
 
     def _coloured(
         self, step: Int[Array, ""], purpose: int, index: Int[Array, " b"], batch: Batch

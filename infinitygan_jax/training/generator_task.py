@@ -109,7 +109,7 @@ class GeneratorTask:
         changed = augmentation.augment(
             self.config, key, index, image, label, generated=generated
         )
-        return Labelled(*changed)
+        return Labelled(*changed, image)
 
 
 def structure_and_styles(

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from infinitygan_jax import fields
 from infinitygan_jax.config import Config, TrainConfig
-from infinitygan_jax.models.discriminator import feature_widths, init_discriminator
+from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.training import patch_features
 from infinitygan_jax.training.tasks import task_of
 
 # Features kept for the energy distance. Those of generated patches are few: G would be
@@ -51,7 +52,7 @@ class TrainState(flax.struct.PyTreeNode):
 def _nothing_seen(config: Config) -> dict[str, Any]:
     if not config.train.distance_weight:
         return {}
-    width = sum(feature_widths(config.judged))
+    width = sum(patch_features.widths(config.judged))
     return {name: jnp.zeros((number, width)) for name, number in NUM_SEEN.items()}
 
 

@@ -23,7 +23,7 @@ from infinitygan_jax.config import Config
 from infinitygan_jax.devices import AXIS
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import discriminator
-from infinitygan_jax.training import draws, generator_task
+from infinitygan_jax.training import draws, generator_task, patch_features
 from infinitygan_jax.training.state import (
     TrainState,
     distance_weight,
@@ -77,7 +77,7 @@ class Steps:
       gradients: "d", "d_r1", "g", "g_path" -> function of (state, batch) that returns
         (gradients, metrics); what the steps apply, for tests and tools. With
         ``train.shared_samples`` "d" takes what "g" made of its patches in the batch,
-        too: "fake", "fake_label" and "fake_taps".
+        too: "fake", a `Labelled`, and "fake_taps".
     """
 
     def __init__(self, config: Config, mesh: jax.sharding.Mesh):
@@ -290,20 +290,17 @@ def _d_gradients(
 ) -> tuple[Gradients, Metrics, Batch]:
     task, step, index = task_of(config), state.step, _index(batch["label"].shape[0])
     if config.train.shared_samples:
-        fake, fake_label = batch["fake"], batch["fake_label"]
-        fake_taps = batch["fake_taps"]
+        fake, fake_taps = batch["fake"], batch["fake_taps"]
     else:
         samples = task.draw(step, draws.D_FAKE, index, batch, frozen)
         image = task.paint(state.g_params, samples)
-        fake, fake_label = task.generated(
-            step, draws.AUGMENT_FAKE, index, image, samples.label
-        )
+        fake = task.generated(step, draws.AUGMENT_FAKE, index, image, samples.label)
         fake_taps = None
-    real, real_label = task.real(step, draws.AUGMENT_REAL, index, batch)
+    real = task.real(step, draws.AUGMENT_REAL, index, batch)
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Any, ...]]:
-        on_real = _discriminate(config, params, state, frozen, real)
-        on_fake = _discriminate(config, params, state, frozen, fake, fake_taps)
+        on_real = _discriminate(config, params, state, frozen, real.image)
+        on_fake = _discriminate(config, params, state, frozen, fake.image, fake_taps)
         objective = config.train.objective
         metrics = {
             "d_adv": losses.adversarial_d(objective, on_real.logits, on_fake.logits),
@@ -313,15 +310,18 @@ def _d_gradients(
         total = metrics["d_adv"]
         if config.train.coords_weight:
             metrics["d_coords"] = losses.vertical_coordinate(
-                on_real.coords, real_label
-            ) + losses.vertical_coordinate(on_fake.coords, fake_label)
+                on_real.coords, real.label
+            ) + losses.vertical_coordinate(on_fake.coords, fake.label)
             total += config.train.coords_weight * metrics["d_coords"]
-        return total, (metrics, on_real.features, on_fake.features)
+        return total, (metrics, on_real.taps, on_fake.taps)
 
-    grads, (metrics, *seen) = jax.grad(loss, has_aux=True)(state.d_params)
+    grads, (metrics, *taps) = jax.grad(loss, has_aux=True)(state.d_params)
     made = {}
     if config.train.distance_weight:
-        made = dict(zip(("seen_real", "seen_fake"), seen, strict=True))
+        for kind, patches, seen in zip(
+            ("real", "fake"), (real, fake), taps, strict=True
+        ):
+            made[f"seen_{kind}"] = patch_features.of(patches.plain, seen)
     return *_mean((grads, metrics)), made
 
 
@@ -329,7 +329,7 @@ def _d_r1_gradients(
     config: Config, state: TrainState, batch: Batch, frozen: Frozen
 ) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
-    real, _ = task_of(config).real(state.step, draws.AUGMENT_R1, index, batch)
+    real = task_of(config).real(state.step, draws.AUGMENT_R1, index, batch).image
     taps = discriminator.taps_of(config.judged, frozen.features, real)
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
@@ -355,10 +355,10 @@ def _g_gradients(
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, tuple[Metrics, Batch]]:
         painted = task.learn(params, samples)
-        fake, label = task.generated(
+        fake = task.generated(
             step, draws.AUGMENT_G, index, painted.image, samples.label
         )
-        output = _discriminate(config, state.d_params, state, frozen, fake)
+        output = _discriminate(config, state.d_params, state, frozen, fake.image)
         weights = discriminator.head_weights(
             config.judged, config.train.pixel_weight, config.train.layout_weight
         )
@@ -369,16 +369,15 @@ def _g_gradients(
         }
         total = metrics["g_adv"]
         if config.train.coords_weight:
-            metrics["g_coords"] = losses.vertical_coordinate(output.coords, label)
+            metrics["g_coords"] = losses.vertical_coordinate(output.coords, fake.label)
             total += config.train.coords_weight * metrics["g_coords"]
         if config.train.distance_weight:
             # Before enough was seen, there is nothing to be near to.
             seen = state.seen["real"], state.seen["fake"]
             full = jnp.any(seen[0][0]) & jnp.any(seen[1][0])
-            widths = discriminator.feature_widths(config.judged)
-            metrics["g_distance"] = full * losses.witness(
-                output.features, *seen, widths
-            )
+            features = patch_features.of(fake.plain, output.taps)
+            widths = patch_features.widths(config.judged)
+            metrics["g_distance"] = full * losses.witness(features, *seen, widths)
             total += distance_weight(config.train, step) * metrics["g_distance"]
         if config.train.feature_distance_weight:
             assert painted.wanted is not None
@@ -392,8 +391,7 @@ def _g_gradients(
         for name, (weight, value) in painted.losses.items():
             metrics[name] = value
             total += weight * value
-        judged = {"fake": fake, "fake_label": label, "fake_taps": output.taps}
-        return total, (metrics, judged)
+        return total, (metrics, {"fake": fake, "fake_taps": output.taps})
 
     grads, (metrics, judged) = jax.grad(loss, has_aux=True)(state.g_params)
     painted = judged if config.train.shared_samples else {}

@@ -47,10 +47,12 @@ class Labelled(NamedTuple):
     Attributes:
       image: patches, not limited to [-1, 1].
       label: their vertical labels; zeros where there are none.
+      plain: the patches before they were augmented.
     """
 
     image: Float[Array, "b p p 3"]
     label: Float[Array, " b"]
+    plain: Float[Array, "b p p 3"]
 
 
 @runtime_checkable

@@ -57,14 +57,6 @@ def output_of(config):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_features_are_as_wide_as_told(name):
-    config = MODELS[name]
-    widths = discriminator.feature_widths(config)
-    assert output_of(config).features.shape == (2, sum(widths))
-    assert bool(widths) == (config.discriminator == "projected")
-
-
-@pytest.mark.parametrize("name", MODELS)
 def test_heads_on_pixels_and_layout_are_weighed(name):
     config = MODELS[name]
     logits = output_of(config).logits

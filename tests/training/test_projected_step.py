@@ -13,11 +13,11 @@ from infinitygan_jax import devices, losses
 from infinitygan_jax.bundle import nested
 from infinitygan_jax.models import depthwise, discriminator, features
 from infinitygan_jax.models.projected_discriminator import MIXING, SPECTRAL
-from infinitygan_jax.training import augmentation, draws
+from infinitygan_jax.training import augmentation, draws, patch_features
 from infinitygan_jax.training import step as step_lib
 from infinitygan_jax.training.state import distance_weight, init_state, rate_share
 from infinitygan_jax.training.step import check_devices, make_steps
-from infinitygan_jax.training.task import Frozen
+from infinitygan_jax.training.task import Frozen, Labelled
 from tests.training import test_step
 
 optax_may_promote = test_step.optax_may_promote
@@ -136,8 +136,7 @@ def test_gradients_do_not_depend_on_the_devices(steps, initial, shallow_network,
         fake = batch["image"][::-1] / 2
         see = devices.jit_in_a_hurry(partial(discriminator.taps_of, CONFIG.model))
         batch |= {
-            "fake": fake,
-            "fake_label": -batch["label"],
+            "fake": Labelled(fake, -batch["label"], fake),
             "fake_taps": see(shallow_network, fake),
         }
     results = {
@@ -173,19 +172,6 @@ def test_the_energy_distance_counts_when_enough_was_seen(steps, initial):
     assert np.abs(late - late_alike).max() > 1e-3 * np.abs(late).max()
     assert distance != 0
     assert none == 0
-
-
-def test_features_tell_what_lies_above_what(judged, initial):
-    """The network's part of them is averaged over the patch, and does not."""
-    patch = CONFIG.model.patch_size
-    upper = np.arange(patch) < patch // 2
-    image = np.where(upper[:, None, None], (0.5, 0.25, -0.25), (-1.0, 0.0, 1.0))
-    images = jnp.asarray(np.broadcast_to(image, (2, patch, patch, 3)), jnp.float32)
-    found = judged(initial, images)
-    *_, num_colours = discriminator.feature_widths(CONFIG.model)
-    colours = found.features[0, -num_colours:].reshape(4, 4, 3)
-    np.testing.assert_allclose(colours[0, 1], (0.5, 0.25, -0.25), atol=1e-6)
-    np.testing.assert_allclose(colours[3, 2], (-1, 0, 1), atol=1e-6)
 
 
 def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_network):
@@ -254,9 +240,9 @@ def test_d_judges_what_g_was_trained_with(judged, initial, shallow_network):
             check_vma=False,
         )
     )(state, shallow_network, batch)
-    fake, fake_label, taps = jax.tree.map(np.asarray, tuple(made.values()))
+    fake, taps = jax.tree.map(np.asarray, tuple(made.values()))
     # What G was trained with is what it lost by: judged again, the loss is the same.
-    on_fake = judged(initial, jnp.asarray(fake))
+    on_fake = judged(initial, jnp.asarray(fake.image))
     loss = losses.adversarial_g("hinge", on_fake.logits, (1, 1, 1, 1, 3, 5))
     np.testing.assert_allclose(loss, of_g["g_adv"], rtol=1e-4)
     for tap, expected in zip(taps, on_fake.taps, strict=True):
@@ -275,15 +261,19 @@ def test_d_judges_what_g_was_trained_with(judged, initial, shallow_network):
         np.testing.assert_allclose(metrics[name], mean, rtol=1e-4)
     places = [
         losses.vertical_coordinate(found.coords, jnp.asarray(label))
-        for found, label in ((on_real, real_label), (on_fake, fake_label))
+        for found, label in ((on_real, real_label), (on_fake, fake.label))
     ]
     np.testing.assert_allclose(metrics["g_coords"], places[1], rtol=1e-4)
     np.testing.assert_allclose(metrics["d_coords"], sum(places), rtol=1e-4)
     # And what was seen, from all devices in order, follows what was seen before.
-    for kind, found in (("real", on_real), ("fake", on_fake)):
+    for kind, plain, taps in (
+        ("real", given["image"], on_real.taps),
+        ("fake", jnp.asarray(fake.plain), on_fake.taps),
+    ):
         seen, before = after.seen[kind], initial.seen[kind]
         np.testing.assert_array_equal(seen[:-size], before[size:])
-        np.testing.assert_allclose(seen[-size:], found.features, rtol=1e-4, atol=1e-5)
+        expected = patch_features.of(plain, taps)
+        np.testing.assert_allclose(seen[-size:], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_bfloat16_computes_and_float32_is_kept(shallow_network):

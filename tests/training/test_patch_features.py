@@ -1,0 +1,60 @@
+"""What the energy distance compares of patches."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from infinitygan_jax.config import ModelConfig
+from infinitygan_jax.models import features
+from infinitygan_jax.training import patch_features
+
+PATCH = 17
+CONFIG = ModelConfig(patch_size=PATCH, discriminator="projected", texture_widths=(4,))
+RNG = np.random.default_rng(3)
+TAPS = [
+    jnp.asarray(RNG.normal(size=(2, 3, 3, width)), jnp.float32)
+    for width in features.SIZES["lite0"].taps
+]
+PICTURES = jnp.asarray(RNG.uniform(-1, 1, (2, PATCH, PATCH, 3)), jnp.float32)
+
+
+def groups_of(image, taps=TAPS):
+    ends = np.cumsum(patch_features.widths(CONFIG))
+    found = np.asarray(patch_features.of(image, taps))
+    assert found.shape == (2, ends[-1])
+    return np.split(found, ends[:-1], axis=1)
+
+
+def test_means_and_deviations_of_what_the_network_sees_come_first():
+    found = groups_of(PICTURES)
+    for tap, mean, deviation in zip(TAPS, found[:4], found[4:8], strict=True):
+        np.testing.assert_allclose(mean, tap.mean((1, 2)), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(deviation, tap.std((1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_parts_tell_what_lies_above_what():
+    """The network's part of the features does not."""
+    upper = np.arange(PATCH) < PATCH // 2
+    image = np.where(upper[:, None, None], (0.5, 0.25, -0.25), (-1.0, 0.0, 1.0))
+    images = jnp.asarray(np.broadcast_to(image, (2, PATCH, PATCH, 3)), jnp.float32)
+    colours = groups_of(images)[8].reshape(2, 4, 4, 3)
+    np.testing.assert_allclose(colours[:, 0, 1], [(0.5, 0.25, -0.25)] * 2, atol=1e-6)
+    np.testing.assert_allclose(colours[:, 3, 2], [(-1, 0, 1)] * 2, atol=1e-6)
+
+
+def test_steps_tell_what_repeats_along_rows_or_columns():
+    """A weave of one grey level in noise of fifty; its place is the same in each."""
+    weave = np.arange(PATCH) % 4 == 1
+    for axis, kind in ((1, 9), (2, 10)):
+        shape = [1, PATCH, 1, 1] if axis == 1 else [1, 1, PATCH, 1]
+        woven = PICTURES + jnp.asarray(weave.reshape(shape) / 128, jnp.float32)
+        # Rows are compared with one neighbour, columns with both.
+        steps = np.diff(weave.astype(int), n=axis)[None, :, None] / 128 / axis
+        difference = [
+            after - before
+            for after, before in zip(groups_of(woven), groups_of(PICTURES), strict=True)
+        ]
+        found = difference[kind].reshape(2, PATCH - axis, 3)
+        np.testing.assert_allclose(
+            found, np.broadcast_to(steps, found.shape), atol=1e-6
+        )
+        assert np.abs(difference[19 - kind]).max() < 1e-6  # the other axis
