@@ -9,7 +9,6 @@ nothing that is computed twice is added.
 
 import argparse
 import dataclasses
-import functools
 import importlib
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import numpy as np
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
 from infinitygan_jax import devices, geometry
-from infinitygan_jax.models import discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.sampling import costs
 from infinitygan_jax.training.state import TrainState, init_state
 from infinitygan_jax.training.step import Steps, make_steps
@@ -39,8 +38,8 @@ def generator_operations(model: config_lib.ModelConfig) -> int:
 def phase_operations(config: config_lib.Config) -> dict[str, float]:
     """Operations a sample of the batch costs in each phase."""
     g = generator_operations(config.model)
-    d = discriminator.operations(config.model)
-    f = discriminator.network_operations(config.model)
+    d = discriminator_of(config.model).operations()
+    f = discriminator_of(config.model).network_operations()
     # A picture painted and seen, unless G's is taken; two judged, forward and backward.
     made = 0 if config.train.shared_samples else g + f
     return {
@@ -101,20 +100,18 @@ def feature_seconds(
     It sees a batch of real patches and one of generated ones, this one backward to the
     pixels too; and another of generated ones, if D does not judge G's.
     """
-    network = jax.device_put(discriminator.network_of(config.model))
+    judged = discriminator_of(config.model)
+    network = jax.device_put(judged.network())
     if network is None:
         return 0.0
 
-    def see(network, image):
-        return discriminator.taps_of(config.model, network, image)
-
     def total(image, network):
-        return sum(jnp.sum(tap * tap) for tap in see(network, image))
+        return sum(jnp.sum(tap * tap) for tap in judged.taps(network, image))
 
     seconds = [
         machine.best_seconds(jax.jit(function), *args, repeats=repeats, clock=clock)
         for function, args in (
-            (see, (network, image)),
+            (judged.taps, (network, image)),
             (jax.grad(total), (image, network)),
         )
     ]
@@ -159,8 +156,8 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     label = rng.uniform(-1, 1, batch_size).astype(np.float32)
     batch = drawn = {"image": image, "label": label}
     if config.train.shared_samples:  # any patches take as long to judge
-        see = jax.jit(functools.partial(discriminator.taps_of, config.model))
-        taps = see(discriminator.network_of(config.model), image)
+        judged = discriminator_of(config.model)
+        taps = jax.jit(judged.taps)(judged.network(), image)
         batch = drawn | {"fake": Labelled(image, label, image), "fake_taps": taps}
     drawn, batch = steps.shard_batch(drawn), steps.shard_batch(batch)
     # By CPU time too, which says more where other programs run.

@@ -9,7 +9,7 @@ import numpy as np
 
 from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax.config import DEFAULT_MODEL, PAINTING
-from infinitygan_jax.models.discriminator import is_bundled
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.models.generator import check_params
 from infinitygan_jax.sampling.frame import (
     landscape_level,
@@ -29,7 +29,9 @@ def test_the_bundled_model_is_whole_small_and_described():
     check_params(bundle.config.model, bundle.generator)
     for array in jax.tree.leaves((bundle.generator, bundle.discriminator)):
         assert np.all(np.isfinite(array))
-    assert (bundle.discriminator is not None) == is_bundled(bundle.config.model)
+    assert (bundle.discriminator is not None) == discriminator_of(
+        bundle.config.model
+    ).is_bundled
     for key in ("step", "data", "time", "machine", "command", "use"):
         assert bundle.info[key]
     assert bundle.config.data.source == ""  # nobody's folder

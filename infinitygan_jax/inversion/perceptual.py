@@ -26,7 +26,7 @@ from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.conversion import torch_files
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.models import convolution, features
-from infinitygan_jax.models.discriminator import is_bundled
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.models.features import FeatureNetwork
 from infinitygan_jax.models.layers import applied
 from infinitygan_jax.models.projected_discriminator import NETWORK
@@ -155,7 +155,8 @@ def distance_of(
     """
     if lpips:
         return load_lpips(*lpips)
-    if bundle.discriminator is None or not is_bundled(bundle.config.model):
+    judged = discriminator_of(bundle.config.model)
+    if bundle.discriminator is None or not judged.is_bundled:
         return FeatureDistance(jax.tree.map(jnp.asarray, features.load(NETWORK)))
     params = jax.tree.map(jnp.asarray, bundle.discriminator)
     return DiscriminatorDistance(params, bundle.config.model)

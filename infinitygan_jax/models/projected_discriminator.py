@@ -7,6 +7,7 @@ so one more head judges pixels. Another one may judge what is left of a patch wh
 reduced, its layout.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from infinitygan_jax.config import DiscriminatorConfig
 from infinitygan_jax.models import convolution
 from infinitygan_jax.models import features as feature_networks
+from infinitygan_jax.models.discriminator import Output, Taps
 from infinitygan_jax.models.features import FeatureNetwork
-from infinitygan_jax.models.layers import EqualDense, averaged, like, product
+from infinitygan_jax.models.initial import init_variables
+from infinitygan_jax.models.layers import EqualDense, applied, averaged, like, product
 
 NETWORK = "lite0"
 NUM_COORDS = 1  # outputs of the coordinate head: the vertical label
@@ -32,6 +35,8 @@ MIXED = (48, 80, 112, 160)  # channels of the mixed features, by stride
 REDUCTION = 4  # pixels a side that become one for the head on layout
 _LAST = 4  # positions a side at which a head ends
 _EPSILON = 1e-5  # of batch norm
+# Power iterations before the first step, so that spectral norm is near from the start.
+_FIRST_ITERATIONS = 15
 _BLUR_REACH = 2.5  # standard deviations to either side
 
 
@@ -99,6 +104,85 @@ class ProjectedDiscriminator(nn.Module):
                 x = x + jax.image.resize(above, x.shape, "bilinear")
             mixed.insert(0, x)
         return mixed
+
+
+@dataclasses.dataclass(frozen=True)
+class Projected:
+    """A `ProjectedDiscriminator` as a `discriminator.Discriminator`.
+
+    It is of use only to train on: pictures can be compared by the features themselves.
+
+    Attributes:
+      config: sizes.
+    """
+
+    config: DiscriminatorConfig
+    is_bundled = False
+    samples_together = 1
+
+    def network(self) -> FeatureNetwork:
+        return feature_networks.load(NETWORK)
+
+    def head_weights(
+        self, pixel_weight: float, layout_weight: float
+    ) -> tuple[float, ...]:
+        weights = (1.0,) * len(feature_networks.STRIDES)
+        if self.config.pixel_widths:
+            weights += (pixel_weight,)
+        if self.config.layout_widths:
+            weights += (layout_weight,)
+        return weights
+
+    def operations(self) -> int:
+        return operations(self.config)
+
+    def network_operations(self) -> int:
+        return feature_networks.operations(NETWORK, self.config.seen_size)
+
+    def init(self, key: PRNGKeyArray) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        side = self.config.patch_size
+        image = jnp.zeros((1, side, side, 3))
+        taps = [
+            jnp.zeros((1, size, size, width))
+            for size, width in zip(
+                feature_networks.tap_sizes(self.config.seen_size),
+                feature_networks.SIZES[NETWORK].taps,
+                strict=True,
+            )
+        ]
+        module = ProjectedDiscriminator(self.config)
+        state = dict(init_variables(module, key, image, taps))
+        params = state.pop("params")
+        state = jax.lax.fori_loop(
+            0, _FIRST_ITERATIONS, lambda _, each: self.refreshed(params, each), state
+        )
+        return params, state
+
+    def taps(
+        self, network: FeatureNetwork | None, image: Float[Array, "b p p 3"]
+    ) -> Taps:
+        assert network is not None
+        return tuple(features_of(self.config, network, image))
+
+    def judge(
+        self,
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        network: FeatureNetwork | None,
+        image: Float[Array, "b p p 3"],
+        axis_name: str | None = None,
+        taps: Taps | None = None,
+    ) -> Output:
+        taps = self.taps(network, image) if taps is None else taps
+        module = ProjectedDiscriminator(self.config, axis_name)
+        logits, coords = applied(module, {"params": params, **state}, image, taps)
+        return Output(tuple(logits), coords, taps)
+
+    def refreshed(
+        self, params: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        spectral = jax.lax.stop_gradient(state[SPECTRAL])
+        return {**state, SPECTRAL: refreshed(params, spectral)}
 
 
 class _Head(nn.Module):
@@ -335,8 +419,3 @@ def operations(config: DiscriminatorConfig) -> int:
 def _logit_products(wide: int, size: int) -> int:
     taps = min(_LAST, size)
     return (size - taps + 1) ** 2 * taps**2 * wide
-
-
-def network_operations(config: DiscriminatorConfig) -> int:
-    """Operations of the frozen network's convolutions for one patch."""
-    return feature_networks.operations(NETWORK, config.seen_size)

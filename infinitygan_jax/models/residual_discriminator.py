@@ -1,16 +1,22 @@
 """StyleGAN2's residual discriminator, with a head for the vertical coordinate."""
 
+import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from infinitygan_jax.config import DiscriminatorConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.models import convolution
-from infinitygan_jax.models.layers import EqualConv, EqualDense, activate
+from infinitygan_jax.models.discriminator import Output, Taps
+from infinitygan_jax.models.features import FeatureNetwork
+from infinitygan_jax.models.initial import init_variables
+from infinitygan_jax.models.layers import EqualConv, EqualDense, activate, applied
 
 NUM_COORDS = 3  # outputs of the coordinate head; the first is the vertical label
 
@@ -82,6 +88,65 @@ class ResidualDiscriminator(nn.Module):
         everything = jax.lax.all_gather(x, self.axis_name, tiled=True)
         first = jax.lax.axis_index(self.axis_name) * batch
         return jax.lax.dynamic_slice_in_dim(_spread(everything, group), first, batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual:
+    """A `ResidualDiscriminator` as a `discriminator.Discriminator`: it has no state.
+
+    Attributes:
+      config: sizes.
+    """
+
+    config: DiscriminatorConfig
+    is_bundled = True
+
+    @property
+    def samples_together(self) -> int:
+        return self.config.stddev_group
+
+    def network(self) -> None:
+        return None
+
+    def head_weights(
+        self, pixel_weight: float, layout_weight: float
+    ) -> tuple[float, ...]:
+        return (1.0,)
+
+    def operations(self) -> int:
+        return operations(self.config)
+
+    def network_operations(self) -> int:
+        return 0
+
+    def init(self, key: PRNGKeyArray) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        side = self.config.patch_size
+        image = jnp.zeros((1, side, side, 3))
+        variables = init_variables(ResidualDiscriminator(self.config), key, image)
+        return variables["params"], {}
+
+    def taps(
+        self, network: FeatureNetwork | None, image: Float[Array, "b p p 3"]
+    ) -> Taps:
+        return ()
+
+    def judge(
+        self,
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        network: FeatureNetwork | None,
+        image: Float[Array, "b p p 3"],
+        axis_name: str | None = None,
+        taps: Taps | None = None,
+    ) -> Output:
+        module = ResidualDiscriminator(self.config, axis_name)
+        logits, coords = applied(module, {"params": params}, image)
+        return Output((logits[:, None],), coords, ())
+
+    def refreshed(
+        self, params: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        return state
 
 
 class ResidualFeatures(nn.Module):

@@ -27,7 +27,7 @@ from infinitygan_jax import config as config_lib
 from infinitygan_jax import files
 from infinitygan_jax import settings as settings_lib
 from infinitygan_jax.messages import UserError, one_line
-from infinitygan_jax.models.discriminator import is_bundled
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.training import run_config
 
 NUM_KEPT = 2  # the newest, beside those of ``train.keep_every``
@@ -288,10 +288,11 @@ def load_networks(workdir: str | os.PathLike[str]) -> Networks:
     batch_size = config.train.batch_size
     amended = run_config.amendments(workdir)
     images = run_config.num_images(batch_size, stored.step, amended)
+    is_bundled = discriminator_of(config.judged).is_bundled
     bundle = bundle_lib.from_settings(
         settings,
         generator=tree["ema_params"],
-        discriminator=tree["d_params"] if is_bundled(config.judged) else None,
+        discriminator=tree["d_params"] if is_bundled else None,
         info={
             "step": str(stored.step),
             "images seen": f"{images:,} ({batch_size} a step)",

@@ -16,7 +16,7 @@ from infinitygan_jax.config import Config
 from infinitygan_jax.data import sources
 from infinitygan_jax.data.readers import ImageSource
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.models import discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.training import checkpoint, run_config, warm_start
 from infinitygan_jax.training.detail_task import base_digest
 from infinitygan_jax.training.state import TrainState, init_state
@@ -59,7 +59,7 @@ def prepare(
         is missing or bad; weights of the discriminator's network are.
     """
     check_devices(config, jax.device_count())
-    discriminator.network_of(config.judged)  # its weights can be read
+    discriminator_of(config.judged).network()  # its weights can be read
     task_of(config).frozen_base()  # likewise
     check_batch_memory(config, machine.memory_bytes())
     has_checkpoint = checkpoint.has_checkpoint(workdir)

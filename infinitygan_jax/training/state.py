@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from infinitygan_jax import fields
 from infinitygan_jax.config import Config, TrainConfig
-from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.training import patch_features
 from infinitygan_jax.training.tasks import task_of
 
@@ -99,7 +99,7 @@ def init_state(config: Config) -> TrainState:
     key = fields.key_of(config.train.seed)
     g_key, d_key = jax.random.split(key, 2)
     g_params = task_of(config).init(g_key)
-    d_params, d_state = init_discriminator(config.judged, d_key)
+    d_params, d_state = discriminator_of(config.judged).init(d_key)
     g_optimizer, d_optimizer = optimizers(config.train)
     return TrainState(
         step=jnp.zeros((), jnp.int32),

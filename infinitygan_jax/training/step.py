@@ -22,7 +22,8 @@ from infinitygan_jax import devices, losses
 from infinitygan_jax.config import Config
 from infinitygan_jax.devices import AXIS
 from infinitygan_jax.messages import UserError
-from infinitygan_jax.models import discriminator
+from infinitygan_jax.models.discriminator import Output, Taps
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.training import draws, generator_task, patch_features
 from infinitygan_jax.training.state import (
     TrainState,
@@ -46,7 +47,7 @@ def check_devices(config: Config, num_devices: int) -> None:
     """
     batch, shrink = config.train.batch_size, config.train.path_batch_shrink
     unit = num_devices * math.lcm(2, shrink if config.train.path_weight else 1)
-    group = discriminator.samples_together(config.judged)
+    group = discriminator_of(config.judged).samples_together
 
     def fits(size: int) -> bool:
         # A batch below the group's size is one group.
@@ -84,9 +85,8 @@ class Steps:
         check_devices(config, mesh.size)
         self.mesh = mesh
         self._config = config
-        frozen = Frozen(
-            discriminator.network_of(config.judged), task_of(config).frozen_base()
-        )
+        network = discriminator_of(config.judged).network()
+        frozen = Frozen(network, task_of(config).frozen_base())
         self._frozen = devices.replicate(frozen, mesh)
         jit = devices.jit_in_a_hurry if config.train.in_a_hurry else jax.jit
         self.gradients = {
@@ -252,7 +252,7 @@ def _update(
         state = state.replace(
             d_params=params,
             d_opt_state=opt_state,
-            d_state=discriminator.refreshed(params, state.d_state),
+            d_state=discriminator_of(config.judged).refreshed(params, state.d_state),
         )
     else:
         updates, opt_state = g_optimizer.update(grads, state.g_opt_state)
@@ -330,7 +330,7 @@ def _d_r1_gradients(
 ) -> tuple[Gradients, Metrics, Batch]:
     index = _index(batch["label"].shape[0])
     real = task_of(config).real(state.step, draws.AUGMENT_R1, index, batch).image
-    taps = discriminator.taps_of(config.judged, frozen.features, real)
+    taps = discriminator_of(config.judged).taps(frozen.features, real)
     weight = config.train.r1_weight / 2 * config.train.r1_every
 
     def loss(params: Mapping[str, Any]) -> tuple[Array, Metrics]:
@@ -359,8 +359,8 @@ def _g_gradients(
             step, draws.AUGMENT_G, index, painted.image, samples.label
         )
         output = _discriminate(config, state.d_params, state, frozen, fake.image)
-        weights = discriminator.head_weights(
-            config.judged, config.train.pixel_weight, config.train.layout_weight
+        weights = discriminator_of(config.judged).head_weights(
+            config.train.pixel_weight, config.train.layout_weight
         )
         metrics = {
             "g_adv": losses.adversarial_g(
@@ -382,8 +382,8 @@ def _g_gradients(
         if config.train.feature_distance_weight:
             assert painted.wanted is not None
             known = [tap[painted.known] for tap in output.taps]
-            wanted = discriminator.taps_of(
-                config.judged, frozen.features, painted.wanted
+            wanted = discriminator_of(config.judged).taps(
+                frozen.features, painted.wanted
             )
             value = losses.feature_distance(known, wanted, AXIS)
             metrics["g_feature_distance"] = value
@@ -453,10 +453,10 @@ def _discriminate(
     state: TrainState,
     frozen: Frozen,
     image: Float[Array, "b p p 3"],
-    taps: tuple[Float[Array, "b _ _ _"], ...] | None = None,
-) -> discriminator.Output:
-    return discriminator.apply(
-        config.judged, params, state.d_state, frozen.features, image, AXIS, taps
+    taps: Taps | None = None,
+) -> Output:
+    return discriminator_of(config.judged).judge(
+        params, state.d_state, frozen.features, image, AXIS, taps
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infinitygan_jax import conversion
-from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.models.generator import init_generator
 from tests.conversion.public import state_dict
 
@@ -30,7 +30,7 @@ def test_sizes_are_inferred_and_shapes_fit(stages, width, coords):
     assert config.texture_widths == (width,) * stages
     for ours, init in (
         (converted.generator, init_generator),
-        (converted.discriminator, lambda c, k: init_discriminator(c, k)[0]),
+        (converted.discriminator, lambda c, k: discriminator_of(c).init(k)[0]),
     ):
         expected = jax.eval_shape(lambda k, f=init: f(config, k), jax.random.key(0))
         shapes = jax.tree.map(np.shape, ours)

@@ -10,7 +10,7 @@ from infinitygan_jax import bundle as bundle_lib
 from infinitygan_jax import fields
 from infinitygan_jax.inversion.place import Latents, Place, default_span
 from infinitygan_jax.inversion.result import Inversion
-from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.sampling.inputs import make_keys
 from infinitygan_jax.sampling.looks import Looks
 from infinitygan_jax.sampling.styles import Seed
@@ -25,7 +25,7 @@ SEED = 5
 def discriminator():
     """Random parameters; drawn by NumPy, as compiling initializers takes seconds."""
     shapes = jax.eval_shape(
-        lambda key: init_discriminator(tiny.MODEL, key)[0], jax.random.key(0)
+        lambda key: discriminator_of(tiny.MODEL).init(key)[0], jax.random.key(0)
     )
     rng = np.random.default_rng(3)
     return jax.tree.map(

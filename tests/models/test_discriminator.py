@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.models import discriminator
+from infinitygan_jax.config import DISCRIMINATORS, ModelConfig
+from infinitygan_jax.models.discriminator import Discriminator
+from infinitygan_jax.models.discriminators import KINDS, discriminator_of
 from tests.models import traces
 
 MODEL = ModelConfig(patch_size=53, texture_widths=(4, 4, 4))
@@ -39,7 +40,7 @@ def one_convolution_a_layer(monkeypatch):
 
 def parts(config):
     return jax.eval_shape(
-        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+        lambda key: discriminator_of(config).init(key), jax.random.key(0)
     )
 
 
@@ -48,12 +49,24 @@ def patches(number):
 
 
 def output_of(config):
-    network = discriminator.network_of(config)
+    network = discriminator_of(config).network()
     return jax.eval_shape(
-        lambda *args: discriminator.apply(config, *args[:2], network, args[2]),
+        lambda *args: discriminator_of(config).judge(*args[:2], network, args[2]),
         *parts(config),
         patches(2),
     )
+
+
+def test_there_is_one_of_each_name():
+    assert tuple(KINDS) == DISCRIMINATORS
+    for config in MODELS.values():
+        assert isinstance(discriminator_of(config), Discriminator)
+
+
+def test_one_without_state_goes_on_without():
+    params, state = parts(MODELS["stylegan2"])
+    assert state == {}
+    assert discriminator_of(MODELS["stylegan2"]).refreshed(params, state) == {}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -66,7 +79,7 @@ def test_heads_on_pixels_and_layout_are_weighed(name):
     if config.layout_widths:
         expected[5] = 8.0
         assert logits[5].shape == (2, 3 * 3)  # of 13 pixels a side, then 6
-    assert discriminator.head_weights(config, 7.0, 8.0) == tuple(expected)
+    assert discriminator_of(config).head_weights(7.0, 8.0) == tuple(expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -74,16 +87,17 @@ def test_operations_are_those_of_a_trace(name, monkeypatch):
     config = MODELS[name]
     # Its products are few, and are not counted.
     monkeypatch.setattr(jax.image, "resize", lambda x, shape, _: jnp.zeros(shape))
-    network = discriminator.network_of(config)
+    network = discriminator_of(config).network()
 
     def counted(batch):
         jaxpr = jax.make_jaxpr(
-            lambda params, state, image: discriminator.apply(
-                config, params, state, network, image
+            lambda params, state, image: discriminator_of(config).judge(
+                params, state, network, image
             )
         )(*parts(config), patches(batch))
         return 2 * sum(size * each for size, each in traces.products(jaxpr.jaxpr))
 
     # What is done once a batch, such as spectral norm, is not counted.
-    told = discriminator.operations(config) + discriminator.network_operations(config)
+    judged = discriminator_of(config)
+    told = judged.operations() + judged.network_operations()
     assert (counted(4) - counted(2)) / 2 == told

@@ -14,7 +14,7 @@ import pytest
 
 from infinitygan_jax import coords, devices, losses
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.models.generator import (
     init_generator,
     make_generator,
@@ -75,7 +75,7 @@ def generator_params():
 
 @functools.cache
 def discriminator_params():
-    return drawn(lambda config, key: init_discriminator(config, key)[0], 2)
+    return drawn(lambda config, key: discriminator_of(config).init(key)[0], 2)
 
 
 def normal(seed, *shape):

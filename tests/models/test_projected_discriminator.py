@@ -11,8 +11,9 @@ from jax.sharding import PartitionSpec as P
 
 from infinitygan_jax import devices
 from infinitygan_jax.config import ModelConfig
-from infinitygan_jax.models import discriminator, features
+from infinitygan_jax.models import features
 from infinitygan_jax.models import projected_discriminator as projected
+from infinitygan_jax.models.discriminators import discriminator_of
 
 MODEL = ModelConfig(
     patch_size=17,
@@ -27,7 +28,7 @@ MODEL = ModelConfig(
 @functools.cache
 def parts():
     """Parameters that show all of them, and the state."""
-    params, state = discriminator.init_discriminator(MODEL, jax.random.key(1))
+    params, state = discriminator_of(MODEL).init(jax.random.key(1))
     params = jax.tree.map(
         lambda x: x + 0.1 * jax.random.normal(jax.random.key(2), x.shape), params
     )
@@ -42,13 +43,13 @@ def images(count, seed=0):
 @functools.cache
 def judge(axis=None):
     def apply(network, params, state, image):
-        return discriminator.apply(MODEL, params, state, network, image, axis)
+        return discriminator_of(MODEL).judge(params, state, network, image, axis)
 
     return apply if axis else devices.jit_in_a_hurry(apply)
 
 
 def test_each_scale_and_the_pixels_have_a_head():
-    output = judge()(discriminator.network_of(MODEL), *parts(), images(3))
+    output = judge()(discriminator_of(MODEL).network(), *parts(), images(3))
     # 64 px: taps of 16, 8, 4 and 2, of which heads leave 4, 4, 4 and 2 positions a
     # side and judge 1. 17 px: 9 gathered, then 4, which is one position too.
     assert [logits.shape for logits in output.logits] == [(3, 1)] * 5
@@ -59,12 +60,16 @@ def test_each_scale_and_the_pixels_have_a_head():
 def test_all_patch_sizes_can_be_judged(patch):
     config = ModelConfig(patch_size=patch, discriminator="projected")
     params, state = jax.eval_shape(
-        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+        lambda key: discriminator_of(config).init(key), jax.random.key(0)
     )
     network = jax.eval_shape(lambda: features.load("lite0"))
     image = jax.ShapeDtypeStruct((4, patch, patch, 3), jnp.float32)
     output = jax.eval_shape(
-        lambda *args: discriminator.apply(config, *args), params, state, network, image
+        lambda *args: discriminator_of(config).judge(*args),
+        params,
+        state,
+        network,
+        image,
     )
     assert [logits.shape for logits in output.logits[:4]] == [(4, 1)] * 4
     assert output.logits[4].shape[0] == 4
@@ -73,7 +78,7 @@ def test_all_patch_sizes_can_be_judged(patch):
 def test_without_pixel_widths_there_is_no_pixel_head():
     config = dataclasses.replace(MODEL, pixel_widths=())
     params, _ = jax.eval_shape(
-        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+        lambda key: discriminator_of(config).init(key), jax.random.key(0)
     )
     assert "pixel_head" in parts()[0]
     assert "pixel_head" not in params
@@ -81,10 +86,12 @@ def test_without_pixel_widths_there_is_no_pixel_head():
 
 def test_the_head_on_layout_sees_colours_and_no_texture():
     model = dataclasses.replace(MODEL, layout_widths=(5, 3))
-    params, state = discriminator.init_discriminator(model, jax.random.key(1))
-    network = discriminator.network_of(model)
+    params, state = discriminator_of(model).init(jax.random.key(1))
+    network = discriminator_of(model).network()
     apply = devices.jit_in_a_hurry(
-        lambda image: discriminator.apply(model, params, state, network, image).logits
+        lambda image: (
+            discriminator_of(model).judge(params, state, network, image).logits
+        )
     )
     image = images(4)
     # Columns in turn lighter and darker; 17 pixels are four times four and one more.
@@ -99,7 +106,7 @@ def test_the_head_on_layout_sees_colours_and_no_texture():
 
 
 def test_every_head_and_every_frozen_mixture_matters():
-    network, (params, state) = discriminator.network_of(MODEL), parts()
+    network, (params, state) = discriminator_of(MODEL).network(), parts()
     plain = judge()(network, params, state, images(2))
     for number in range(4):
         for kind in ("channels", "scales"):
@@ -122,12 +129,12 @@ def test_every_head_and_every_frozen_mixture_matters():
 
 
 def test_what_is_frozen_has_no_gradient():
-    network, (params, state) = discriminator.network_of(MODEL), parts()
+    network, (params, state) = discriminator_of(MODEL).network(), parts()
 
     def total(frozen):
         network, mixing = frozen
-        output = discriminator.apply(
-            MODEL, params, {**state, projected.MIXING: mixing}, network, images(2)
+        output = discriminator_of(MODEL).judge(
+            params, {**state, projected.MIXING: mixing}, network, images(2)
         )
         return sum(jnp.sum(each) for each in output.logits)
 
@@ -140,7 +147,7 @@ def test_what_is_frozen_has_no_gradient():
 
 def test_statistics_are_over_all_devices():
     """Two devices with half a batch each judge as one with the whole."""
-    network, (params, state) = discriminator.network_of(MODEL), parts()
+    network, (params, state) = discriminator_of(MODEL).network(), parts()
     whole = judge()(network, params, state, images(4))
     mesh = devices.make_mesh(jax.devices()[:2])
     halves = devices.jit_in_a_hurry(
@@ -181,7 +188,7 @@ def test_spectral_norm_nears_the_largest_singular_value():
 
 def test_refreshing_changes_spectral_vectors_alone():
     params, state = parts()
-    after = discriminator.refreshed(params, state)
+    after = discriminator_of(MODEL).refreshed(params, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     jax.tree.map(
         np.testing.assert_array_equal,
@@ -190,12 +197,11 @@ def test_refreshing_changes_spectral_vectors_alone():
     )
     for vector in jax.tree.leaves(after[projected.SPECTRAL]):
         np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
-    assert discriminator.refreshed(params, {}) == {}
 
 
 def test_position_is_read_from_what_is_in_a_patch():
     """The coordinate head sees mean features: it answers for a patch as a whole."""
-    network, (params, state) = discriminator.network_of(MODEL), parts()
+    network, (params, state) = discriminator_of(MODEL).network(), parts()
     one = judge()(network, params, state, images(4))
     kernel = params["coords"]["kernel"]
     assert kernel.shape == (2 * 6, 1)  # of the two coarsest scales' heads
@@ -279,6 +285,6 @@ def test_impossible_sizes_are_refused(settings, words):
 def test_the_most_halvings_can_be_judged():
     config = dataclasses.replace(MODEL, pixel_widths=(4,) * 4)
     params, _ = jax.eval_shape(
-        lambda key: discriminator.init_discriminator(config, key), jax.random.key(0)
+        lambda key: discriminator_of(config).init(key), jax.random.key(0)
     )
     assert params["pixel_head"]["logit"]["kernel"].shape == (1, 1, 4, 1)

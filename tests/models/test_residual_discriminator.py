@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from infinitygan_jax.config import ModelConfig
 from infinitygan_jax.devices import make_mesh
-from infinitygan_jax.models.discriminator import init_discriminator
+from infinitygan_jax.models.discriminators import discriminator_of
 from infinitygan_jax.models.residual_discriminator import ResidualDiscriminator
 
 MODEL = ModelConfig(
@@ -26,7 +26,7 @@ MODEL = ModelConfig(
 def test_full_size_judges_a_patch(patch, widest):
     config = ModelConfig(patch_size=patch)
     params = jax.eval_shape(
-        lambda key: init_discriminator(config, key)[0], jax.random.key(0)
+        lambda key: discriminator_of(config).init(key)[0], jax.random.key(0)
     )
     image = jax.ShapeDtypeStruct((16, patch, patch, 3), jnp.float32)
     logits, place = jax.eval_shape(
@@ -42,7 +42,7 @@ def test_full_size_judges_a_patch(patch, widest):
 
 @pytest.fixture(scope="module")
 def params():
-    tree, _ = init_discriminator(MODEL, jax.random.key(1))
+    tree, _ = discriminator_of(MODEL).init(jax.random.key(1))
     # The spread's channel must show.
     kernel = tree["final_conv"]["kernel"]
     tree["final_conv"]["kernel"] = kernel.at[:, :, -1].multiply(30.0)

@@ -11,8 +11,9 @@ from jax.sharding import PartitionSpec as P
 
 from infinitygan_jax import devices, losses
 from infinitygan_jax.bundle import nested
-from infinitygan_jax.models import depthwise, discriminator, features
-from infinitygan_jax.models.projected_discriminator import MIXING, SPECTRAL
+from infinitygan_jax.models import depthwise, features
+from infinitygan_jax.models.discriminators import discriminator_of
+from infinitygan_jax.models.projected_discriminator import MIXING, SPECTRAL, Projected
 from infinitygan_jax.training import augmentation, draws, patch_features
 from infinitygan_jax.training import step as step_lib
 from infinitygan_jax.training.state import distance_weight, init_state, rate_share
@@ -73,7 +74,7 @@ def shallow_network():
         network = features.FeatureNetwork(tree, "shallow")
         # XLA's form compiles in a fraction of the time; test_depthwise is of ours.
         patch.setattr(depthwise, "_shifted", depthwise._grouped)
-        patch.setattr(discriminator, "network_of", lambda config: network)
+        patch.setattr(Projected, "network", lambda self: network)
         yield network
 
 
@@ -89,8 +90,8 @@ def steps(shallow_network):
 def judged(shallow_network):
     """What a discriminator makes of patches, compiled once."""
     return devices.jit_in_a_hurry(
-        lambda state, image: discriminator.apply(
-            CONFIG.model, state.d_params, state.d_state, shallow_network, image
+        lambda state, image: discriminator_of(CONFIG.model).judge(
+            state.d_params, state.d_state, shallow_network, image
         )
     )
 
@@ -134,7 +135,7 @@ def test_gradients_do_not_depend_on_the_devices(steps, initial, shallow_network,
     batch = batch_of(CONFIG)
     if phase == "d":  # what G would have painted
         fake = batch["image"][::-1] / 2
-        see = devices.jit_in_a_hurry(partial(discriminator.taps_of, CONFIG.model))
+        see = devices.jit_in_a_hurry(discriminator_of(CONFIG.model).taps)
         batch |= {
             "fake": Labelled(fake, -batch["label"], fake),
             "fake_taps": see(shallow_network, fake),
@@ -193,7 +194,9 @@ def test_d_moves_with_its_state_and_nothing_frozen(steps, initial, shallow_netwo
             after.d_state[name],
         )
         assert all(jax.tree.leaves(same)) == (name == MIXING)
-    expected = discriminator.refreshed(after.d_params, initial.d_state)
+    expected = discriminator_of(CONFIG.judged).refreshed(
+        after.d_params, initial.d_state
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
         expected[SPECTRAL],
