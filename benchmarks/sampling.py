@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks import machine
 from infinitygan_jax import config as config_lib
-from infinitygan_jax import devices, writers
+from infinitygan_jax import coords, devices, writers
 from infinitygan_jax.models.generator import init_generator
 from infinitygan_jax.sampling import costs, estimates, frame
 from infinitygan_jax.sampling import plan as planning
@@ -92,7 +92,8 @@ def _painter_of(
     tile_size: int,
     some: Sequence[jax.Device],
 ) -> Painter:
-    return Painter(Setup(model, tile_size, tuple(some)), params)
+    frame = coords.trained_frame(model.vertical_starts)
+    return Painter(Setup(model, tile_size, tuple(some), frame), params)
 
 
 def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> None:

@@ -37,21 +37,17 @@ class Frame:
     """How coordinates lie over a world's cells.
 
     Attributes:
-      rows: of cells over which v spans [-CUT, CUT], the learned vertical range; by
-        default as in training with 10 starts.
+      rows: of cells over which v spans [-CUT, CUT], the learned vertical range.
       horizon: cell row of v = 0, the middle of that range.
       row_period: rows after which the world repeats; None where it does not.
       col_period: columns after which it repeats. (Columns' coordinates alone repeat
         after ``PERIOD`` cells even so.)
     """
 
-    rows: float = 20.0
+    rows: float
     horizon: Fraction = Fraction(0)
     row_period: int | None = None
     col_period: int | None = None
-
-
-AS_TRAINED = Frame()  # with 10 starts
 
 
 def trained_frame(num_starts: int) -> Frame:
@@ -65,13 +61,12 @@ def world_coords(
     rows: int,
     col_start: int,
     cols: int,
-    frame: Frame = AS_TRAINED,
+    frame: Frame,
 ) -> tuple[Float[np.ndarray, "h cr"], Float[np.ndarray, "w cc"]]:
     """Coordinates of the structure cells of a world window, as row and column parts.
 
-    Unless told otherwise, cell row 0 is the middle of the learned vertical range,
-    v = 0: the horizon of a landscape (docs/model.md, section 5.1), and that range is of
-    a model with 10 starts.
+    The middle of the learned vertical range, v = 0, is the horizon of a landscape
+    (docs/model.md, section 5.1).
 
     Args:
       kind: "landscape" or "plane".

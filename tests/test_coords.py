@@ -1,5 +1,6 @@
 """Coordinates of world cells and of training windows."""
 
+import dataclasses
 from fractions import Fraction
 
 import jax
@@ -10,37 +11,39 @@ import pytest
 from infinitygan_jax import coords
 from infinitygan_jax.config import ModelConfig
 
+AS_TRAINED = coords.trained_frame(10)
+
 
 def test_row_0_is_the_horizon_and_a_row_is_0_3():
-    row, _ = coords.world_coords("landscape", -3, 7, 0, 1)
+    row, _ = coords.world_coords("landscape", -3, 7, 0, 1, AS_TRAINED)
     # v = 2 cut r / (T + V - 1) = 2 * 3 / 20 r = 0.3 r
     np.testing.assert_allclose(row[:, 0], np.tanh(0.3 * np.arange(-3, 4)), rtol=1e-6)
     assert row[3, 0] == 0
 
 
 def test_columns_repeat_exactly_however_far():
-    near = coords.world_coords("landscape", 0, 1, 0, 300)[1]
+    near = coords.world_coords("landscape", 0, 1, 0, 300, AS_TRAINED)[1]
     # u = 2 c / 139 - 1
     u = 2 * np.arange(139) / 139 - 1
     np.testing.assert_allclose(near[:139, 0], np.cos(np.pi * u), atol=1e-6)
     np.testing.assert_allclose(near[:139, 1], np.sin(np.pi * u), atol=1e-6)
     for start in (139, -139, 139 * 10**15, -139 * 2**40):
-        far = coords.world_coords("landscape", 0, 1, start, 300)[1]
+        far = coords.world_coords("landscape", 0, 1, start, 300, AS_TRAINED)[1]
         np.testing.assert_array_equal(far, near)
 
 
 def test_far_rows_saturate_and_stay_finite():
-    row, _ = coords.world_coords("landscape", -(2**62), 3, 0, 1)
+    row, _ = coords.world_coords("landscape", -(2**62), 3, 0, 1, AS_TRAINED)
     np.testing.assert_array_equal(row, -1)
-    row, _ = coords.world_coords("landscape", 2**62, 3, 0, 1)
+    row, _ = coords.world_coords("landscape", 2**62, 3, 0, 1, AS_TRAINED)
     np.testing.assert_array_equal(row, 1)
 
 
 def test_a_window_is_a_part_of_any_other():
     for kind, corner in [("landscape", (-50, 2**45)), ("plane", (-(2**45), -9))]:
         top, left = corner
-        whole = coords.world_coords(kind, top, 60, left, 80)
-        part = coords.world_coords(kind, top + 7, 20, left + 31, 33)
+        whole = coords.world_coords(kind, top, 60, left, 80, AS_TRAINED)
+        part = coords.world_coords(kind, top + 7, 20, left + 31, 33, AS_TRAINED)
         np.testing.assert_array_equal(part[0], whole[0][7:27])
         np.testing.assert_array_equal(part[1], whole[1][31:64])
         full = coords.grid(*map(jnp.asarray, whole))
@@ -51,7 +54,7 @@ def test_a_window_is_a_part_of_any_other():
 
 
 def test_the_plane_is_periodic_both_ways():
-    row, col = coords.world_coords("plane", 5, 200, 5, 200)
+    row, col = coords.world_coords("plane", 5, 200, 5, 200, AS_TRAINED)
     np.testing.assert_array_equal(row, col)
     np.testing.assert_array_equal(row[:61], row[139:])
 
@@ -97,9 +100,9 @@ def test_jitter_moves_the_whole_window(kind):
 
 
 def test_a_horizon_moves_the_rows_and_more_rows_spread_them():
-    row, col = coords.world_coords("landscape", -3, 7, 0, 5)
+    row, col = coords.world_coords("landscape", -3, 7, 0, 5, AS_TRAINED)
     for far in (0, 2**58):
-        moved = coords.Frame(horizon=Fraction(far + 40))
+        moved = dataclasses.replace(AS_TRAINED, horizon=Fraction(far + 40))
         parts = coords.world_coords("landscape", far + 37, 7, 0, 5, moved)
         np.testing.assert_array_equal(parts[0], row)
         np.testing.assert_array_equal(parts[1], col)
@@ -110,7 +113,7 @@ def test_a_horizon_moves_the_rows_and_more_rows_spread_them():
 
 @pytest.mark.parametrize(("period", "turns"), [(1, 1), (60, 1), (139, 1), (300, 2)])
 def test_a_period_holds_a_whole_number_of_turns(period, turns):
-    frame = coords.Frame(col_period=period)
+    frame = dataclasses.replace(AS_TRAINED, col_period=period)
     _, col = coords.world_coords("landscape", 0, 1, -5, 3 * period, frame)
     np.testing.assert_array_equal(col[:period], col[period : 2 * period])
     angle = np.unwrap(np.arctan2(col[:, 1], col[:, 0])[: period + 1])
@@ -119,7 +122,7 @@ def test_a_period_holds_a_whole_number_of_turns(period, turns):
 
 
 def test_rows_of_a_period_lie_around_the_horizon():
-    frame = coords.Frame(horizon=Fraction(2), row_period=6)
+    frame = dataclasses.replace(AS_TRAINED, horizon=Fraction(2), row_period=6)
     row, _ = coords.world_coords("landscape", -9, 18, 0, 1, frame)
     # Rows 2 - 6 / 2 = -1 to 4 are -3 to 2 from the horizon, and every sixth repeats.
     expected = np.tanh(0.3 * np.tile(np.arange(-3, 3), 4)[4:22])

@@ -25,6 +25,7 @@ FIXTURES = pathlib.Path(
     )
 )
 NAMES = ("p101", "p197")
+AS_TRAINED = coords.trained_frame(10)
 pytestmark = pytest.mark.skipif(
     not all((FIXTURES / f"{name}.npz").is_file() for name in NAMES),
     reason="the reference's fixtures are not part of the repository",
@@ -104,7 +105,7 @@ def test_sizes_are_inferred(case):
 
 def test_coordinates(case):
     square = coords.grid(
-        *map(jnp.asarray, coords.world_coords("landscape", -17, 35, 0, 35))
+        *map(jnp.asarray, coords.world_coords("landscape", -17, 35, 0, 35, AS_TRAINED))
     )
     assert_close(square, case.arrays["coords/test_square"].transpose(1, 2, 0))
     for start, theirs in zip(
@@ -118,7 +119,7 @@ def test_coordinates(case):
         assert_close(ours, theirs.transpose(1, 2, 0))
     # An even height is centred between two rows, so only a world of half cells has it:
     # the columns and the rows' spacing are the same.
-    row, col = coords.world_coords("landscape", -30, 60, 0, 47)
+    row, col = coords.world_coords("landscape", -30, 60, 0, 47, AS_TRAINED)
     theirs = case.arrays["coords/test_60x47"]
     assert_close(col, theirs[1:, 0].T)
     v = np.arctanh(theirs[0, 20:40, 0].astype(np.float64))

@@ -104,7 +104,7 @@ def tile_inputs(
     model: ModelConfig,
     tile_size: int,
     tiles: Sequence[planning.Tile],
-    frame: coords.Frame = coords.AS_TRAINED,
+    frame: coords.Frame,
     octaves: int = 1,
 ) -> TileInputs:
     """Inputs of a batch of tiles; on the host, in exact integers."""

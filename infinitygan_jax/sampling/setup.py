@@ -24,10 +24,10 @@ class Setup:
       model: as painted: maybe without its last stages.
       tile_size: pixels a side of a tile, as painted.
       devices: to paint on.
+      frame: of the coordinates.
       batch_size: tiles that a device paints at once, at most.
       seed: of the fields, and of the style where ``scene`` has none.
       scene: what the world shows beside what follows from the seed.
-      frame: of the coordinates.
       stopped: stages that the model is painted without, each of which halves the size.
       averaged: levels that tiles are then reduced by: squares of 2**averaged pixels a
         side become one.
@@ -37,10 +37,10 @@ class Setup:
     model: ModelConfig
     tile_size: int
     devices: tuple[jax.Device, ...]
+    frame: coords.Frame
     batch_size: int = 1
     seed: int = 0
     scene: Scene = PLAIN
-    frame: coords.Frame = coords.AS_TRAINED
     stopped: int = 0
     averaged: int = 0
     enlarged: int = 0

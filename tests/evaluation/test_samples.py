@@ -109,7 +109,12 @@ def test_rows_of_whole_pictures_are_the_worlds_and_columns_begin_anywhere():
     spans = samples.whole_spans(tiny.CONFIG)
     where = np.asarray(_INPUTS(tiny.CONFIG, key_of(True), jnp.arange(50)).coords)
     rows, cols = coords.world_coords(
-        "landscape", spans.latent.start, spans.latent.size, 0, 2 * coords.PERIOD
+        "landscape",
+        spans.latent.start,
+        spans.latent.size,
+        0,
+        2 * coords.PERIOD,
+        coords.trained_frame(tiny.MODEL.vertical_starts),
     )
     np.testing.assert_allclose(where[:, :, 0, 0], np.tile(rows[:, 0], (50, 1)))
     middle = -spans.latent.start

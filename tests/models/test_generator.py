@@ -54,6 +54,7 @@ def window(model, params, rows, cols, seed=3):
         rows.latent.size,
         cols.latent.start,
         cols.latent.size,
+        coords.trained_frame(model.vertical_starts),
     )
 
     def draw(stream, row, col, channels):

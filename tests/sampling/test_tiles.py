@@ -15,6 +15,7 @@ from infinitygan_jax.sampling.plan import Tile
 from tests.sampling import tiny
 
 SEED = 11
+FRAME = coords.trained_frame(tiny.MODEL.vertical_starts)
 _field = jax.jit(fields.normal_field, static_argnums=3)
 
 
@@ -37,6 +38,7 @@ def _one_shot(row_cell, col_cell, rows, cols):
     parts = coords.world_coords(
         "landscape",
         *(number for span in latent for number in (span.start, span.size)),
+        FRAME,
     )
     here = coords.grid(*(jnp.asarray(part) for part in parts))[None]
     z_local = draw(fields.Z_LOCAL, latent, model.z_local_size)
@@ -54,7 +56,7 @@ def _painted(tile_size, batch, change=lambda keys: keys):
     own = [make_keys(tiny.MODEL, SEED)] * len(batch)
     keys = jax.tree.map(lambda *parts: np.stack(parts)[..., None, :], *own)
     streams = stack([own_stream(tiny.MODEL, tile_size)] * len(batch))
-    inputs = tile_inputs(tiny.MODEL, tile_size, batch)
+    inputs = tile_inputs(tiny.MODEL, tile_size, batch, FRAME)
     drawn = functions.draw(change(keys), streams, inputs)
     own_styles = _own_styles(len(batch), tile_size)
     structure = functions.structure(tiny.params(), own_styles, drawn)
@@ -123,7 +125,7 @@ def test_the_style_is_mapped_once():
     own = make_keys(tiny.MODEL, SEED)
     keys = jax.tree.map(lambda part: part[None, ..., None, :], own)
     streams = stack([own_stream(tiny.MODEL, 16)])
-    inputs = tile_inputs(tiny.MODEL, 16, [Tile(0, 0)])
+    inputs = tile_inputs(tiny.MODEL, 16, [Tile(0, 0)], FRAME)
     drawn = jax.eval_shape(
         functools.partial(tiles.draw_fields, tiny.MODEL), keys, streams, inputs
     )

@@ -459,7 +459,7 @@ def test_the_horizon_and_span_move_coordinates_alone():
     picture = world()[-20:40, 0:40]
     assert world().vertical_span == span
     as_trained = frame_lib.frame_of(tiny.MODEL, 0, span, (None, None))
-    assert as_trained == coords.AS_TRAINED
+    assert as_trained == coords.trained_frame(tiny.MODEL.vertical_starts)
     same = world(vertical_span=span, horizon=0)[-20:40, 0:40]
     np.testing.assert_array_equal(same, picture)
     assert np.any(world(horizon=8)[-20:40, 0:40] != picture)
