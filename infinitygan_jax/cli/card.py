@@ -67,9 +67,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from PIL import Image
 
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax import devices
+    from infinitygan_jax import devices, fields
     from infinitygan_jax.training.sheets import SheetPainter
 
+    fields.check_seed(args.seed, "--seed")
     devices.prepare()
     bundle = bundle_lib.load(args.checkpoint)
     name = bundle.config.name

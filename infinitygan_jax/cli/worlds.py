@@ -120,9 +120,11 @@ def document_of(
     Raises:
       ValueError: an option is not of its form.
     """
+    from infinitygan_jax import fields
     from infinitygan_jax.sampling import fusion
     from infinitygan_jax.worldfile import documents
 
+    fields.check_seed(seed, "--seed")
     values: dict[str, Any] = {"seed": seed}
     for name, option in world_options.OPTIONS.items():
         value = getattr(args, name, None)

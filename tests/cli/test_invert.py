@@ -154,7 +154,7 @@ def test_large_images_keep_their_own_pixels(folder, capsys):
         (["a.png", "--steps", "0"], ["steps (0)", "at least 1"]),
         (["a.png", "--steps", "-5"], ["steps (-5)", "at least 1"]),
         (["a.png", "--batch", "0"], ["--batch (0)"]),
-        (["a.png", "--seed", "-1"], ["seed (-1)", "use 1"]),
+        (["a.png", "--seed", "-1"], ["--seed (-1)", "use 1"]),
         (["a.png", "--set", "pixel_wieght=3"], ["pixel_wieght", "pixel_weight"]),
         (["a.png", "--set", "pixel_weight=x"], ["pixel_weight (x)", "a number"]),
         (["a.png", "--set", "pixel_weight"], ["NAME=VALUE"]),

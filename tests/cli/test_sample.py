@@ -161,7 +161,7 @@ def _refused(capsys, options, *words):
         (["--size", "8x8", "--origin", "a,b"], ["--origin (a,b)", "Y,X"]),
         (["--size", "8x8", "--origin", "-1,"], ["--origin (-1,)", "Y,X"]),
         (["--size", "8x8", "--origin", f"{2**62},0"], ["rows", "2**62"]),
-        (["--size", "8x8", "--seed", "-1"], ["seed (-1)", "2**64"]),
+        (["--size", "8x8", "--seed", "-1"], ["--seed (-1)", "2**64"]),
         (["--size", "8x8", "--seed", str(2**64)], ["seed", "2**64"]),
         (["--size", "8x8", "--seed", "abc"], ["--seed", "abc"]),
         (["--size", "8x8", "--tile", "30"], ["tile (30)", "nearest is 32"]),
