@@ -26,7 +26,7 @@ def widths(config: DiscriminatorConfig) -> tuple[int, ...]:
     """How many features each group has, of a model whose D sees a frozen network."""
     taps = features.SIZES[projected.NETWORK].taps
     rows, columns = 3 * (config.patch_size - 1), 3 * (config.patch_size - 2)
-    return (*taps, *taps, 3 * _PARTS**2, rows, columns)
+    return (*taps, *taps, *taps, 3 * _PARTS**2, rows, columns)
 
 
 def of(
@@ -39,17 +39,20 @@ def of(
       taps: what the discriminator's frozen network sees in them (augmented).
 
     Returns:
-      Means of each tap's channels over positions; their standard deviations; mean
-      colours of the patch's parts; what the mean colour of a row adds to that of the
-      row above; how far that of a column is from its neighbours' mean. float32.
+      Means of each tap's channels over positions; their standard deviations; their
+      maxima; mean colours of the patch's parts; what the mean colour of a row adds to
+      that of the row above; how far that of a column is from its neighbours' mean.
+      float32.
     """
     seen = [tap.astype(jnp.float32) for tap in taps]
     means = [jnp.mean(tap, axis=(1, 2)) for tap in seen]
     deviations = [jnp.sqrt(jnp.var(tap, axis=(1, 2)) + _EPSILON) for tap in seen]
+    # Of a patch that has one loud thing in it, means hardly tell.
+    maxima = [jnp.max(tap, axis=(1, 2)) for tap in seen]
     parts = averaged(image, image.shape[1] // _PARTS)[:, :_PARTS, :_PARTS]
     rows = jnp.diff(jnp.mean(image, axis=2), axis=1)
     # Photographs are brighter in their middle, and the generator's world has none:
     # steps from column to column would ask for it.
     columns = jnp.diff(jnp.mean(image, axis=1), n=2, axis=1) / 2
     colours = [each.reshape(len(image), -1) for each in (parts, rows, columns)]
-    return jnp.concatenate([*means, *deviations, *colours], axis=1)
+    return jnp.concatenate([*means, *deviations, *maxima, *colours], axis=1)
