@@ -92,8 +92,8 @@ def _painter_of(
     tile_size: int,
     some: Sequence[jax.Device],
 ) -> Painter:
-    frame = coords.trained_frame(model.vertical_starts)
-    return Painter(Setup(model, tile_size, tuple(some), frame), params)
+    as_trained = coords.trained_frame(model.vertical_starts)
+    return Painter(Setup(model, tile_size, tuple(some), as_trained), params)
 
 
 def measure(name: str, tile_size: int | None, batch_size: int, rounds: int) -> None:

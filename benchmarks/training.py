@@ -38,8 +38,8 @@ def generator_operations(model: config_lib.ModelConfig) -> int:
 def phase_operations(config: config_lib.Config) -> dict[str, float]:
     """Operations a sample of the batch costs in each phase."""
     g = generator_operations(config.model)
-    d = discriminator_of(config.model).operations()
-    f = discriminator_of(config.model).network_operations()
+    discriminator = discriminator_of(config.model)
+    d, f = discriminator.operations(), discriminator.network_operations()
     # A picture painted and seen, unless G's is taken; two judged, forward and backward.
     made = 0 if config.train.shared_samples else g + f
     return {
@@ -100,18 +100,18 @@ def feature_seconds(
     It sees a batch of real patches and one of generated ones, this one backward to the
     pixels too; and another of generated ones, if D does not judge G's.
     """
-    judged = discriminator_of(config.model)
-    network = jax.device_put(judged.network())
+    discriminator = discriminator_of(config.model)
+    network = jax.device_put(discriminator.network())
     if network is None:
         return 0.0
 
     def total(image, network):
-        return sum(jnp.sum(tap * tap) for tap in judged.taps(network, image))
+        return sum(jnp.sum(tap * tap) for tap in discriminator.taps(network, image))
 
     seconds = [
         machine.best_seconds(jax.jit(function), *args, repeats=repeats, clock=clock)
         for function, args in (
-            (judged.taps, (network, image)),
+            (discriminator.taps, (network, image)),
             (jax.grad(total), (image, network)),
         )
     ]
@@ -156,8 +156,8 @@ def measure(name: str, batch_size: int, repeats: int, dtype: str) -> None:
     label = rng.uniform(-1, 1, batch_size).astype(np.float32)
     batch = drawn = {"image": image, "label": label}
     if config.train.shared_samples:  # any patches take as long to judge
-        judged = discriminator_of(config.model)
-        taps = jax.jit(judged.taps)(judged.network(), image)
+        discriminator = discriminator_of(config.model)
+        taps = jax.jit(discriminator.taps)(discriminator.network(), image)
         batch = drawn | {"fake": Labelled(image, label, image), "fake_taps": taps}
     drawn, batch = steps.shard_batch(drawn), steps.shard_batch(batch)
     # By CPU time too, which says more where other programs run.

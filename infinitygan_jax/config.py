@@ -298,8 +298,9 @@ class TrainConfig:
       feature_distance_weight: likewise, of the mean absolute difference of what the
         frozen network of a projected discriminator sees.
       distance_weight: what the energy distance between generated patches and
-        photographs weighs in G's loss: between means of what the frozen network sees,
-        and between colours of parts; only with a projected discriminator. 0 for none.
+        photographs weighs in G's loss: of what the frozen network sees in a patch, and
+        of the colours of its parts, rows and columns (docs/model.md, section 7.6);
+        only with a projected discriminator. 0 for none.
       distance_rampup: the distance's weight grows evenly from 0 over so many steps; 0
         for all of it at once.
       r1_weight, r1_every: R1 penalty and its period in steps; 0 weight switches it off.

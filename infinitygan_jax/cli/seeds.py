@@ -12,6 +12,18 @@ _NUMBER = r"([-+]?\d(?:_?\d){0,19})"
 _PART = re.compile(rf"\s*{_NUMBER}\s*(?:-\s*{_NUMBER}\s*)?")
 
 
+def check(name: str, seed: int) -> None:
+    """Checks a seed, as `fields.check_seed` does, while JAX is not loaded.
+
+    Raises:
+      ValueError: it is out of range.
+    """
+    if not 0 <= seed < _LIMIT:
+        raise UserError(
+            f"{name} ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % _LIMIT}"
+        )
+
+
 def listed(option: str, texts: Sequence[str]) -> list[int]:
     """The seeds of an option, in order.
 
@@ -61,11 +73,7 @@ def _range(option: str, text: str, part: str) -> range:
         )
     first, last = (int(each) for each in (match[1], match[2] or match[1]))
     for seed in (first, last):
-        if not 0 <= seed < _LIMIT:
-            raise UserError(
-                f"{option}: seed ({seed}) must be from 0 to 2**64 - 1; use "
-                f"{abs(seed) % _LIMIT}"
-            )
+        check(f"{option}: seed", seed)
     if last < first:
         raise UserError(
             f"{option} ({text}) must have ranges from a seed to a larger one; write "

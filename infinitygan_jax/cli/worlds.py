@@ -42,10 +42,13 @@ def opened(args: argparse.Namespace) -> "documents.Document | None":
 
 
 def _check(args: argparse.Namespace) -> None:
-    if getattr(args, "seed", None) is not None and args.seeds is not None:
-        raise UserError(
-            f"--seed ({args.seed}) and --seeds exclude each other; give one of them"
-        )
+    seed = getattr(args, "seed", None)
+    if seed is not None:
+        if args.seeds is not None:
+            raise UserError(
+                f"--seed ({seed}) and --seeds exclude each other; give one of them"
+            )
+        seeds.check("--seed", seed)
     places = "every" in args  # whether styles have places here
     styles = getattr(args, "styles", None)
     if places and styles is not None:
@@ -120,11 +123,9 @@ def document_of(
     Raises:
       ValueError: an option is not of its form.
     """
-    from infinitygan_jax import fields
     from infinitygan_jax.sampling import fusion
     from infinitygan_jax.worldfile import documents
 
-    fields.check_seed(seed, "--seed")
     values: dict[str, Any] = {"seed": seed}
     for name, option in world_options.OPTIONS.items():
         value = getattr(args, name, None)

@@ -155,8 +155,8 @@ def distance_of(
     """
     if lpips:
         return load_lpips(*lpips)
-    judged = discriminator_of(bundle.config.model)
-    if bundle.discriminator is None or not judged.is_bundled:
+    kind = discriminator_of(bundle.config.model)
+    if bundle.discriminator is None or not kind.is_bundled:
         return FeatureDistance(jax.tree.map(jnp.asarray, features.load(NETWORK)))
     params = jax.tree.map(jnp.asarray, bundle.discriminator)
     return DiscriminatorDistance(params, bundle.config.model)

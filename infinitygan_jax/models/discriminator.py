@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from infinitygan_jax.config import DiscriminatorConfig
 from infinitygan_jax.models.features import FeatureNetwork
 
+# What a frozen network sees in patches, at several strides.
 Taps = tuple[Float[Array, "b _ _ _"], ...]
 
 
@@ -33,19 +33,18 @@ class Output(NamedTuple):
 
 @runtime_checkable
 class Discriminator(Protocol):
-    """One kind of discriminator, of some sizes; `discriminators.discriminator_of`."""
-
-    @property
-    def config(self) -> DiscriminatorConfig:
-        """Sizes."""
+    """A discriminator of some sizes; `discriminators.discriminator_of` makes one."""
 
     @property
     def is_bundled(self) -> bool:
-        """Whether bundles have it, for pictures to be compared by."""
+        """Whether bundles keep it, so that inversion can compare pictures by it."""
 
     @property
     def samples_together(self) -> int:
-        """Consecutive samples judged by their spread: a group; 0: all of them."""
+        """How many consecutive samples are judged together.
+
+        1: each alone; 0: the whole batch.
+        """
 
     def network(self) -> FeatureNetwork | None:
         """The frozen network that it looks through, or None.
@@ -79,7 +78,7 @@ class Discriminator(Protocol):
         """What the frozen network sees in patches; nothing where there is none.
 
         Args:
-          network: `network`.
+          network: what `network` returned.
           image: float32 patches in [-1, 1].
 
         Returns:
@@ -103,7 +102,7 @@ class Discriminator(Protocol):
         Args:
           params: its parameters.
           state: its state.
-          network: `network`.
+          network: what `network` returned.
           image: float32 patches in [-1, 1].
           axis_name: mapped device axis that the batch is split over, if it is:
             statistics of a batch are over all of it.

@@ -134,7 +134,7 @@ class Projected:
         return weights
 
     def operations(self) -> int:
-        return operations(self.config)
+        return _operations(self.config)
 
     def network_operations(self) -> int:
         return feature_networks.operations(NETWORK, self.config.seen_size)
@@ -182,7 +182,7 @@ class Projected:
         self, params: Mapping[str, Any], state: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         spectral = jax.lax.stop_gradient(state[SPECTRAL])
-        return {**state, SPECTRAL: refreshed(params, spectral)}
+        return {**state, SPECTRAL: power_iterated(params, spectral)}
 
 
 class _Head(nn.Module):
@@ -280,7 +280,7 @@ class SpectralConv(nn.Module):
     """Valid convolution whose kernel is divided by its largest singular value.
 
     The value is estimated from the right singular vector in the collection `SPECTRAL`,
-    which `refreshed` brings nearer.
+    which `power_iterated` brings nearer.
 
     Attributes:
       features: output channels.
@@ -324,7 +324,9 @@ def _unit(vector: Float[Array, " n"]) -> Float[Array, " n"]:
     return vector / (jnp.linalg.norm(vector) + 1e-12)
 
 
-def refreshed(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
+def power_iterated(
+    params: Mapping[str, Any], spectral: Mapping[str, Any]
+) -> dict[str, Any]:
     """Spectral norm's vectors after one power iteration with these parameters.
 
     Args:
@@ -333,7 +335,7 @@ def refreshed(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[st
     """
     if "right" in spectral:
         return {"right": _power_iteration(params["kernel"], spectral["right"])[1]}
-    return {name: refreshed(params[name], each) for name, each in spectral.items()}
+    return {name: power_iterated(params[name], each) for name, each in spectral.items()}
 
 
 def _frozen(
@@ -383,7 +385,7 @@ def _blurred(image: Float[Array, "b n n 3"], deviation: float) -> Array:
     return convolution.blur(jnp.pad(image, margins, mode="edge"), tuple(taps))
 
 
-def operations(config: DiscriminatorConfig) -> int:
+def _operations(config: DiscriminatorConfig) -> int:
     """Operations of mixtures and heads for one patch."""
     sizes = feature_networks.tap_sizes(config.seen_size)
     taps = feature_networks.SIZES[NETWORK].taps

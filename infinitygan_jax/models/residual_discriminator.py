@@ -114,7 +114,7 @@ class Residual:
         return (1.0,)
 
     def operations(self) -> int:
-        return operations(self.config)
+        return _operations(self.config)
 
     def network_operations(self) -> int:
         return 0
@@ -204,7 +204,7 @@ def _spread(x: Float[Array, "b h w c"], group: int) -> Float[Array, " b"]:
     return jnp.repeat(jnp.mean(deviation, axis=(1, 2, 3)), group)
 
 
-def operations(config: DiscriminatorConfig) -> int:
+def _operations(config: DiscriminatorConfig) -> int:
     """Operations of the discriminator's products, its blurs aside, for one patch."""
     widths, size = config.discriminator_widths, config.patch_size
     wide = widths[config.discriminator_log2_size - 2]

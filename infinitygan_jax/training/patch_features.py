@@ -1,9 +1,9 @@
 """What the energy distance compares of patches (docs/model.md, section 7.6).
 
-What a discriminator's frozen network sees tells textures and things. It hardly tells
-where they are, nor what repeats with the generator's cells: patches are moved before
-the network sees them, and always begin at a cell. Colours of the patches as they were
-painted tell both.
+A discriminator's frozen network tells which textures and objects a patch holds, but
+hardly where. Nor does it show what repeats with the generator's cells: generated
+patches begin at a cell's edge, but may be moved before the network sees them. Colours
+of the patch before augmentation show both.
 """
 
 from collections.abc import Sequence
@@ -47,12 +47,12 @@ def of(
     seen = [tap.astype(jnp.float32) for tap in taps]
     means = [jnp.mean(tap, axis=(1, 2)) for tap in seen]
     deviations = [jnp.sqrt(jnp.var(tap, axis=(1, 2)) + _EPSILON) for tap in seen]
-    # Of a patch that has one loud thing in it, means hardly tell.
+    # A mean hardly shows one strong response.
     maxima = [jnp.max(tap, axis=(1, 2)) for tap in seen]
     parts = averaged(image, image.shape[1] // _PARTS)[:, :_PARTS, :_PARTS]
     rows = jnp.diff(jnp.mean(image, axis=2), axis=1)
-    # Photographs are brighter in their middle, and the generator's world has none:
-    # steps from column to column would ask for it.
+    # Not first differences: photographs are brighter in the middle, and an endless
+    # world has no middle.
     columns = jnp.diff(jnp.mean(image, axis=1), n=2, axis=1) / 2
     colours = [each.reshape(len(image), -1) for each in (parts, rows, columns)]
     return jnp.concatenate([*means, *deviations, *maxima, *colours], axis=1)

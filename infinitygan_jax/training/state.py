@@ -32,7 +32,7 @@ class TrainState(flax.struct.PyTreeNode):
       ema_params: moving average of g_params, the generator that is kept.
       g_opt_state, d_opt_state: Adam's moments.
       path_mean: running mean of path lengths, float32 scalar.
-      seen: what D last saw, for the energy distance: "real" and "fake" [n, d] features,
+      seen: features (`patch_features`) of what D last saw: "real" and "fake" [n, d],
         the newest last, zeros before there were so many; nothing where G's loss has no
         such distance.
     """

@@ -161,7 +161,7 @@ class Steps:
         """Puts a copy of every array on every device."""
         return devices.replicate(tree, self.mesh)
 
-    def shard_batch(self, local: Mapping[str, np.ndarray]) -> Batch:
+    def shard_batch(self, local: Mapping[str, Any]) -> Batch:
         """This process's samples as its part of the batch over all devices."""
         return devices.split(dict(local), self.mesh)
 

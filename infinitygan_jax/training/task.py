@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from infinitygan_jax.config import Config
 from infinitygan_jax.models.features import FeatureNetwork
 
-Batch = Mapping[str, Any]  # arrays; "fake_taps" are a tuple of them
+Batch = Mapping[str, Any]  # arrays, and trees of them
 
 
 class Frozen(NamedTuple):
@@ -42,12 +42,12 @@ class Painted(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Patches as a discriminator sees them.
+    """Patches for a discriminator.
 
     Attributes:
       image: patches, not limited to [-1, 1].
       label: their vertical labels; zeros where there are none.
-      plain: the patches before they were augmented.
+      plain: the patches before what changes a discriminator's inputs alone.
     """
 
     image: Float[Array, "b p p 3"]

@@ -51,3 +51,8 @@ def test_a_missing_model_or_folder_is_one_line(tmp_path, capsys):
         assert stop.value.code == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_out_of_range_is_refused_before_the_model_is_read(capsys, tmp_path):
+    command = [str(tmp_path / "none.safetensors"), str(tmp_path / "card.md")]
+    refused(capsys, card.main, [*command, "--seed", "-1"], "--seed (-1)", "2**64")

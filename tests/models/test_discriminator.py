@@ -98,6 +98,6 @@ def test_operations_are_those_of_a_trace(name, monkeypatch):
         return 2 * sum(size * each for size, each in traces.products(jaxpr.jaxpr))
 
     # What is done once a batch, such as spectral norm, is not counted.
-    judged = discriminator_of(config)
-    told = judged.operations() + judged.network_operations()
+    found = discriminator_of(config)
+    told = found.operations() + found.network_operations()
     assert (counted(4) - counted(2)) / 2 == told

@@ -177,7 +177,7 @@ def test_spectral_norm_nears_the_largest_singular_value():
     kernel = variables["params"]["kernel"]
     spectral = variables[projected.SPECTRAL]
     for _ in range(100):
-        spectral = projected.refreshed(variables["params"], spectral)
+        spectral = projected.power_iterated(variables["params"], spectral)
     found = module.apply({**variables, projected.SPECTRAL: spectral}, x)
     largest = np.linalg.svd(np.asarray(kernel).reshape(-1, 5), compute_uv=False)[0]
     plain = jax.lax.conv_general_dilated(

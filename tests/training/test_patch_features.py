@@ -1,5 +1,6 @@
 """What the energy distance compares of patches."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -43,20 +44,28 @@ def test_parts_tell_what_lies_above_what():
     np.testing.assert_allclose(colours[:, 3, 2], [(-1, 0, 1)] * 2, atol=1e-6)
 
 
-def test_steps_tell_what_repeats_along_rows_or_columns():
-    """A weave of one grey level in noise of fifty; its place is the same in each."""
-    weave = np.arange(PATCH) % 4 == 1
-    for axis, kind in ((1, 13), (2, 14)):
-        shape = [1, PATCH, 1, 1] if axis == 1 else [1, 1, PATCH, 1]
-        woven = PICTURES + jnp.asarray(weave.reshape(shape) / 128, jnp.float32)
-        # Rows are compared with one neighbour, columns with both.
-        steps = np.diff(weave.astype(int), n=axis)[None, :, None] / 128 / axis
-        difference = [
-            after - before
-            for after, before in zip(groups_of(woven), groups_of(PICTURES), strict=True)
-        ]
-        found = difference[kind].reshape(2, PATCH - axis, 3)
-        np.testing.assert_allclose(
-            found, np.broadcast_to(steps, found.shape), atol=1e-6
-        )
-        assert np.abs(difference[27 - kind]).max() < 1e-6  # the other axis
+def test_rows_tell_what_is_added_to_them():
+    pattern = np.arange(PATCH) % 4 == 1
+    added = jnp.asarray(pattern[None, :, None, None] / 128, jnp.float32)
+    before, after = groups_of(PICTURES), groups_of(PICTURES + added)
+    steps = np.diff(pattern.astype(int))[None, :, None] / 128
+    found = (after[13] - before[13]).reshape(2, PATCH - 1, 3)
+    np.testing.assert_allclose(found, np.broadcast_to(steps, found.shape), atol=1e-6)
+    np.testing.assert_allclose(after[14], before[14], atol=1e-6)  # columns
+
+
+def test_columns_tell_what_is_added_to_them_but_not_a_slope():
+    pattern = np.arange(PATCH) % 4 == 1
+    slope = np.arange(PATCH) / PATCH
+    added = jnp.asarray((pattern / 128 + slope)[None, None, :, None], jnp.float32)
+    before, after = groups_of(PICTURES), groups_of(PICTURES + added)
+    bends = np.diff(pattern.astype(int), n=2)[None, :, None] / 256
+    found = (after[14] - before[14]).reshape(2, PATCH - 2, 3)
+    np.testing.assert_allclose(found, np.broadcast_to(bends, found.shape), atol=1e-6)
+    np.testing.assert_allclose(after[13], before[13], atol=1e-6)  # rows
+
+
+def test_what_is_alike_everywhere_has_a_slope():
+    gradient = jax.grad(lambda taps: jnp.sum(patch_features.of(PICTURES, taps)))
+    for leaf in gradient([jnp.zeros_like(tap) for tap in TAPS]):
+        assert np.isfinite(leaf).all()

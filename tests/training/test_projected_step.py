@@ -248,6 +248,25 @@ def test_d_judges_what_g_was_trained_with(judged, initial, shallow_network):
     on_fake = judged(initial, jnp.asarray(fake.image))
     loss = losses.adversarial_g("hinge", on_fake.logits, (1, 1, 1, 1, 3, 5))
     np.testing.assert_allclose(loss, of_g["g_adv"], rtol=1e-4)
+    distance = losses.witness(
+        patch_features.of(jnp.asarray(fake.plain), on_fake.taps),
+        initial.seen["real"],
+        initial.seen["fake"],
+        patch_features.widths(CONFIG.judged),
+    )
+    np.testing.assert_allclose(of_g["g_distance"], distance, rtol=1e-3)
+    key = draws.step_key(config.train.seed, draws.AUGMENT_G, initial.step)
+    index = jnp.arange(len(fake.plain))
+    # What the distance compares the colours of is not augmented; D's input is.
+    moved, _ = augmentation.augment(
+        config,
+        key,
+        index,
+        jnp.asarray(fake.plain),
+        jnp.asarray(fake.label),
+        generated=True,
+    )
+    np.testing.assert_allclose(moved, fake.image, atol=1e-6)
     for tap, expected in zip(taps, on_fake.taps, strict=True):
         np.testing.assert_allclose(tap, expected, rtol=1e-3, atol=1e-4)
     size = config.train.batch_size
