@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= $(or $(shell cat $(VENV)/.extras 2>/dev/null),test)
 SIZE ?= 4096x4096
-SEED ?= 7
+SEED ?= 20
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)

@@ -1,6 +1,6 @@
 """From noise to a picture, with the parts of the model themselves.
 
-    python examples/minimal.py --seed 7 --size 64 --out minimal.png
+    python examples/minimal.py --seed 20 --size 64 --out minimal.png
 
 `World` paints in tiles, on all devices, with any styles and edits. This paints one
 square at once, so that what the model does can be read from the top down, and

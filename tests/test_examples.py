@@ -123,4 +123,5 @@ def test_all_cells_of_the_tour_run(tmp_path, monkeypatch):
     far = 4 * (16 + 24 + 4 * (12 + 6)) + (4 + 2) * small_detail.CONFIG.margin
     assert far < 1024
     np.testing.assert_array_equal(plain[:, far:], edited[:, far:])
-    np.testing.assert_array_equal(names["above"], names["means"])
+    # Two windows, maybe of tiles of two sizes: equal but for rounding.
+    np.testing.assert_allclose(names["above"], names["means"], atol=1)
