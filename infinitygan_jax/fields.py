@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt16, UInt32
 
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.seed_range import check_seed
 
 # Streams: one per latent, and one per texture convolution's noise (NOISE + index).
 Z_GLOBAL = 0
@@ -28,7 +29,6 @@ OCTAVE = 64  # coarser fields of local latents (OCTAVE + index, from 1)
 DETAIL = 128  # noise of detail (DETAIL - level)
 
 POSITION_LIMIT = 2**63  # positions lie in [-2**63, 2**63)
-SEED_LIMIT = 2**64
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -55,22 +55,6 @@ def threefry2x32(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, A
         x0 = x0 + keys[(group + 1) % 3]
         x1 = x1 + keys[(group + 2) % 3] + np.uint32(group + 1)
     return x0, x1
-
-
-def check_seed(seed: int, name: str = "seed") -> None:
-    """Checks a seed of anything that is drawn.
-
-    Args:
-      seed: 0 to 2**64 - 1.
-      name: what messages call it.
-
-    Raises:
-      ValueError: it is out of range.
-    """
-    if not 0 <= seed < SEED_LIMIT:
-        raise UserError(
-            f"{name} ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % SEED_LIMIT}"
-        )
 
 
 def key_of(seed: int) -> PRNGKeyArray:

@@ -7,6 +7,7 @@ import pytest
 from jax.extend import random as jax_random
 
 from infinitygan_jax import fields
+from infinitygan_jax.seed_range import check_seed
 
 KEY = fields.stream_key(7, fields.NOISE)
 FAR = 2**40 + 12345
@@ -158,4 +159,4 @@ def test_seeds_of_64_bits_have_keys_of_their_own():
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_seeds_out_of_range_are_named(seed):
     with pytest.raises(ValueError, match=rf"--seed \({seed}\) must be from 0 to 2"):
-        fields.check_seed(seed, "--seed")
+        check_seed(seed, "--seed")

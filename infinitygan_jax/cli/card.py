@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from infinitygan_jax import files
 from infinitygan_jax.cli import errors, options
+from infinitygan_jax.seed_range import check_seed
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -67,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from PIL import Image
 
     from infinitygan_jax import bundle as bundle_lib
-    from infinitygan_jax import devices, fields
+    from infinitygan_jax import devices
     from infinitygan_jax.training.sheets import SheetPainter
 
-    fields.check_seed(args.seed, "--seed")
+    check_seed(args.seed, "--seed")
     devices.prepare()
     bundle = bundle_lib.load(args.checkpoint)
     name = bundle.config.name

@@ -18,6 +18,7 @@ from infinitygan_jax.cli import (
     world_options,
 )
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.seed_range import check_seed
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.evaluation.judge import Comparison
@@ -184,7 +185,6 @@ def _out(args: argparse.Namespace) -> pathlib.Path | None:
 
 
 def _check_numbers(args: argparse.Namespace, size: int | None) -> None:
-    from infinitygan_jax import fields
     from infinitygan_jax.evaluation import distances, judge
 
     least, most = distances.GROUPS, judge.MOST_PICTURES
@@ -193,7 +193,7 @@ def _check_numbers(args: argparse.Namespace, size: int | None) -> None:
             f"--num ({args.num}) must be from {least}, which the kernel distance "
             f"needs, to {most}; use e.g. 5000"
         )
-    fields.check_seed(args.seed, "--seed")
+    check_seed(args.seed, "--seed")
     if size is not None and not judge.LEAST_SIZE <= size <= evaluate_sides.MOST_SIZE:
         raise UserError(
             f"--size ({size}) must be from {judge.LEAST_SIZE}, below which the feature "

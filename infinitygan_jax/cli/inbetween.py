@@ -10,6 +10,7 @@ from infinitygan_jax.cli import errors, inversion_options, options, outpaint, re
 from infinitygan_jax.cli.sample import size_of, window_of
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.seed_range import check_seed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     images = inversion_options.check(args, args.images)
 
-    from infinitygan_jax import devices, fields
+    from infinitygan_jax import devices
     from infinitygan_jax.inversion import outpainting, place
     from infinitygan_jax.training import stored
 
     devices.prepare()
     bundle = stored.load_bundle(args.checkpoint)
-    fields.check_seed(args.seed, "--seed")
+    check_seed(args.seed, "--seed")
     model = bundle.config.model
     if args.tile is not None:
         planning.check_tile_size(args.tile, model)

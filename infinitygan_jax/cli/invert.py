@@ -19,6 +19,7 @@ from infinitygan_jax import files
 from infinitygan_jax.cli import errors, inversion_options, options, pictures, progress
 from infinitygan_jax.inversion.settings import CONTINUED, PUBLISHED, Settings
 from infinitygan_jax.messages import UserError, nearest
+from infinitygan_jax.seed_range import check_seed
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax.bundle import Bundle
@@ -169,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     outs = _outs(args)
     tasks = _tasks(args, outs)
 
-    from infinitygan_jax import devices, fields
+    from infinitygan_jax import devices
     from infinitygan_jax.inversion import invert, own_size, perceptual
     from infinitygan_jax.inversion.place import Perspective
     from infinitygan_jax.models.generator import check_params
@@ -181,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--published and --continued exclude each other; give one of them"
         )
     base = PUBLISHED if args.published else CONTINUED if args.continued else None
-    fields.check_seed(args.seed, "--seed")
+    check_seed(args.seed, "--seed")
     settings = settings_of(args.steps, args.set, base)
     settings = dataclasses.replace(settings, seed=args.seed)
     devices.prepare()

@@ -12,6 +12,7 @@ from infinitygan_jax.cli import errors, inversion_options, options, rendering
 from infinitygan_jax.cli.sample import size_of, window_of
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
+from infinitygan_jax.seed_range import check_seed
 
 MAX_COUNT = 1000
 
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
     images = inversion_options.check(args, [args.image])
 
-    from infinitygan_jax import devices, fields
+    from infinitygan_jax import devices
     from infinitygan_jax.inversion import outpainting
     from infinitygan_jax.training import stored
 
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     bundle = stored.load_bundle(args.checkpoint)
     seeds = range(args.seed, args.seed + args.count)
     for seed in (seeds[0], seeds[-1]):
-        fields.check_seed(seed, "--seed")
+        check_seed(seed, "--seed")
     if args.tile is not None:
         planning.check_tile_size(args.tile, bundle.config.model)
     for image in images.values():  # before the search

@@ -4,24 +4,12 @@ import re
 from collections.abc import Sequence
 
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.seed_range import check_seed
 
 MOST = 10_000  # of one option
 HOW = "; also in ranges and with commas: 0-99,120"  # for help texts
-_LIMIT = 2**64  # `fields.SEED_LIMIT`, whose file imports JAX
 _NUMBER = r"([-+]?\d(?:_?\d){0,19})"
 _PART = re.compile(rf"\s*{_NUMBER}\s*(?:-\s*{_NUMBER}\s*)?")
-
-
-def check(name: str, seed: int) -> None:
-    """Checks a seed, as `fields.check_seed` does, while JAX is not loaded.
-
-    Raises:
-      ValueError: it is out of range.
-    """
-    if not 0 <= seed < _LIMIT:
-        raise UserError(
-            f"{name} ({seed}) must be from 0 to 2**64 - 1; use {abs(seed) % _LIMIT}"
-        )
 
 
 def listed(option: str, texts: Sequence[str]) -> list[int]:
@@ -73,7 +61,7 @@ def _range(option: str, text: str, part: str) -> range:
         )
     first, last = (int(each) for each in (match[1], match[2] or match[1]))
     for seed in (first, last):
-        check(f"{option}: seed", seed)
+        check_seed(seed, f"{option}: seed")
     if last < first:
         raise UserError(
             f"{option} ({text}) must have ranges from a seed to a larger one; write "

@@ -13,6 +13,7 @@ from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
 from infinitygan_jax.sampling.plan import Window
+from infinitygan_jax.seed_range import check_seed
 
 if TYPE_CHECKING:  # imports JAX, which --help and mistakes need not wait for
     from infinitygan_jax import bundle as bundle_lib
@@ -48,7 +49,7 @@ def _check(args: argparse.Namespace) -> None:
             raise UserError(
                 f"--seed ({seed}) and --seeds exclude each other; give one of them"
             )
-        seeds.check("--seed", seed)
+        check_seed(seed, "--seed")
     places = "every" in args  # whether styles have places here
     styles = getattr(args, "styles", None)
     if places and styles is not None:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from infinitygan_jax import fields
 from infinitygan_jax.films.overlaps import read_windows
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import costs, estimates
@@ -27,6 +26,7 @@ from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.plan import Window
 from infinitygan_jax.sampling.styles import Between, Constant, Seed
 from infinitygan_jax.sampling.world import World
+from infinitygan_jax.seed_range import check_seed
 
 MAX_FRAMES = 10**6
 _LOOKED_AT = 16  # parts of a flight, at whose ends one looks before painting
@@ -104,7 +104,7 @@ class Flight:
 
     def __post_init__(self) -> None:
         for seed in (*self.seeds, *self.styles):
-            fields.check_seed(seed)
+            check_seed(seed)
         check_num_frames(self.num_frames)
         if not self.places:
             raise UserError("a flight must have a place; give row and column of one")

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from infinitygan_jax import fields
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.plan import SIDE_LIMIT, Window
 from infinitygan_jax.sampling.styles import Constant, Seed, of_seed
 from infinitygan_jax.sampling.world import World
+from infinitygan_jax.seed_range import check_seed
 
 MAX_MARGIN = 4096  # pixels
 _PAPER, _INK = 255, 64
@@ -43,7 +43,7 @@ class Sheet:
 
     def __post_init__(self) -> None:
         for seed in (*self.rows, *self.columns):
-            fields.check_seed(seed)
+            check_seed(seed)
         if not (self.rows and self.columns):
             raise UserError("a sheet must have rows and columns; give a seed of each")
         if not 0 <= self.margin <= MAX_MARGIN:

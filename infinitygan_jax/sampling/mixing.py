@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from infinitygan_jax import fields
 from infinitygan_jax.messages import UserError
+from infinitygan_jax.seed_range import check_seed
 
 
 def along_arc(
@@ -55,7 +55,7 @@ class Mix:
 
     def __post_init__(self) -> None:
         for seed in (self.first, self.second):
-            fields.check_seed(seed)
+            check_seed(seed)
         if not 0 <= self.amount <= 1:
             raise UserError(
                 f"amount ({self.amount}) must be from 0 to 1; use "

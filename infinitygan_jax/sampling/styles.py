@@ -20,6 +20,7 @@ from infinitygan_jax import fields
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import mixing
 from infinitygan_jax.sampling.tiles import Look
+from infinitygan_jax.seed_range import check_seed
 
 MAX_STYLES = 64  # that one tile can see
 _FAR = 2**60  # farther than any blend reaches; sums of such stay in 64 bits
@@ -34,7 +35,7 @@ class Seed:
     seed: int
 
     def __post_init__(self) -> None:
-        fields.check_seed(self.seed)
+        check_seed(self.seed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from infinitygan_jax import fields, geometry
+from infinitygan_jax import geometry
 from infinitygan_jax.bundle import Bundle
 from infinitygan_jax.config import DEFAULT_MODEL, ModelConfig
 from infinitygan_jax.messages import UserError
@@ -34,6 +34,7 @@ from infinitygan_jax.sampling.scene import PLAIN, Scene
 from infinitygan_jax.sampling.setup import Period, Setup, default_batch_size
 from infinitygan_jax.sampling.strips import paint_strips
 from infinitygan_jax.sampling.view import View
+from infinitygan_jax.seed_range import check_seed
 from infinitygan_jax.training.stored import load_bundle
 
 MAX_ARRAY_BYTES = 2**33  # of one window read as an array
@@ -141,7 +142,7 @@ class World:
         if self.batch_size < 1:
             raise UserError(f"batch_size ({self.batch_size}) must be at least 1; use 1")
         planning.check_tile_size(self.tile_size, self._painted)
-        fields.check_seed(self.seed)
+        check_seed(self.seed)
         check_params(self.config, self.generator_params)
         if self.detail is not None:
             detail_lib.check_params(*self.detail)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import fields
 from infinitygan_jax.config import PAINTING
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling import plan as planning
@@ -14,6 +13,7 @@ from infinitygan_jax.sampling.edits.edit import Edit, check_fits
 from infinitygan_jax.sampling.mixing import Mix
 from infinitygan_jax.sampling.scene import Scene
 from infinitygan_jax.sampling.world import World, detail_of
+from infinitygan_jax.seed_range import check_seed
 from infinitygan_jax.worldfile import checked, edits, styles
 from infinitygan_jax.worldfile.measured import Measurements
 from infinitygan_jax.worldfile.references import References, between, naming
@@ -39,7 +39,7 @@ class Reader:
         names = ("seed", "horizon", "vertical_span", "period", "octaves", *PAINTING)
         checked.known_keys(self._values, "", *names, "latents", "styles", "edits")
         seed = checked.whole(self._values, "seed", "", 0)
-        fields.check_seed(seed)
+        check_seed(seed)
         span = None
         if self._values.get("vertical_span") is not None:
             span = checked.positive(self._values, "vertical_span", "")

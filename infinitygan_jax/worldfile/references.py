@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infinitygan_jax import bundle as bundle_lib
-from infinitygan_jax import fields
 from infinitygan_jax.data import decoding
 from infinitygan_jax.inversion.result import Inversion
 from infinitygan_jax.messages import UserError, one_line
 from infinitygan_jax.sampling.styles import Between, Seed, Source
+from infinitygan_jax.seed_range import check_seed
 from infinitygan_jax.worldfile import checked
 
 MAX_STYLES = 10_000  # of sites, of a chain or of a map
@@ -111,7 +111,7 @@ def between(entry: checked.Entry, where: str, *more: str) -> tuple[int, int, flo
     seeds = checked.two_whole(entry, "between", where, "two seeds", [11, 22])
     with naming(f"{where}.between"):
         for seed in seeds:
-            fields.check_seed(seed)
+            check_seed(seed)
     return *seeds, checked.share(entry, "share", where)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from infinitygan_jax import fields
 from infinitygan_jax.cli import seeds
+from infinitygan_jax.seed_range import SEED_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ def test_ranges_hold_both_ends_and_keep_their_order(texts, expected):
 
 
 def test_seeds_have_the_limit_of_fields():
-    seeds.listed("--seeds", [str(fields.SEED_LIMIT - 1)])
+    seeds.listed("--seeds", [str(SEED_LIMIT - 1)])
     with pytest.raises(ValueError, match=r"from 0 to 2\*\*64 - 1"):
-        seeds.listed("--seeds", [str(fields.SEED_LIMIT)])
+        seeds.listed("--seeds", [str(SEED_LIMIT)])
 
 
 @pytest.mark.parametrize(

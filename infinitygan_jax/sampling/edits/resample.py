@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from infinitygan_jax import fields
 from infinitygan_jax.messages import UserError
 from infinitygan_jax.sampling.edits.edit import Edit, TileFields
 from infinitygan_jax.sampling.edits.region import Region
 from infinitygan_jax.sampling.edits.statistics import MeasuredLater, Statistics
 from infinitygan_jax.sampling.styles import Axis
+from infinitygan_jax.seed_range import check_seed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Resample(Edit):
     statistics: Statistics | MeasuredLater | None = None
 
     def __post_init__(self) -> None:
-        fields.check_seed(self.seed)
+        check_seed(self.seed)
         if not (self.structure or self.texture):
             raise UserError(
                 "an edit must draw structure, texture or both anew; name one of them"
